@@ -1,0 +1,44 @@
+/**
+ * Debug type `bpf`: what launch and attach configurations hold, and the custom requests and events of a session.
+ * The manifest's `contributes.debuggers` schema is checked against this by a test.
+ */
+import type { AttachSpec } from '../kernel/protocol';
+
+export const DEBUG_TYPE = 'bpf';
+
+/** A layer of a packet described in a launch configuration; see toolchain/packet for fields and defaults. */
+export type PacketLayers = Record<string, unknown>[];
+
+interface Common {
+  /** A `.bpf.c` source or a `.o` object. */
+  program: string;
+  /** `local`, `vm`, `vm:PATH-TO-VMLINUZ`; absent: the window's kernel, or automatic. */
+  target?: string;
+  /** Socket of the window's kernel host, put in by the extension; absent: the adapter starts its own host. */
+  hostSocket?: string;
+  /** Flags for clang, replacing those found or default; and the clang to use. */
+  clangArgs?: string[];
+  clangPath?: string;
+  /** Values of global variables set before load: variable name → JSON value. */
+  globals?: Record<string, unknown>;
+}
+
+/** `request: "launch"`: load, run once (or `repeat` times) through BPF_PROG_TEST_RUN, keep the maps to look at. */
+export interface LaunchArguments extends Common {
+  /** C function name of the program; may be left out when the file has only one. */
+  entry?: string;
+  /** Hex text (`"00 11 22 …"`), a capture file and one-based packet number, or layers. */
+  packet?: string | { pcap: string; index: number } | PacketLayers;
+  /** Context fields by name, e.g. `{ "ingress_ifindex": 1 }`, or raw bytes as hex. */
+  context?: Record<string, unknown> | string;
+  repeat?: number;
+  cpu?: number;
+  stopOnEntry?: boolean;
+  noDebug?: boolean;
+}
+
+/** `request: "attach"`: load and attach to the real hook; maps refresh every second until the user detaches. */
+export interface AttachArguments extends Common {
+  /** Programs to attach and how; absent: every program of the object, as its `SEC()` says. */
+  attach?: { entry: string; spec?: AttachSpec }[];
+}

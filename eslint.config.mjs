@@ -1,0 +1,77 @@
+import js from '@eslint/js';
+import tseslint from 'typescript-eslint';
+
+/**
+ * Which room may import which, from docs/ARCHITECTURE.md. An arrow that is not listed here is a lint error,
+ * so the design cannot be eroded by one convenient import.
+ */
+const rooms = {
+  toolchain: ['toolchain'],
+  'kernel/client': ['kernel/client', 'kernel/targets', 'kernel/protocol'],
+  'kernel/targets': ['kernel/targets', 'kernel/protocol', 'kernel/client'],
+  'kernel/host': ['kernel/host', 'kernel/addon', 'kernel/protocol', 'kernel/client/framing'],
+  'language-server': ['language-server', 'toolchain', 'kernel/client', 'kernel/protocol'],
+  'debug-adapter': ['debug-adapter', 'toolchain', 'kernel/client', 'kernel/protocol'],
+  extension: [
+    'extension',
+    'kernel/client',
+    'kernel/protocol',
+    'language-server/protocol',
+    'debug-adapter/protocol',
+    'toolchain',
+  ],
+  cli: [
+    'cli',
+    'toolchain',
+    'kernel/client',
+    'kernel/protocol',
+    'language-server',
+    'debug-adapter/runner',
+    'debug-adapter/protocol',
+  ],
+};
+
+const allRooms = ['toolchain', 'kernel', 'language-server', 'debug-adapter', 'extension', 'cli', 'test'];
+
+/** A pattern that forbids every import which leaves `room` for a room that is not in `allowed`. */
+function restriction(room, allowed) {
+  const up = room.includes('/') ? '(\\.\\./)+' : '(\\.\\./)+';
+  const ok = allowed.map((name) => name.replaceAll('/', '\\/')).join('|');
+  const group = allRooms.join('|');
+  return {
+    files: [`${room}/**/*.ts`],
+    ignores: ['**/*.test.ts'],
+    rules: {
+      'no-restricted-imports': [
+        'error',
+        {
+          patterns: [
+            {
+              regex: `^${up}(?!(${ok})(\\/|$))(${group})\\/`,
+              message: `${room}/ may import only ${allowed.join(', ')} (docs/ARCHITECTURE.md).`,
+            },
+            ...(room === 'extension'
+              ? []
+              : [{ regex: '^vscode$', message: 'Only extension/ imports vscode.' }]),
+          ],
+        },
+      ],
+    },
+  };
+}
+
+export default tseslint.config(
+  { ignores: ['dist/**', 'node_modules/**', '.cache/**'] },
+  js.configs.recommended,
+  ...tseslint.configs.recommended,
+  {
+    languageOptions: {
+      globals: { process: 'readonly', console: 'readonly', Buffer: 'readonly', URL: 'readonly' },
+    },
+    rules: {
+      '@typescript-eslint/consistent-type-imports': 'error',
+      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
+    },
+  },
+  ...Object.entries(rooms).map(([room, allowed]) => restriction(room, allowed)),
+);

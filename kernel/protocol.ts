@@ -1,0 +1,497 @@
+/**
+ * The one protocol between unprivileged code and the kernel host: every request the privileged process
+ * accepts is listed here, with the schema it is checked against before anything is done.
+ *
+ * Transport: a byte stream (a Unix socket in a directory only this user can enter, or a virtio-serial port of a
+ * VM). A frame is a little-endian u32 byte count followed by one MessagePack value: a {@link RequestFrame} from
+ * client to host; a {@link ResponseFrame} or {@link EventFrame} back. Byte arrays travel as MessagePack `bin`,
+ * 64-bit integers as MessagePack int64/uint64 (BigInt).
+ *
+ * A connection is a session. Every object, map, link and reader belongs to the session that made it and is closed
+ * by the host when the session's connection ends, for whatever reason.
+ */
+import { z } from 'zod';
+
+export const PROTOCOL_VERSION = 1;
+
+/** `BPF_OBJ_NAME_LEN` etc. do not matter here: names are the ELF symbol names, not the kernel's truncated ones. */
+const name = z.string().min(1).max(512);
+const bytes = z.instanceof(Uint8Array);
+/** Handles are small integers chosen by the host; they mean nothing outside their session. */
+const handle = z.number().int().nonnegative();
+const u32 = z.number().int().min(0).max(0xffff_ffff);
+const u64 = z.bigint().min(0n).max(0xffff_ffff_ffff_ffffn);
+/** A network namespace: a path such as `/run/netns/NAME`, or absent for the host's own. */
+const netns = z.string().min(1).optional();
+
+/** Options that decide how an ELF object is opened, shared by `verify` and `objectOpen`. */
+const openOptions = {
+  /** A relocatable BPF ELF object, as clang wrote it. */
+  object: bytes,
+  /** Programs to load, by function name; absent means all that libbpf would load. */
+  programs: z.array(name).optional(),
+  /**
+   * Overrides for programs whose attach target is fixed at load time (fentry, fexit, LSM, tp_btf, iter, ext):
+   * function name of the program → kernel function to attach to.
+   */
+  attachTargets: z.record(name, z.string().min(1)).optional(),
+};
+
+/** What to attach a loaded program to. `auto` uses the target named in its `SEC()`. */
+export const attachSpec = z.discriminatedUnion('hook', [
+  z.object({ hook: z.literal('auto') }),
+  z.object({
+    hook: z.literal('kprobe'),
+    function: z.string().min(1),
+    offset: u32.optional(),
+    return: z.boolean(),
+  }),
+  z.object({
+    hook: z.literal('kprobeMulti'),
+    /** Either a glob pattern such as `tcp_*` or a list of function names. */
+    pattern: z.string().min(1).optional(),
+    functions: z.array(z.string().min(1)).optional(),
+    return: z.boolean(),
+  }),
+  z.object({ hook: z.literal('tracepoint'), category: z.string().min(1), name: z.string().min(1) }),
+  z.object({ hook: z.literal('rawTracepoint'), name: z.string().min(1) }),
+  /** fentry, fexit, fmod_ret, tp_btf, LSM: the target was fixed when the program was loaded. */
+  z.object({ hook: z.literal('trace') }),
+  z.object({
+    hook: z.literal('uprobe'),
+    binary: z.string().min(1),
+    function: z.string().min(1).optional(),
+    offset: u64.optional(),
+    return: z.boolean(),
+    /** Absent: every process. */
+    pid: z.number().int().positive().optional(),
+  }),
+  z.object({
+    hook: z.literal('usdt'),
+    binary: z.string().min(1),
+    provider: z.string().min(1),
+    name: z.string().min(1),
+    pid: z.number().int().positive().optional(),
+  }),
+  z.object({
+    hook: z.literal('perfEvent'),
+    /** `perf_event_attr.type` and `.config`, see perf_event_open(2). */
+    type: u32,
+    config: u64,
+    /** Exactly one of the two. */
+    samplePeriod: u64.optional(),
+    sampleFrequency: u64.optional(),
+    /** Absent: one event on every online CPU. */
+    cpu: z.number().int().nonnegative().optional(),
+    pid: z.number().int().positive().optional(),
+  }),
+  z.object({
+    hook: z.literal('xdp'),
+    interface: z.string().min(1),
+    /** Absent: the kernel's choice. */
+    mode: z.enum(['native', 'generic', 'offload']).optional(),
+    netns,
+  }),
+  z.object({
+    hook: z.literal('tc'),
+    interface: z.string().min(1),
+    direction: z.enum(['ingress', 'egress']),
+    /** `auto`: tcx where the kernel has it (6.6), clsact otherwise. */
+    implementation: z.enum(['auto', 'tcx', 'clsact']),
+    netns,
+  }),
+  z.object({
+    hook: z.literal('netkit'),
+    interface: z.string().min(1),
+    side: z.enum(['primary', 'peer']),
+    netns,
+  }),
+  z.object({ hook: z.literal('cgroup'), path: z.string().min(1) }),
+  /** sk_msg and sk_skb programs; the map is a sockmap or sockhash of the same session. */
+  z.object({ hook: z.literal('sockmap'), map: handle }),
+  z.object({ hook: z.literal('iter'), map: handle.optional(), pid: z.number().int().positive().optional() }),
+  z.object({
+    hook: z.literal('netfilter'),
+    family: z.enum(['ipv4', 'ipv6']),
+    hookNumber: z.enum(['prerouting', 'localIn', 'forward', 'localOut', 'postrouting']),
+    priority: z.number().int(),
+    defragment: z.boolean().optional(),
+    netns,
+  }),
+  /** sk_lookup and flow_dissector. */
+  z.object({ hook: z.literal('netns'), netns: z.string().min(1).optional() }),
+  /** A socket filter, on an AF_PACKET socket that the host opens on the interface. */
+  z.object({ hook: z.literal('socket'), interface: z.string().min(1), netns }),
+]);
+export type AttachSpec = z.infer<typeof attachSpec>;
+
+/** Every request, by method: the schema of its parameters. Results are in {@link Results}. */
+export const requestSchemas = {
+  /** First request of a session. Refused when the versions differ. */
+  hello: z.object({ protocol: z.number().int(), client: z.string() }),
+  /** What the kernel can do, probed with libbpf (program types, map types) and read from its configuration. */
+  features: z.object({}),
+
+  /**
+   * Load each program of an object, report the kernel's verdict, and unload it again before answering.
+   * A rejection of one program does not hide the others' verdicts.
+   */
+  verify: z.object({
+    ...openOptions,
+    /**
+     * `rejected`: the verdict comes from a load without a log; rejected programs are loaded once more at level 1.
+     * `all`: level 1 for accepted programs too. `states`: level 2 for all. `none`: statistics only.
+     */
+    log: z.enum(['none', 'rejected', 'all', 'states']),
+  }),
+
+  objectOpen: z.object({
+    ...openOptions,
+    /** Values for global variables set before load: section map name (`.rodata`, `.bss`, `.data`) → whole value. */
+    globals: z.record(z.string(), bytes).optional(),
+  }),
+  objectLoad: z.object({ object: handle, log: z.enum(['rejected', 'all', 'states']) }),
+  objectClose: z.object({ object: handle }),
+
+  /** BPF_PROG_TEST_RUN; which of the inputs apply depends on the program type. */
+  testRun: z.object({
+    program: handle,
+    data: bytes.optional(),
+    context: bytes.optional(),
+    repeat: u32.optional(),
+    /** raw_tp: the CPU to run on. */
+    cpu: z.number().int().nonnegative().optional(),
+    flags: u32.optional(),
+    batchSize: u32.optional(),
+    /** Room for the output packet in bytes; 0 for program types that return none. */
+    dataOutSize: u32,
+    contextOutSize: u32,
+  }),
+
+  attach: z.object({ program: handle, spec: attachSpec }),
+  /** struct_ops: the map is the program. */
+  attachStructOps: z.object({ map: handle }),
+  detach: z.object({ link: handle }),
+  /** Run an attached iterator once and return what it wrote. */
+  iterRead: z.object({ link: handle, maxBytes: u32 }),
+
+  /** Open a map that exists already (an inner map, another process's map), by kernel id. */
+  mapOpenById: z.object({ id: u32 }),
+  mapClose: z.object({ map: handle }),
+  mapInfo: z.object({ map: handle }),
+  /** For per-CPU maps `value` holds one 8-byte-aligned value for each possible CPU. */
+  mapLookup: z.object({ map: handle, key: bytes, flags: u64.optional() }),
+  mapUpdate: z.object({ map: handle, key: bytes, value: bytes, flags: z.enum(['any', 'noexist', 'exist']) }),
+  mapDelete: z.object({ map: handle, key: bytes }),
+  /**
+   * A page of entries in the kernel's order. Uses batch lookups where the map type has them. `cursor` is opaque:
+   * what the previous page returned, absent for the first.
+   */
+  mapEntries: z.object({ map: handle, cursor: bytes.optional(), limit: u32 }),
+  /** Queue and stack: look at the head without removing it. */
+  mapPeek: z.object({ map: handle }),
+  mapPush: z.object({ map: handle, value: bytes }),
+  mapPop: z.object({ map: handle }),
+
+  /** Start reading a ring buffer or a perf event array; records arrive as `records` events. */
+  readerOpen: z.object({ map: handle, kind: z.enum(['ringbuf', 'perf', 'userRingbuf']) }),
+  readerClose: z.object({ reader: handle }),
+  /** bpf_printk lines of the whole kernel, from an own tracefs instance's pipe, as `tracePipe` events. */
+  tracePipeOpen: z.object({}),
+  tracePipeClose: z.object({}),
+
+  listPrograms: z.object({}),
+  listMaps: z.object({}),
+  listLinks: z.object({}),
+  listBtf: z.object({}),
+  listInterfaces: z.object({ netns }),
+  listProcesses: z.object({}),
+  listKernelFunctions: z.object({ contains: z.string(), limit: u32 }),
+  listTracepoints: z.object({ contains: z.string(), limit: u32 }),
+  listCgroups: z.object({ limit: u32 }),
+  listNetworkNamespaces: z.object({}),
+  /** Function symbols of an executable or library, for uprobes; USDT probes it carries. */
+  listBinarySymbols: z.object({ binary: z.string().min(1), contains: z.string(), limit: u32 }),
+
+  /** Raw BTF: of the kernel (`vmlinux`), of a module, or by kernel id. */
+  btf: z.object({ source: z.union([z.object({ module: name }), z.object({ id: u32 })]) }),
+  /** The kernel's types as C, for `vmlinux.h`, written by libbpf's btf_dump. */
+  vmlinuxHeader: z.object({}),
+  /** Instructions of a loaded program as the kernel has them, with line and function information. */
+  programDump: z.object({ program: handle }),
+
+  /** Stop another request of this session. The stopped request answers with code `cancelled`. */
+  cancel: z.object({ request: z.number().int() }),
+} as const;
+
+export type Method = keyof typeof requestSchemas;
+export type Params<M extends Method> = z.input<(typeof requestSchemas)[M]>;
+
+export interface KernelIdentity {
+  /** `uname -r`, e.g. `6.12.107+deb13-amd64`. */
+  release: string;
+  /** First two numbers of the release, for comparisons: 6.12 → `{major: 6, minor: 12}`. */
+  version: { major: number; minor: number; patch: number };
+  machine: string;
+  /** Number of possible CPUs: how many values a per-CPU map holds for each key. */
+  possibleCpus: number;
+  onlineCpus: number;
+}
+
+/** What the host found itself able to do; each `false` carries the reason a user would need. */
+export interface HostCapabilities {
+  load: Ability;
+  /** /sys/kernel/btf/vmlinux */
+  btf: Ability;
+  /** tracefs, for kprobes, tracepoints by name and bpf_printk. */
+  tracing: Ability;
+  /** CAP_NET_ADMIN, for XDP and tc. */
+  network: Ability;
+  jit: boolean;
+}
+export type Ability = { ok: true } | { ok: false; reason: string };
+
+export interface ProgramDescription {
+  /** C function name. */
+  name: string;
+  /** ELF section, the argument of `SEC()`. */
+  section: string;
+  /** Kernel's name in lower case without prefix: `xdp`, `sched_cls`, `kprobe`, `tracing`. */
+  type: string;
+  /** Kernel's number, `enum bpf_prog_type`. */
+  typeNumber: number;
+  /** `enum bpf_attach_type`'s name in lower case without prefix, when the section fixes one. */
+  attachType?: string;
+}
+
+export interface VerifierStats {
+  /** Instructions the verifier processed, from the `processed N insns` line. */
+  insns: number;
+  states: number;
+  peakStates: number;
+  maxStatesPerInsn: number;
+  /** Bytes of stack by subprogram, from the `stack depth a+b+…` line. */
+  stackDepth: number[];
+  /** Time the kernel reports for verification; 0 when it reports none. */
+  microseconds: number;
+}
+
+export interface ProgramVerdict extends ProgramDescription {
+  /** `error`: the kernel was never asked, or failed for a reason that is not a verdict on the code. */
+  verdict: 'accepted' | 'rejected' | 'error';
+  stats?: VerifierStats;
+  /** The last words of the verifier or of libbpf on this program. Present unless accepted. */
+  message?: string;
+  errno?: string;
+  /** libbpf's own warnings while this program was prepared and loaded. */
+  libbpfLog: string;
+  /** The verifier's log, when asked for; whole, however long. */
+  log?: string;
+  /** Number of instructions after libbpf's relocation, subprograms included. */
+  insnCount: number;
+  /**
+   * `struct bpf_line_info[]` (16 bytes each: insn_off, file_name_off, line_off, line_col; little endian) for those
+   * instructions. String offsets refer to the object's `.BTF` string section. Empty without `.BTF.ext`.
+   */
+  lineInfo: Uint8Array;
+}
+
+export interface MapDescription {
+  name: string;
+  /** Kernel's name in lower case without prefix: `hash`, `percpu_array`, `ringbuf`. */
+  type: string;
+  typeNumber: number;
+  keySize: number;
+  valueSize: number;
+  maxEntries: number;
+  flags: number;
+  /** BTF type ids of key and value in the object's BTF (or in `btfId`'s, for maps opened by id); 0 if none. */
+  keyTypeId: number;
+  valueTypeId: number;
+  /** BTF id of the kernel for a map that was opened by id. */
+  btfId?: number;
+  /** `.rodata`, `.data`, `.bss` and custom data sections: the value is the section's variables. */
+  globals: boolean;
+  frozen: boolean;
+  /** struct_ops maps: BTF value type id in vmlinux BTF. */
+  structOps: boolean;
+  pinnedAt?: string;
+}
+
+export interface LoadedMap extends MapDescription {
+  handle: number;
+  id: number;
+}
+export interface LoadedProgram extends ProgramDescription {
+  handle: number;
+  id: number;
+  tag: string;
+  verdict: ProgramVerdict;
+}
+
+export interface LinkDescription {
+  id?: number;
+  /** What it is attached to, in the field's words: `xdp on veth0 (native)`, `kprobe tcp_sendmsg`. */
+  description: string;
+  /** How the host attached it: `link`, `tcx`, `clsact`, `perf`, `prog_attach`. */
+  mechanism: string;
+}
+
+export interface NetworkInterface {
+  index: number;
+  name: string;
+  kind: string;
+  up: boolean;
+  mac: string;
+  addresses: string[];
+  mtu: number;
+  /** What is attached already: program ids by mode. */
+  xdp?: { mode: string; programId: number };
+}
+
+/** Every result, by method. */
+export interface Results {
+  hello: { protocol: number; host: string; kernel: KernelIdentity; capabilities: HostCapabilities };
+  features: {
+    /** Name in lower case → whether this kernel can load it; from libbpf's probes. */
+    programTypes: Record<string, boolean>;
+    mapTypes: Record<string, boolean>;
+    /** `CONFIG_…` lines about BPF, tracing and networking hooks, from the running kernel's configuration. */
+    config: Record<string, string>;
+    configSource: string | null;
+  };
+  verify: {
+    programs: ProgramVerdict[];
+    /** The object as a whole could not be opened or prepared (bad ELF, BTF rejected, map creation failed). */
+    error?: ProtocolError;
+    maps: MapDescription[];
+  };
+  objectOpen: { object: number; programs: ProgramDescription[]; maps: MapDescription[] };
+  objectLoad: { programs: LoadedProgram[]; maps: LoadedMap[] };
+  objectClose: Record<string, never>;
+  testRun: {
+    /** The program's u32 return value. */
+    returnValue: number;
+    /** Average time of one run in nanoseconds, as the kernel measured it. */
+    duration: number;
+    data: Uint8Array;
+    context: Uint8Array;
+  };
+  attach: { link: number } & LinkDescription;
+  attachStructOps: { link: number } & LinkDescription;
+  detach: Record<string, never>;
+  iterRead: { data: Uint8Array; truncated: boolean };
+  mapOpenById: LoadedMap;
+  mapClose: Record<string, never>;
+  mapInfo: LoadedMap;
+  mapLookup: { value: Uint8Array | null };
+  mapUpdate: Record<string, never>;
+  mapDelete: { existed: boolean };
+  /** `keys` and `values` hold `count` fixed-size records back to back (`valueStride` bytes each for values). */
+  mapEntries: {
+    keys: Uint8Array;
+    values: Uint8Array;
+    count: number;
+    valueStride: number;
+    cursor?: Uint8Array;
+    /** Entries whose value could not be read (write-only sockets and the like) still appear, with zero values. */
+    unreadable?: string;
+  };
+  mapPeek: { value: Uint8Array | null };
+  mapPush: Record<string, never>;
+  mapPop: { value: Uint8Array | null };
+  readerOpen: { reader: number };
+  readerClose: Record<string, never>;
+  tracePipeOpen: Record<string, never>;
+  tracePipeClose: Record<string, never>;
+  listPrograms: {
+    programs: {
+      id: number;
+      type: string;
+      name: string;
+      tag: string;
+      loadedAtSeconds: number;
+      mapIds: number[];
+      btfId: number;
+      runCount: bigint;
+      runTimeNs: bigint;
+      verifiedInsns: number;
+      pids: number[];
+    }[];
+  };
+  listMaps: { maps: (Omit<LoadedMap, 'handle'> & { pids: number[] })[] };
+  listLinks: { links: { id: number; type: string; programId: number; description: string }[] };
+  listBtf: { btfs: { id: number; name: string; kernel: boolean; size: number }[] };
+  listInterfaces: { interfaces: NetworkInterface[] };
+  listProcesses: { processes: { pid: number; command: string; executable: string; user: number }[] };
+  listKernelFunctions: { functions: string[]; total: number; source: string };
+  listTracepoints: { tracepoints: { category: string; name: string }[]; total: number };
+  listCgroups: { cgroups: string[] };
+  listNetworkNamespaces: { namespaces: { name: string; path: string }[] };
+  listBinarySymbols: {
+    functions: { name: string; offset: bigint }[];
+    probes: { provider: string; name: string; arguments: string }[];
+    total: number;
+  };
+  btf: { data: Uint8Array; name: string };
+  vmlinuxHeader: { text: string };
+  programDump: {
+    /** `struct bpf_insn[]`, 8 bytes each, as BPF_OBJ_GET_INFO_BY_FD returns them (xlated). */
+    instructions: Uint8Array;
+    lineInfo: Uint8Array;
+    funcInfo: Uint8Array;
+    jitedSize: number;
+    btfId: number;
+  };
+  cancel: Record<string, never>;
+}
+
+/** What a host tells a session unasked. */
+export interface Events {
+  /** Records of a ring buffer or perf event array, oldest first. `lost` counts what the kernel dropped. */
+  records: { reader: number; records: { cpu: number; data: Uint8Array }[]; lost: number };
+  /** Lines of the kernel's trace pipe. */
+  tracePipe: { lines: string[] };
+  /** A link of this session no longer does anything: its interface or cgroup is gone, somebody detached it. */
+  linkGone: { link: number; description: string; reason: string };
+}
+export type EventName = keyof Events;
+
+export type ErrorCode =
+  /** The kernel or libbpf refused: `operation`, `errno` and `message` say what and why. */
+  | 'kernel'
+  /** The verifier rejected a program; `programs` of the result carry the log. */
+  | 'rejected'
+  | 'permission'
+  | 'unsupported'
+  /** The request did not match its schema, or named a handle this session does not have. */
+  | 'badRequest'
+  /** The ELF object could not be read. */
+  | 'badObject'
+  | 'cancelled'
+  /** The host, the VM or the connection ended while the request was under way. */
+  | 'hostGone'
+  | 'internal';
+
+/** What failed (`operation`), how (`errno`, libbpf's `message`), and what the user can do about it (`hint`). */
+export interface ProtocolError {
+  code: ErrorCode;
+  operation: string;
+  message: string;
+  errno?: string;
+  libbpfLog?: string;
+  hint?: string;
+  /** objectLoad: verdicts up to and including the program that was rejected. */
+  programs?: ProgramVerdict[];
+}
+
+export interface RequestFrame {
+  id: number;
+  method: Method;
+  params: unknown;
+}
+export type ResponseFrame = { id: number; result: unknown } | { id: number; error: ProtocolError };
+export interface EventFrame {
+  event: EventName;
+  params: unknown;
+}

@@ -1,0 +1,99 @@
+/**
+ * What the language server and its editor say to each other beyond LSP. Each request and notification is named
+ * once, here. No vscode types, so that other editors can be served too.
+ */
+
+/** `initializationOptions`, and the shape of the `bpf` section in `workspace/configuration`. */
+export interface Settings {
+  clang: {
+    /** Path of clang; empty: the newest on PATH. */
+    path: string;
+    /** Flags that replace all found or default ones; absent: compile_commands.json, then defaults. */
+    args: string[] | null;
+    /** Flags added to whichever were chosen. */
+    extraArgs: string[];
+  };
+  verify: {
+    /** `onType`: a pause in typing verifies the buffer; `onSave`; `manual`: only on request. */
+    when: 'onType' | 'onSave' | 'manual';
+    /** Milliseconds of silence before an edited buffer is verified. */
+    delay: number;
+  };
+  /** `local`, `vm`, `vm:PATH-TO-VMLINUZ`, or empty for automatic: local with privileges, else vm. */
+  target: string;
+}
+
+export interface InitializationOptions extends Partial<Settings> {
+  /**
+   * Socket of a kernel host that is running already and shared by everything in the window. Absent: the server
+   * starts a host of its own for `target`.
+   */
+  hostSocket?: string;
+  /** False while the workspace is not trusted: nothing is compiled or loaded, syntax checks only. */
+  trusted?: boolean;
+}
+
+/** Client → server, notification: the window's kernel changed (or is gone: socket null, with the reason). */
+export const HostChanged = 'bpf/hostChanged';
+export interface HostChangedParams {
+  socket: string | null;
+  reason?: string;
+}
+
+/** Client → server, notification: trust was granted. */
+export const TrustGranted = 'bpf/trustGranted';
+
+/** Client → server, request: verify now, whatever `verify.when` says. */
+export const VerifyNow = 'bpf/verifyNow';
+export interface VerifyNowParams {
+  uri: string;
+}
+
+/** Server → client, notification: the state of the work on a document, for lenses and the status item. */
+export const DocumentStatus = 'bpf/documentStatus';
+export interface DocumentStatusParams {
+  uri: string;
+  version: number;
+  phase: 'idle' | 'compiling' | 'verifying' | 'done' | 'failed';
+  /** What stopped the work, when it is not a finding in the source: no clang, no kernel, … with the next step. */
+  problem?: { code: string; message: string; hint?: string };
+  kernel?: string;
+  programs: ProgramStatus[];
+}
+export interface ProgramStatus {
+  name: string;
+  section: string;
+  type: string;
+  /** Zero-based line of the function's name. */
+  line: number;
+  verdict: 'accepted' | 'rejected' | 'error' | 'unknown';
+  insns?: number;
+  states?: number;
+  stackDepth?: number;
+  microseconds?: number;
+}
+
+/**
+ * Client → server, request: the whole verifier log of one program, for the read-only log document. The log is
+ * asked of the kernel again at the given level when it is not at hand.
+ */
+export const VerifierLog = 'bpf/verifierLog';
+export interface VerifierLogParams {
+  uri: string;
+  program: string;
+}
+export interface VerifierLogResult {
+  text: string;
+  /** Zero-based line of the log → the source position it speaks of. Sorted by line. */
+  links: { line: number; path: string; sourceLine: number; sourceCharacter: number }[];
+  kernel: string;
+}
+
+/** Client → server, request: the object compiled from the buffer as it is, for running and attaching. */
+export const CompileDocument = 'bpf/compile';
+export interface CompileDocumentParams {
+  uri: string;
+}
+
+/** Scheme of the verifier log document: `bpf-log:/PROGRAM.bpflog?SOURCE-URI`. */
+export const LOG_SCHEME = 'bpf-log';

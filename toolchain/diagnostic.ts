@@ -1,0 +1,46 @@
+/**
+ * A finding about a source file, in the shape LSP uses, so that the editor, the CLI's `--json` and tests all show
+ * the same thing. Positions are zero-based; `character` counts UTF-16 units.
+ */
+export interface Position {
+  line: number;
+  character: number;
+}
+export interface Range {
+  start: Position;
+  end: Position;
+}
+
+/** LSP's DiagnosticSeverity. */
+export const Severity = { Error: 1, Warning: 2, Information: 3, Hint: 4 } as const;
+export type Severity = (typeof Severity)[keyof typeof Severity];
+
+export interface RelatedInformation {
+  /** Absolute path of a source file. */
+  path: string;
+  range: Range;
+  message: string;
+}
+
+export interface Diagnostic {
+  /** Absolute path of the file the finding is in: the compiled file, or a header it includes. */
+  path: string;
+  range: Range;
+  severity: Severity;
+  /** Stable identifier, e.g. `bpf/null-deref`, `clang/-Wunused-variable`, `syntax`. */
+  code: string;
+  /** Who says so: `syntax` (tree-sitter), `clang`, `verifier` (a kernel), `libbpf`. */
+  source: 'syntax' | 'clang' | 'verifier' | 'libbpf' | 'bpf-studio';
+  message: string;
+  related: RelatedInformation[];
+  data?: {
+    /** The verifier's own terminal line, verbatim. */
+    kernelMessage?: string;
+    /** `uname -r` of the kernel that spoke. */
+    kernel?: string;
+    /** C function name of the program. */
+    program?: string;
+    /** Index of the failing instruction in the verifier's log. */
+    instruction?: number;
+  };
+}
