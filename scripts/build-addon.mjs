@@ -22,8 +22,21 @@ const dist = path.join(root, 'dist');
 const addon = path.join(dist, 'bpf-studio.node');
 const infoFile = path.join(dist, 'addon-info.json');
 
-const flags = ['-std=c++17', '-O2', '-fPIC', '-fvisibility=hidden', '-Wall', '-Wextra', '-Wno-missing-field-initializers'];
-const defines = ['-DNAPI_VERSION=8', '-DNAPI_CPP_EXCEPTIONS', '-DNODE_GYP_MODULE_NAME=bpf_studio', '-D_GNU_SOURCE'];
+const flags = [
+  '-std=c++17',
+  '-O2',
+  '-fPIC',
+  '-fvisibility=hidden',
+  '-Wall',
+  '-Wextra',
+  '-Wno-missing-field-initializers',
+];
+const defines = [
+  '-DNAPI_VERSION=8',
+  '-DNAPI_CPP_EXCEPTIONS',
+  '-DNODE_GYP_MODULE_NAME=bpf_studio',
+  '-D_GNU_SOURCE',
+];
 
 /** Builds dist/bpf-studio.node unless it is up to date, and dist/include/bpf (libbpf's headers for BPF programs). */
 export async function buildAddon() {
@@ -53,7 +66,11 @@ export async function buildAddon() {
 
 async function requireTools() {
   const missing = [];
-  const dumpable = async (command, args) => run(command, args).then(() => true, () => false);
+  const dumpable = async (command, args) =>
+    run(command, args).then(
+      () => true,
+      () => false,
+    );
   if (!(await dumpable('g++', ['--version']))) missing.push('g++');
   if (!(await dumpable('make', ['--version']))) missing.push('make');
   if (!existsSync('/usr/include/libelf.h')) missing.push('libelf-dev');
@@ -70,7 +87,14 @@ async function requireTools() {
 async function copyHeaders(libbpf) {
   const target = path.join(dist, 'include/bpf');
   await mkdir(target, { recursive: true });
-  for (const name of ['bpf_helpers.h', 'bpf_helper_defs.h', 'bpf_tracing.h', 'bpf_endian.h', 'bpf_core_read.h', 'usdt.bpf.h']) {
+  for (const name of [
+    'bpf_helpers.h',
+    'bpf_helper_defs.h',
+    'bpf_tracing.h',
+    'bpf_endian.h',
+    'bpf_core_read.h',
+    'usdt.bpf.h',
+  ]) {
     await cp(path.join(libbpf.include, 'bpf', name), path.join(target, name));
   }
 }

@@ -36,7 +36,9 @@ export class KernelClient {
       try {
         for (const frame of decoder.push(chunk)) this.receive(frame);
       } catch (error) {
-        this.finish(`the kernel host sent what is not the protocol: ${error instanceof Error ? error.message : error}`);
+        this.finish(
+          `the kernel host sent what is not the protocol: ${error instanceof Error ? error.message : error}`,
+        );
       }
     });
     stream.on('error', (error) => this.finish(`the connection to the kernel host broke: ${error.message}`));
@@ -56,7 +58,11 @@ export class KernelClient {
   }
 
   /** Connects to a host's socket and starts a session. */
-  static async connect(socketPath: string, name: string, options: RequestOptions = {}): Promise<KernelClient> {
+  static async connect(
+    socketPath: string,
+    name: string,
+    options: RequestOptions = {},
+  ): Promise<KernelClient> {
     const socket = net.connect(socketPath);
     await new Promise<void>((resolve, reject) => {
       socket.once('connect', resolve);
@@ -99,7 +105,11 @@ export class KernelClient {
         this.post({ id, method, params });
       } catch (error) {
         this.settle(id)?.reject(
-          new KernelError({ code: 'badRequest', operation: method, message: error instanceof Error ? error.message : String(error) }),
+          new KernelError({
+            code: 'badRequest',
+            operation: method,
+            message: error instanceof Error ? error.message : String(error),
+          }),
         );
       }
     });
@@ -132,7 +142,13 @@ export class KernelClient {
   }
 
   private receive(frame: unknown): void {
-    const message = frame as { id?: number; result?: unknown; error?: ProtocolError; event?: EventName; params?: unknown };
+    const message = frame as {
+      id?: number;
+      result?: unknown;
+      error?: ProtocolError;
+      event?: EventName;
+      params?: unknown;
+    };
     if (message.event !== undefined) {
       for (const listener of this.listeners.get(message.event) ?? []) listener(message.params as never);
     } else if (message.id === -1 && message.error) {

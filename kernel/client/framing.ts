@@ -47,7 +47,9 @@ export class FrameDecoder {
         if (this.headerFilled < 4) return;
         const length = this.header.readUInt32LE();
         if (length === 0 || length > this.maxBytes) {
-          throw new FramingError(`a frame of ${length} bytes was announced; 1 to ${this.maxBytes} are allowed`);
+          throw new FramingError(
+            `a frame of ${length} bytes was announced; 1 to ${this.maxBytes} are allowed`,
+          );
         }
         // A large frame's memory is asked for as its bytes arrive, so that announcing one costs a peer its bytes.
         this.body = new Uint8Array(Math.min(length, 1 << 20));

@@ -35,7 +35,9 @@ export function serve(host: Host, stream: Duplex): Promise<void> {
     } catch (error) {
       broken = true;
       const message = `the connection is closed: ${error instanceof Error ? error.message : error}`;
-      void send({ id: -1, error: failure('badRequest', 'connection', message).error }).then(() => stream.end());
+      void send({ id: -1, error: failure('badRequest', 'connection', message).error }).then(() =>
+        stream.end(),
+      );
     }
   });
   return new Promise((resolve) => {

@@ -27,7 +27,11 @@ const WHOLE_LOG_BYTES = 16 * 1024 * 1024;
 const MAX_LOG_BYTES = 512 * 1024 * 1024;
 
 /** Opens the object and selects what to load of it. Throws a HostError with code `badObject` when it is no BPF ELF file. */
-export async function openObject(addon: Addon, params: OpenParams, operation: Operation): Promise<AddonObject> {
+export async function openObject(
+  addon: Addon,
+  params: OpenParams,
+  operation: Operation,
+): Promise<AddonObject> {
   checkElf(params.object);
   let object: AddonObject;
   try {
@@ -68,7 +72,12 @@ function openMessage(log: string, message: string): string {
   return `libbpf cannot read the object: ${lines.at(-1) ?? message}`;
 }
 
-async function select(addon: Addon, object: AddonObject, params: OpenParams, operation: Operation): Promise<void> {
+async function select(
+  addon: Addon,
+  object: AddonObject,
+  params: OpenParams,
+  operation: Operation,
+): Promise<void> {
   const present = addon.objectPrograms(object);
   const unknown = [...(params.programs ?? []), ...Object.keys(params.attachTargets ?? {})].find(
     (name) => !present.some((program) => program.name === name),
@@ -100,7 +109,8 @@ export function cleanLog(log: string): string[] {
 
 export function describeProgram(program: AddonProgram): ProgramDescription {
   // Attach type 0 is a real one (cgroup_inet_ingress) and also what programs without any have.
-  const attachType = program.attachTypeNumber !== 0 || /^cgroup/.test(program.section) ? program.attachType : '';
+  const attachType =
+    program.attachTypeNumber !== 0 || /^cgroup/.test(program.section) ? program.attachType : '';
   return {
     name: program.name,
     section: program.section,
@@ -240,7 +250,12 @@ async function tryLoad(
     const name = [...error.libbpfLog.matchAll(/prog '([^']+)': failed to load: /g)].at(-1)?.[1];
     const program = programs.find((candidate) => candidate.name === name);
     if (!program) return { error: prepareError(error.libbpfLog, toProtocolError(error, 'load')) };
-    return { object, programs, libbpfLog: error.libbpfLog, refused: { program, errno: error.code, message: error.message } };
+    return {
+      object,
+      programs,
+      libbpfLog: error.libbpfLog,
+      refused: { program, errno: error.code, message: error.message },
+    };
   }
 }
 
@@ -299,7 +314,10 @@ function judge(
   return {
     ...facts(program),
     verdict: 'error',
-    message: [`${reason ? reason.replace(/^prog '[^']*': /, '') : `the kernel refused to load it: ${message}`} (${errno})`, hint]
+    message: [
+      `${reason ? reason.replace(/^prog '[^']*': /, '') : `the kernel refused to load it: ${message}`} (${errno})`,
+      hint,
+    ]
       .filter(Boolean)
       .join('. '),
     errno,
@@ -327,7 +345,14 @@ async function wholeLog(
   for (let logBytes = WHOLE_LOG_BYTES; ; logBytes *= 4) {
     const object = await openObject(addon, params, operation);
     try {
-      const attempt = await tryLoad(addon, object, [name], LogLevel.Paths | LogLevel.Stats, logBytes, operation);
+      const attempt = await tryLoad(
+        addon,
+        object,
+        [name],
+        LogLevel.Paths | LogLevel.Stats,
+        logBytes,
+        operation,
+      );
       if ('error' in attempt) return undefined;
       if (attempt.refused?.errno === 'ENOSPC' && logBytes < MAX_LOG_BYTES) continue;
       return attempt.programs.find((program) => program.name === name)?.log;

@@ -43,6 +43,7 @@ export function terminalMessage(log: string): string | undefined {
   // 7.3 appends a report for humans after the line that all kernels write.
   const report = log.lastIndexOf('\nVerification failed:');
   const lines = (report >= 0 ? log.slice(0, report) : log).trimEnd().split('\n');
-  while (lines.length > 0 && (statistics.test(lines.at(-1) ?? '') || lines.at(-1)?.trim() === '')) lines.pop();
+  while (lines.length > 0 && (statistics.test(lines.at(-1) ?? '') || lines.at(-1)?.trim() === ''))
+    lines.pop();
   return lines.at(-1)?.trim();
 }

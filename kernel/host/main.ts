@@ -7,13 +7,13 @@
  * With --listen it prints one line of JSON when it is ready, `{"ready":true}` or `{"problem":"…"}`, and ends when its
  * standard input does: the starter's death, by whatever cause, ends the host.
  */
-import { createReadStream, createWriteStream } from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import type { Addon } from '../addon/addon';
 import { loadAddon } from '../addon/addon';
 import { ChannelMux } from '../client/mux';
+import { openPort } from '../client/port';
 import { serve } from './connection';
 import { createGuardian } from './guardian';
 import type { Host } from './session';
@@ -45,7 +45,7 @@ function main(): void {
     host.guardian.end();
     addon.exitNow(0);
   };
-  if (values.channel) serveChannel(values.channel, start, end);
+  if (values.channel) void serveChannel(host, values.channel, start, end);
   else if (values.listen && values.uid) serveSocket(host, values.listen, Number(values.uid), start, end);
   else {
     report({ problem: 'usage: kernel-host.js --listen SOCKET --uid UID | --channel PATH' });
@@ -105,13 +105,19 @@ function isFrom(addon: Addon, socket: net.Socket, uid: number): boolean {
   }
 }
 
-function serveChannel(device: string, start: Start, end: End): void {
-  const input = createReadStream(device);
-  const output = createWriteStream(device);
-  new ChannelMux(input, output, start, (reason) => {
-    console.error(`kernel host: ${device}: ${reason}`);
-    void end(() => {});
-  });
+async function serveChannel(host: Host, device: string, start: Start, end: End): Promise<void> {
+  try {
+    const port = await openPort(device);
+    new ChannelMux(port, port, start, (reason) => {
+      console.error(`kernel host: ${device}: ${reason}`);
+      void end(() => {});
+    });
+  } catch (error) {
+    console.error(
+      `kernel host: ${device} cannot be opened: ${error instanceof Error ? error.message : error}`,
+    );
+    host.addon.exitNow(2);
+  }
 }
 
 main();

@@ -141,7 +141,8 @@ export class Session {
     let finish = () => {};
     this.running.set(id, { operation, done: new Promise((resolve) => (finish = resolve)) });
     try {
-      if (this.running.size > MAX_CONCURRENT) await new Promise<void>((resolve) => this.waiting.push(resolve));
+      if (this.running.size > MAX_CONCURRENT)
+        await new Promise<void>((resolve) => this.waiting.push(resolve));
       if (this.ended) throw failure('cancelled', method, 'the session ended');
       const handler = this.handlers[method as keyof Handlers] as Handler<Method>;
       return await handler(this, parsed.data as never, operation);
@@ -182,7 +183,11 @@ export class Session {
   private held<T>(table: Map<number, T>, handle: number, what: string): T {
     const found = table.get(handle);
     if (!found) {
-      throw failure('badRequest', what, `this session has no ${what} ${handle}; it was closed or never opened`);
+      throw failure(
+        'badRequest',
+        what,
+        `this session has no ${what} ${handle}; it was closed or never opened`,
+      );
     }
     return found;
   }
@@ -195,7 +200,9 @@ export class Session {
     for (const wake of this.waiting.splice(0)) wake();
     await Promise.all([...this.running.values()].map((request) => request.done));
     const report = (what: string) => (error: unknown) =>
-      console.error(`kernel host: ${what} could not be released: ${error instanceof Error ? error.message : error}`);
+      console.error(
+        `kernel host: ${what} could not be released: ${error instanceof Error ? error.message : error}`,
+      );
     await Promise.all([...this.links.values()].map((link) => link.detach().catch(report(link.description))));
     await Promise.all([...this.readers.values()].map((reader) => reader.close().catch(report('a reader'))));
     await this.tracePipe?.close().catch(report('the trace pipe'));

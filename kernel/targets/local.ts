@@ -22,7 +22,10 @@ export function hasBpfPrivileges(): boolean {
 }
 
 /** The command that starts the host, or why none can. */
-function hostCommand(options: StartOptions, args: string[]): { command: string; args: string[] } | TargetProblem {
+function hostCommand(
+  options: StartOptions,
+  args: string[],
+): { command: string; args: string[] } | TargetProblem {
   const bundle = path.join(options.distDirectory, 'kernel-host.js');
   if (!existsSync(bundle) || !existsSync(path.join(options.distDirectory, 'bpf-studio.node'))) {
     return {
@@ -117,7 +120,13 @@ function collectOutput(child: ChildProcess, log: (line: string) => void): { tail
       if (kept.length > 20) kept.shift();
     }
   });
-  return { tail: () => [...kept, partial].filter(Boolean).map((line) => `\n${line}`).join('') };
+  return {
+    tail: () =>
+      [...kept, partial]
+        .filter(Boolean)
+        .map((line) => `\n${line}`)
+        .join(''),
+  };
 }
 
 /** The host's first line of output. */
@@ -144,7 +153,11 @@ function aborted(signal: AbortSignal | undefined): Promise<{ aborted: true }> {
 }
 
 function cancelled(): TargetProblem {
-  return { code: 'cancelled', message: 'Starting the kernel host was cancelled.', hint: 'Start it again when you want it.' };
+  return {
+    code: 'cancelled',
+    message: 'Starting the kernel host was cancelled.',
+    hint: 'Start it again when you want it.',
+  };
 }
 
 function startProblem(command: string, problem: string): TargetProblem {

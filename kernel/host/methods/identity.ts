@@ -36,7 +36,13 @@ export function identifyKernel(addon: Addon): KernelIdentity {
 }
 
 export function findCapabilities(): HostCapabilities {
-  return { load: canLoad(), btf: hasBtf(), tracing: canTrace(), network: canAttachToNetwork(), jit: jitIsOn() };
+  return {
+    load: canLoad(),
+    btf: hasBtf(),
+    tracing: canTrace(),
+    network: canAttachToNetwork(),
+    jit: jitIsOn(),
+  };
 }
 
 function hasCapability(number: number): boolean {
@@ -48,7 +54,8 @@ function canLoad(): Ability {
   if (hasCapability(Capability.SYS_ADMIN) || hasCapability(Capability.BPF)) return { ok: true };
   return {
     ok: false,
-    reason: 'This process may not load BPF programs: it is not root and has neither CAP_BPF nor CAP_SYS_ADMIN.',
+    reason:
+      'This process may not load BPF programs: it is not root and has neither CAP_BPF nor CAP_SYS_ADMIN.',
   };
 }
 

@@ -36,7 +36,11 @@ export const mapHandlers: MapHandlers = {
   async mapClose(session, { map }) {
     const held = session.map(map);
     if (!held.owned) {
-      throw failure('badRequest', 'mapClose', `map ${held.name} belongs to its object; close the object instead`);
+      throw failure(
+        'badRequest',
+        'mapClose',
+        `map ${held.name} belongs to its object; close the object instead`,
+      );
     }
     session.maps.delete(map);
     session.host.addon.closeFd(held.fd);
@@ -52,7 +56,13 @@ export const mapHandlers: MapHandlers = {
   async mapLookup(session, { map, key, flags }, operation) {
     const held = session.map(map);
     checkSize(held, 'key', key, held.keySize);
-    const value = await session.host.addon.mapLookup(operation, held.fd, key, valueBytes(session.host.addon, held), flags);
+    const value = await session.host.addon.mapLookup(
+      operation,
+      held.fd,
+      key,
+      valueBytes(session.host.addon, held),
+      flags,
+    );
     return { value };
   },
 
@@ -156,7 +166,10 @@ async function readPage(
   const position = cursor?.subarray(1);
   if (how === read.batch) {
     try {
-      return tag(await addon.mapReadBatch(operation, map.fd, map.keySize, stride, limit, position), read.batch);
+      return tag(
+        await addon.mapReadBatch(operation, map.fd, map.keySize, stride, limit, position),
+        read.batch,
+      );
     } catch (error) {
       if (cursor || !isAddonError(error) || !NO_BATCH.has(error.code)) throw error;
       withoutBatch.add(map.type);

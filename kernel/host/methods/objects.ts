@@ -38,7 +38,8 @@ export const objectHandlers: ObjectHandlers = {
     if (held.loaded) throw failure('badRequest', 'objectLoad', `object ${handle} is loaded already`);
     const outcome = await loadObject(addon, held.params, log, true, operation);
     if (!outcome.object) {
-      if (outcome.error) throw failure(outcome.error.code, outcome.error.operation, outcome.error.message, outcome.error);
+      if (outcome.error)
+        throw failure(outcome.error.code, outcome.error.operation, outcome.error.message, outcome.error);
       const refused = outcome.verdicts.at(-1);
       throw failure(
         refused?.verdict === 'rejected' ? 'rejected' : refused?.errno === 'EPERM' ? 'permission' : 'kernel',
@@ -69,9 +70,7 @@ export const objectHandlers: ObjectHandlers = {
 
   async objectClose(session, { object: handle }) {
     const held = session.object(handle);
-    const attached = [...session.links.values()].filter(
-      (link) => link.object === handle,
-    );
+    const attached = [...session.links.values()].filter((link) => link.object === handle);
     await Promise.all(attached.map((link) => link.detach()));
     for (const [key, link] of session.links) if (attached.includes(link)) session.links.delete(key);
     for (const [key, reader] of session.readers) {
