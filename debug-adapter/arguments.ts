@@ -52,7 +52,9 @@ export function checkConfiguration<T>(
   const parsed = schema.safeParse(given ?? {}, { reportInput: true });
   if (parsed.success) return { ok: true, value: parsed.data };
   const issue = parsed.error.issues[0]!;
-  const path = issue.path.map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`)).join('');
+  const path = issue.path
+    .map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`))
+    .join('');
   const attribute = path.replace(/^\./, '') || 'configuration';
   const shape = SHAPES[String(issue.path[0])];
   const value = 'input' in issue ? issue.input : undefined;

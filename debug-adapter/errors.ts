@@ -20,8 +20,7 @@ const forUser = (id: number, message: string) => new AdapterError(id, message, t
 const forClient = (id: number, message: string) => new AdapterError(id, message, false);
 
 /** The client sent something that is not DAP, or not now. */
-export const badArguments = (command: string, problem: string) =>
-  forClient(1001, `${command}: ${problem}`);
+export const badArguments = (command: string, problem: string) => forClient(1001, `${command}: ${problem}`);
 export const unknownCommand = (command: string) =>
   forClient(1002, `The BPF debug adapter has no request "${command}".`);
 export const notInitialized = (command: string) =>
@@ -33,7 +32,10 @@ export const notStarted = (command: string) =>
   forClient(1006, `${command}: nothing has been launched or attached in this session.`);
 export const sessionEnded = (command: string) => forClient(1007, `${command}: the session has ended.`);
 export const unknownReference = (what: string, reference: number) =>
-  forClient(1008, `There is no ${what} ${reference}; it belonged to an earlier stop. Ask for the scopes again.`);
+  forClient(
+    1008,
+    `There is no ${what} ${reference}; it belonged to an earlier stop. Ask for the scopes again.`,
+  );
 export const pathFormat = () =>
   forClient(1009, 'initialize: pathFormat must be "path"; other formats are not supported.');
 export const steppingUnsupported = (command: string) =>
@@ -72,7 +74,8 @@ export const rejected = (program: string, message: string) =>
   forUser(1201, `The kernel rejected ${program}: ${message}. The Debug Console has the verifier's log.`);
 export const runFailed = (message: string) => forUser(1202, message);
 export const attachFailed = (message: string) => forUser(1203, message);
-export const kernelRefused = (error: ProtocolError) => forUser(1204, describeKernelError(error));
+export const kernelRefused = (error: Parameters<typeof describeKernelError>[0]) =>
+  forUser(1204, describeKernelError(error));
 export const cannotSet = (reason: string) => forUser(1205, reason);
 export const cannotEvaluate = (reason: string) => forClient(1206, reason);
 
@@ -88,7 +91,9 @@ export const internal = (thrown: unknown) =>
   forUser(1999, `Internal error: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
 
 /** A kernel host's error in a line: what failed, how, and what helps. */
-export function describeKernelError(error: ProtocolError): string {
+export function describeKernelError(
+  error: Pick<ProtocolError, 'message'> & { errno?: string | undefined; hint?: string | undefined },
+): string {
   const errno = error.errno && !error.message.includes(error.errno) ? ` (${error.errno})` : '';
   const hint = error.hint === undefined ? '' : ` ${error.hint}`;
   return `${error.message}${errno}${/[.!?]$/.test(error.message + errno) ? '' : '.'}${hint}`;

@@ -46,10 +46,14 @@ async function readCaptured(file: string, index: number) {
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     const reason = code === 'ENOENT' ? 'there is no such file' : message;
-    throw badInput(`The capture ${file} cannot be read: ${reason}. Set "packet.pcap" to a .pcap or .pcapng file.`);
+    throw badInput(
+      `The capture ${file} cannot be read: ${reason}. Set "packet.pcap" to a .pcap or .pcapng file.`,
+    );
   }
   if (bytes.length > MAX_CAPTURE)
-    throw badInput(`The capture ${file} is larger than ${MAX_CAPTURE >> 20} MiB. Cut it, e.g. with editcap -r.`);
+    throw badInput(
+      `The capture ${file} is larger than ${MAX_CAPTURE >> 20} MiB. Cut it, e.g. with editcap -r.`,
+    );
   const read = readCapture(bytes);
   if (!read.ok) throw badInput(`The capture ${file} cannot be read: ${read.message}.`);
   const picked = pickPacket(read.capture, index);

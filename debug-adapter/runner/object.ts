@@ -61,8 +61,7 @@ export function placeOf(file: ProgramFile, name: string): SourcePlace | undefine
   const lines = program && object.ext?.lines.get(program.section);
   if (!program || !lines || !object.btf) return undefined;
   const first = lines.find(
-    ({ insn, line }) =>
-      insn >= program.firstInsn && insn < program.firstInsn + program.insnCount && line > 0,
+    ({ insn, line }) => insn >= program.firstInsn && insn < program.firstInsn + program.insnCount && line > 0,
   );
   if (!first) return undefined;
   const source = object.btf.string(first.fileOffset);

@@ -73,7 +73,12 @@ export async function runProgram(
       ...(input ? { input } : {}),
       ...outputOf(support, input, result.data),
       ...(wantsContext && result.context.length > 0
-        ? { fields: { struct: support.context!.struct, values: describeContext(support.context!, result.context) } }
+        ? {
+            fields: {
+              struct: support.context!.struct,
+              values: describeContext(support.context!, result.context),
+            },
+          }
         : {}),
       notes: [...(input?.notes ?? []), ...notes],
     };
@@ -172,7 +177,8 @@ function outputOf(
   if (support.output === 'flowKeys')
     return { fields: { struct: layouts.flowKeys.struct, values: describeContext(layouts.flowKeys, data) } };
   if (support.output === 'none' || !input) return {};
-  if (!support.zeroedEthernet) return { output: data, difference: comparePackets(input.data, data, support.packet!) };
+  if (!support.zeroedEthernet)
+    return { output: data, difference: comparePackets(input.data, data, support.packet!) };
   // The kernel zeroes the Ethernet header behind the program's back: that is no change of the program's.
   return { output: data, difference: comparePackets(input.data.subarray(14), data.subarray(14), 'ip') };
 }
