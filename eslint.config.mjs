@@ -15,6 +15,7 @@ const rooms = {
   extension: [
     'extension',
     'kernel/client',
+    'kernel/targets',
     'kernel/protocol',
     'language-server/protocol',
     'debug-adapter/protocol',
@@ -24,6 +25,7 @@ const rooms = {
     'cli',
     'toolchain',
     'kernel/client',
+    'kernel/targets',
     'kernel/protocol',
     'language-server',
     'debug-adapter/runner',
