@@ -56,6 +56,10 @@ if (!skipAddon && existsSync(path.join(root, 'scripts/build-addon.mjs'))) {
   const { buildAddon } = await import('./build-addon.mjs');
   await buildAddon();
 }
+if (existsSync(path.join(root, 'scripts/build-vm-init.mjs'))) {
+  const { buildVmInit } = await import('./build-vm-init.mjs');
+  buildVmInit();
+}
 if (watch) {
   const context = await esbuild.context(options);
   await context.watch();

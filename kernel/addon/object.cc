@@ -1,0 +1,256 @@
+// bpf_object: open from bytes, choose what to load, load, describe.
+#include "object.h"
+
+#include <string.h>
+#include <sys/mman.h>
+
+#include "core.h"
+
+namespace studio {
+
+LogBuffer::LogBuffer(size_t size) : size_(size) {
+  void* memory =
+      mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) throw std::bad_alloc();
+  data_ = static_cast<char*>(memory);
+}
+LogBuffer::~LogBuffer() { munmap(data_, size_); }
+
+ProgramState& ObjectState::Program(const std::string& name) {
+  for (auto& state : programs)
+    if (name == bpf_program__name(state.program)) return state;
+  Fail("find program " + name, ENOENT, "the object has no program " + name);
+}
+
+bpf_map* ObjectState::Map(const std::string& name) {
+  bpf_map* map;
+  bpf_object__for_each_map(map, object) if (name == MapName(map)) return map;
+  Fail("find map " + name, ENOENT, "the object has no map " + name);
+}
+
+std::string MapName(const bpf_map* map) {
+  std::string name = bpf_map__name(map);
+  // libbpf puts (part of) the object's name in front of the section's.
+  if (bpf_map__is_internal(map) && name.find('.') != std::string::npos) return name.substr(name.find('.'));
+  return name;
+}
+
+namespace {
+
+std::shared_ptr<ObjectState> Open(const std::string& bytes, const std::string& name) {
+  LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = name.c_str());
+  auto state = std::make_shared<ObjectState>();
+  errno = 0;
+  state->object = bpf_object__open_mem(bytes.data(), bytes.size(), &options);
+  if (!state->object) Fail("bpf_object__open_mem", errno ? errno : EINVAL);
+  bpf_program* program;
+  bpf_object__for_each_program(program, state->object) {
+    ProgramState entry{program, nullptr, {}, {}, {}};
+    state->programs.push_back(std::move(entry));
+  }
+  return state;
+}
+
+// Keeps what the verdict needs after a failed load.
+void KeepPrepared(ProgramState& state) {
+  auto copy = [](const void* data, size_t size) {
+    return data ? std::string(static_cast<const char*>(data), size) : std::string();
+  };
+  bpf_program* program = state.program;
+  state.instructions = copy(bpf_program__insns(program), bpf_program__insn_cnt(program) * sizeof(bpf_insn));
+  state.lineInfo =
+      copy(bpf_program__line_info(program), bpf_program__line_info_cnt(program) * sizeof(bpf_line_info));
+  state.funcInfo =
+      copy(bpf_program__func_info(program), bpf_program__func_info_cnt(program) * sizeof(bpf_func_info));
+}
+
+// objectOpen(operation, bytes, name): parses the ELF file and its BTF. Resolves to {object, log}.
+Napi::Value ObjectOpen(const Napi::CallbackInfo& info) {
+  auto bytes = std::make_shared<std::string>(Bytes(info[1]));
+  std::string name = Text(info[2]);
+  return Start(info, [bytes, name]() -> Deliver {
+    auto state = Open(*bytes, name);
+    return [state, log = CapturedLog()](Napi::Env env) -> Napi::Value {
+      Napi::Object result = Napi::Object::New(env);
+      result.Set("object", Wrap(env, state));
+      result.Set("log", log);
+      return result;
+    };
+  });
+}
+
+// objectLoad(operation, object): relocates, creates maps, loads programs. Resolves to libbpf's warnings. Which
+// programs were tried, and what the verifier wrote, is in objectPrograms() whether it failed or not.
+Napi::Value ObjectLoad(const Napi::CallbackInfo& info) {
+  auto state = Unwrap<ObjectState>(info[1]);
+  return Start(info, [state]() -> Deliver {
+    std::lock_guard<std::mutex> lock(state->mutex);
+    Check("bpf_object__prepare", bpf_object__prepare(state->object));
+    for (auto& program : state->programs)
+      if (bpf_program__autoload(program.program)) KeepPrepared(program);
+    if (Cancelled()) Fail("bpf_object__load", ECANCELED);
+    Check("bpf_object__load", bpf_object__load(state->object));
+    return [log = CapturedLog()](Napi::Env env) -> Napi::Value { return Napi::String::New(env, log); };
+  });
+}
+
+// objectClose(operation, object): unloads its programs and frees its maps.
+Napi::Value ObjectClose(const Napi::CallbackInfo& info) {
+  auto state = Unwrap<ObjectState>(info[1]);
+  return Start(info, [state]() -> Deliver {
+    std::lock_guard<std::mutex> lock(state->mutex);
+    state->programs.clear();
+    bpf_object__close(state->object);
+    state->object = nullptr;
+    return [](Napi::Env env) { return env.Undefined(); };
+  });
+}
+
+// The verifier's words: up to the terminating zero that the kernel writes.
+Napi::Value LogText(Napi::Env env, const LogBuffer* log) {
+  if (!log) return Napi::String::New(env, "");
+  return Napi::String::New(env, log->data(), strnlen(log->data(), log->size()));
+}
+
+const char* OrEmpty(const char* text) { return text ? text : ""; }
+
+// objectPrograms(object): one description a program, in the order of the file.
+Napi::Value ObjectPrograms(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  auto state = Unwrap<ObjectState>(info[0]);
+  std::lock_guard<std::mutex> lock(state->mutex);
+  Napi::Array list = Napi::Array::New(env);
+  for (const auto& entry : state->programs) {
+    const bpf_program* program = entry.program;
+    Napi::Object item = Napi::Object::New(env);
+    auto attachType = bpf_program__expected_attach_type(program);
+    item.Set("name", bpf_program__name(program));
+    item.Set("section", bpf_program__section_name(program));
+    item.Set("typeNumber", Napi::Number::New(env, bpf_program__type(program)));
+    item.Set("type", OrEmpty(libbpf_bpf_prog_type_str(bpf_program__type(program))));
+    item.Set("attachTypeNumber", Napi::Number::New(env, attachType));
+    item.Set("attachType", OrEmpty(libbpf_bpf_attach_type_str(attachType)));
+    item.Set("autoload", Napi::Boolean::New(env, bpf_program__autoload(program)));
+    item.Set("fd", Napi::Number::New(env, bpf_program__fd(program)));
+    item.Set("insnCount", Napi::Number::New(env, entry.instructions.empty()
+                                                     ? bpf_program__insn_cnt(program)
+                                                     : entry.instructions.size() / sizeof(bpf_insn)));
+    item.Set("lineInfo", MakeBytes(env, entry.lineInfo));
+    item.Set("log", LogText(env, entry.log.get()));
+    item.Set("logSize", Napi::Number::New(env, entry.log ? entry.log->size() : 0));
+    list.Set(list.Length(), item);
+  }
+  return list;
+}
+
+// objectMaps(object): one description a map. `keyTypeId` and `valueTypeId` are ids in the object's BTF.
+Napi::Value ObjectMaps(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  auto state = Unwrap<ObjectState>(info[0]);
+  std::lock_guard<std::mutex> lock(state->mutex);
+  const btf* types = bpf_object__btf(state->object);
+  Napi::Array list = Napi::Array::New(env);
+  bpf_map* map;
+  bpf_object__for_each_map(map, state->object) {
+    Napi::Object item = Napi::Object::New(env);
+    std::string name = MapName(map);
+    bool internal = bpf_map__is_internal(map);
+    uint32_t valueType = bpf_map__btf_value_type_id(map);
+    // libbpf fills a data section's type id in when it creates the map; before that the section has the same name.
+    if (internal && !valueType && types) {
+      int id = btf__find_by_name_kind(types, name.c_str(), BTF_KIND_DATASEC);
+      if (id > 0) valueType = id;
+    }
+    item.Set("name", name);
+    item.Set("typeNumber", Napi::Number::New(env, bpf_map__type(map)));
+    item.Set("type", OrEmpty(libbpf_bpf_map_type_str(bpf_map__type(map))));
+    item.Set("keySize", Napi::Number::New(env, bpf_map__key_size(map)));
+    item.Set("valueSize", Napi::Number::New(env, bpf_map__value_size(map)));
+    item.Set("maxEntries", Napi::Number::New(env, bpf_map__max_entries(map)));
+    item.Set("flags", Napi::Number::New(env, bpf_map__map_flags(map)));
+    item.Set("keyTypeId", Napi::Number::New(env, bpf_map__btf_key_type_id(map)));
+    item.Set("valueTypeId", Napi::Number::New(env, valueType));
+    item.Set("globals", Napi::Boolean::New(env, internal));
+    item.Set("pinnedAt", OrEmpty(bpf_map__pin_path(map)));
+    item.Set("fd", Napi::Number::New(env, bpf_map__fd(map)));
+    list.Set(list.Length(), item);
+  }
+  return list;
+}
+
+template <typename Function>
+Napi::Value Synchronously(const Napi::CallbackInfo& info, Function work) {
+  Napi::Env env = info.Env();
+  try {
+    work();
+  } catch (const Failure& failure) {
+    Napi::Error error = Napi::Error::New(env, failure.message);
+    error.Set("operation", failure.operation);
+    error.Set("errno", Napi::Number::New(env, failure.error));
+    error.Set("code", ErrnoName(failure.error));
+    throw error;
+  }
+  return env.Undefined();
+}
+
+// programSet(object, name, {autoload?, logLevel?, logSize?}): before load.
+Napi::Value ProgramSet(const Napi::CallbackInfo& info) {
+  auto state = Unwrap<ObjectState>(info[0]);
+  std::string name = Text(info[1]);
+  Napi::Object options = info[2].As<Napi::Object>();
+  return Synchronously(info, [&] {
+    std::lock_guard<std::mutex> lock(state->mutex);
+    ProgramState& entry = state->Program(name);
+    if (Given(options.Get("autoload"))) {
+      Check("bpf_program__set_autoload",
+            bpf_program__set_autoload(entry.program, options.Get("autoload").ToBoolean()));
+    }
+    if (Given(options.Get("logLevel"))) {
+      Check("bpf_program__set_log_level",
+            bpf_program__set_log_level(entry.program, Number(options.Get("logLevel"))));
+      entry.log = std::make_unique<LogBuffer>(Number(options.Get("logSize"), 64 * 1024));
+      Check("bpf_program__set_log_buf",
+            bpf_program__set_log_buf(entry.program, entry.log->data(), entry.log->size()));
+    }
+  });
+}
+
+// programSetAttachTarget(operation, object, name, function): reads vmlinux BTF, so it may take a while.
+Napi::Value ProgramSetAttachTarget(const Napi::CallbackInfo& info) {
+  auto state = Unwrap<ObjectState>(info[1]);
+  std::string name = Text(info[2]);
+  std::string target = Text(info[3]);
+  return Start(info, [state, name, target]() -> Deliver {
+    std::lock_guard<std::mutex> lock(state->mutex);
+    Check("bpf_program__set_attach_target",
+          bpf_program__set_attach_target(state->Program(name).program, 0, target.c_str()));
+    return [](Napi::Env env) { return env.Undefined(); };
+  });
+}
+
+// mapSetInitialValue(object, name, bytes): the variables of a data section, before load.
+Napi::Value MapSetInitialValue(const Napi::CallbackInfo& info) {
+  auto state = Unwrap<ObjectState>(info[0]);
+  std::string name = Text(info[1]);
+  std::string value = Bytes(info[2]);
+  return Synchronously(info, [&] {
+    std::lock_guard<std::mutex> lock(state->mutex);
+    Check("bpf_map__set_initial_value",
+          bpf_map__set_initial_value(state->Map(name), value.data(), value.size()));
+  });
+}
+
+}  // namespace
+
+void InitObject(Napi::Env env, Napi::Object exports) {
+  Export(env, exports, "objectOpen", ObjectOpen);
+  Export(env, exports, "objectLoad", ObjectLoad);
+  Export(env, exports, "objectClose", ObjectClose);
+  Export(env, exports, "objectPrograms", ObjectPrograms);
+  Export(env, exports, "objectMaps", ObjectMaps);
+  Export(env, exports, "programSet", ProgramSet);
+  Export(env, exports, "programSetAttachTarget", ProgramSetAttachTarget);
+  Export(env, exports, "mapSetInitialValue", MapSetInitialValue);
+}
+
+}  // namespace studio

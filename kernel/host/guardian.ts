@@ -1,0 +1,6 @@
+export interface Guardian {
+  end(): void;
+}
+export function createGuardian(): Guardian {
+  return { end() {} };
+}

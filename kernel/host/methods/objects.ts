@@ -1,0 +1,116 @@
+/** Requests about objects and programs: verify, open, load, close, test run, dump. */
+import type { LoadedMap, LoadedProgram } from '../../protocol';
+import { failure } from '../errors';
+import { describeMaps, describeProgram, loadObject, openObject } from '../load';
+import type { Handlers, Session } from '../session';
+import { mapDescriptionById } from './maps';
+
+type ObjectHandlers = Pick<
+  Handlers,
+  'verify' | 'objectOpen' | 'objectLoad' | 'objectClose' | 'testRun' | 'programDump'
+>;
+
+export const objectHandlers: ObjectHandlers = {
+  async verify({ host }, params, operation) {
+    const outcome = await loadObject(host.addon, params, params.log, false, operation);
+    return {
+      programs: outcome.verdicts,
+      maps: outcome.maps,
+      ...(outcome.error ? { error: outcome.error } : {}),
+    };
+  },
+
+  async objectOpen(session, params, operation) {
+    const { addon } = session.host;
+    const object = await openObject(addon, params, operation);
+    const handle = session.newHandle();
+    session.objects.set(handle, { object, params, loaded: false, programs: [], maps: [] });
+    return {
+      object: handle,
+      programs: addon.objectPrograms(object).map(describeProgram),
+      maps: describeMaps(addon, object).map(({ fd: _fd, ...map }) => map),
+    };
+  },
+
+  async objectLoad(session, { object: handle, log }, operation) {
+    const { addon } = session.host;
+    const held = session.object(handle);
+    if (held.loaded) throw failure('badRequest', 'objectLoad', `object ${handle} is loaded already`);
+    const outcome = await loadObject(addon, held.params, log, true, operation);
+    if (!outcome.object) {
+      if (outcome.error)
+        throw failure(outcome.error.code, outcome.error.operation, outcome.error.message, outcome.error);
+      const refused = outcome.verdicts.at(-1);
+      throw failure(
+        refused?.verdict === 'rejected' ? 'rejected' : refused?.errno === 'EPERM' ? 'permission' : 'kernel',
+        'objectLoad',
+        refused
+          ? `${refused.name}: ${refused.verdict === 'rejected' ? 'the verifier rejected it: ' : ''}${refused.message}`
+          : 'nothing was loaded',
+        { ...(refused?.errno ? { errno: refused.errno } : {}), programs: outcome.verdicts },
+      );
+    }
+    // The loaded object takes the place of the one that was only opened.
+    const opened = held.object;
+    held.object = outcome.object;
+    held.loaded = true;
+    await addon.objectClose(null, opened);
+    const programs: LoadedProgram[] = [];
+    for (const program of addon.objectPrograms(held.object)) {
+      const verdict = outcome.verdicts.find((one) => one.name === program.name);
+      if (program.fd < 0 || !verdict) continue;
+      const info = await addon.programInfo(null, program.fd);
+      const id = session.newHandle();
+      session.programs.set(id, { ...program, object: handle });
+      held.programs.push(id);
+      programs.push({ ...describeProgram(program), handle: id, id: info.id, tag: info.tag, verdict });
+    }
+    return { programs, maps: await holdMaps(session, handle) };
+  },
+
+  async objectClose(session, { object: handle }) {
+    const held = session.object(handle);
+    const attached = [...session.links.values()].filter((link) => link.object === handle);
+    await Promise.all(attached.map((link) => link.detach()));
+    for (const [key, link] of session.links) if (attached.includes(link)) session.links.delete(key);
+    for (const [key, reader] of session.readers) {
+      if (held.maps.includes(reader.map)) {
+        session.readers.delete(key);
+        await reader.close();
+      }
+    }
+    for (const program of held.programs) session.programs.delete(program);
+    for (const map of held.maps) session.maps.delete(map);
+    session.objects.delete(handle);
+    await session.host.addon.objectClose(null, held.object);
+    return {};
+  },
+
+  async testRun(session, { program, ...input }, operation) {
+    const { fd } = session.program(program);
+    return session.host.addon.programTestRun(operation, fd, input);
+  },
+
+  async programDump(session, { program }) {
+    const { fd } = session.program(program);
+    const { addon } = session.host;
+    const [dump, info] = await Promise.all([addon.programDump(null, fd), addon.programInfo(null, fd)]);
+    return { ...dump, jitedSize: info.jitedSize, btfId: info.btfId };
+  },
+};
+
+/** Gives the loaded object's maps handles. Maps that libbpf did not create (autocreate off) have none. */
+async function holdMaps(session: Session, handle: number): Promise<LoadedMap[]> {
+  const { addon } = session.host;
+  const held = session.object(handle);
+  const maps: LoadedMap[] = [];
+  for (const { fd, ...description } of describeMaps(addon, held.object)) {
+    if (fd < 0) continue;
+    const { id, frozen } = await mapDescriptionById(addon, fd);
+    const loaded: LoadedMap = { ...description, frozen, id, handle: session.newHandle() };
+    session.maps.set(loaded.handle, { ...loaded, fd, owned: false, object: handle });
+    held.maps.push(loaded.handle);
+    maps.push(loaded);
+  }
+  return maps;
+}

@@ -1,0 +1,183 @@
+/** The local target: a kernel host on this machine, with the privileges the user has or grants. */
+import type { ChildProcess } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import type { RunningTarget, StartOptions, TargetProblem } from './target';
+
+/** Capability numbers of capability.h: what the host needs when it is not root. */
+const NET_ADMIN = 12;
+const PERFMON = 38;
+const BPF = 39;
+
+/** Whether this process can load BPF programs itself, without asking for more. */
+export function hasBpfPrivileges(): boolean {
+  if (process.geteuid?.() === 0) return true;
+  const status = readFileSync('/proc/self/status', 'utf8');
+  // Only ambient capabilities survive the execve that starts the host.
+  const mask = BigInt(`0x${/^CapAmb:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`);
+  return [NET_ADMIN, PERFMON, BPF].every((capability) => (mask & (1n << BigInt(capability))) !== 0n);
+}
+
+/** The command that starts the host, or why none can. */
+function hostCommand(
+  options: StartOptions,
+  args: string[],
+): { command: string; args: string[] } | TargetProblem {
+  const bundle = path.join(options.distDirectory, 'kernel-host.js');
+  if (!existsSync(bundle) || !existsSync(path.join(options.distDirectory, 'bpf-studio.node'))) {
+    return {
+      code: 'addonFailed',
+      message: `The kernel host is not built: ${options.distDirectory} lacks kernel-host.js or bpf-studio.node.`,
+      hint: 'Run `npm run build`, or install the extension again.',
+    };
+  }
+  // sudo and pkexec start with an empty environment; the variable makes Electron's binary behave as Node.
+  const host = ['ELECTRON_RUN_AS_NODE=1', 'UV_THREADPOOL_SIZE=16', process.execPath, bundle, ...args];
+  if (hasBpfPrivileges()) return { command: 'env', args: host };
+  switch (options.elevate) {
+    case 'pkexec':
+      return { command: 'pkexec', args: ['env', ...host] };
+    case 'sudo':
+      return { command: 'sudo', args: ['env', ...host] };
+    case 'never':
+      return {
+        code: 'noPrivileges',
+        message: `Loading BPF programs on this machine needs root, or CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN; user ${os.userInfo().username} has none of them.`,
+        hint: 'Use a VM kernel, which needs no root: "BPF: Select Kernel", or `--target vm`. In a terminal, `sudo -E bpf-studio …` works too.',
+      };
+  }
+}
+
+/** Starts a host and waits until it listens. */
+export async function startLocal(options: StartOptions): Promise<RunningTarget | TargetProblem> {
+  if (options.signal?.aborted) return cancelled();
+  const directory = await privateDirectory();
+  const socketPath = path.join(directory, 'kernel.sock');
+  const command = hostCommand(options, ['--listen', socketPath, '--uid', String(process.getuid?.() ?? 0)]);
+  if ('code' in command) {
+    await rm(directory, { recursive: true, force: true });
+    return command;
+  }
+  const child = spawn(command.command, command.args, { stdio: ['pipe', 'pipe', 'pipe'] });
+  const output = collectOutput(child, options.log);
+  const exited = new Promise<string>((resolve) => {
+    child.on('error', (error) => resolve(`${command.command} could not be started: ${error.message}`));
+    child.on('exit', (status, signal) =>
+      resolve(`the kernel host ended ${signal ? `by ${signal}` : `with status ${status}`}${output.tail()}`),
+    );
+  });
+  // Its death is noticed through 'exit'; a write into the broken pipe must not end this process.
+  child.stdin.on('error', () => {});
+  const cleanUp = () => rm(directory, { recursive: true, force: true });
+  const outcome = await Promise.race([
+    readyLine(child),
+    exited.then((problem) => ({ problem })),
+    aborted(options.signal),
+  ]);
+  if ('problem' in outcome || 'aborted' in outcome) {
+    child.stdin.end();
+    await exited;
+    await cleanUp();
+    if ('aborted' in outcome) return cancelled();
+    return startProblem(command.command, outcome.problem);
+  }
+  const gone = exited.then(async (reason) => {
+    await cleanUp();
+    return reason;
+  });
+  return {
+    label: 'this machine',
+    socketPath,
+    gone,
+    async dispose() {
+      // The host ends when its standard input does, after everything it loaded is released.
+      child.stdin.end();
+      await gone;
+    },
+  };
+}
+
+/** A directory that only this user can enter. */
+async function privateDirectory(): Promise<string> {
+  const runtime = process.env['XDG_RUNTIME_DIR'];
+  const parent = runtime && existsSync(runtime) ? runtime : os.tmpdir();
+  // mkdtemp makes it with mode 0700.
+  return mkdtemp(path.join(parent, 'bpf-studio-'));
+}
+
+function collectOutput(child: ChildProcess, log: (line: string) => void): { tail(): string } {
+  const kept: string[] = [];
+  let partial = '';
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    const lines = (partial + text).split('\n');
+    partial = lines.pop() ?? '';
+    for (const line of lines) {
+      log(line);
+      kept.push(line);
+      if (kept.length > 20) kept.shift();
+    }
+  });
+  return {
+    tail: () =>
+      [...kept, partial]
+        .filter(Boolean)
+        .map((line) => `\n${line}`)
+        .join(''),
+  };
+}
+
+/** The host's first line of output. */
+function readyLine(child: ChildProcess): Promise<{ ready: true } | { problem: string }> {
+  return new Promise((resolve) => {
+    let text = '';
+    child.stdout?.setEncoding('utf8').on('data', (chunk: string) => {
+      text += chunk;
+      const end = text.indexOf('\n');
+      if (end < 0) return;
+      try {
+        resolve(JSON.parse(text.slice(0, end)) as { ready: true } | { problem: string });
+      } catch {
+        resolve({ problem: `it wrote "${text.slice(0, end)}" instead of being ready` });
+      }
+    });
+  });
+}
+
+function aborted(signal: AbortSignal | undefined): Promise<{ aborted: true }> {
+  return new Promise((resolve) =>
+    signal?.addEventListener('abort', () => resolve({ aborted: true }), { once: true }),
+  );
+}
+
+function cancelled(): TargetProblem {
+  return {
+    code: 'cancelled',
+    message: 'Starting the kernel host was cancelled.',
+    hint: 'Start it again when you want it.',
+  };
+}
+
+function startProblem(command: string, problem: string): TargetProblem {
+  if (/GLIBC_/.test(problem)) {
+    return {
+      code: 'addonFailed',
+      message: problem,
+      hint: 'This machine’s C library is older than the one the addon was built for: build it here with `npm run build`.',
+    };
+  }
+  if (command !== 'env') {
+    return {
+      code: 'noPrivileges',
+      message: `Root was not granted through ${command}: ${problem}`,
+      hint: 'Authorise it when asked, or use a VM kernel, which needs no root: "BPF: Select Kernel", or `--target vm`.',
+    };
+  }
+  return {
+    code: 'addonFailed',
+    message: `The kernel host could not be started: ${problem}`,
+    hint: 'Run `bpf-studio doctor` to see what this machine lacks.',
+  };
+}

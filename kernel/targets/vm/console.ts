@@ -1,0 +1,73 @@
+import type { Phase, RelayMessage } from './messages';
+
+const KEPT_LINES = 200;
+const SHOWN_LINES = 6;
+
+/** What `vm-init` says when it gets so far, and the phase that begins then. */
+const phases: [RegExp, Phase][] = [
+  [/^bpf-studio: loading modules/, 'init'],
+  [/^bpf-studio: mounting/, 'mounting'],
+  [/^bpf-studio: starting the kernel host/, 'host'],
+];
+
+/** Keeps the end of what a guest's console and QEMU itself wrote, to explain how the VM ended. */
+export class Console {
+  private readonly lines: string[] = [];
+  private qemuLines: string[] = [];
+  private unfinished = '';
+
+  constructor(
+    private readonly tell: (message: RelayMessage) => void,
+    private readonly now: () => number,
+  ) {}
+
+  /** Nothing was ever printed: not a single instruction may have run. */
+  get isSilent(): boolean {
+    return this.lines.length === 0 && this.unfinished === '';
+  }
+
+  guestWrote(chunk: Buffer): void {
+    const parts = (this.unfinished + chunk.toString('utf8').replaceAll('\r', '')).split('\n');
+    this.unfinished = parts.pop() ?? '';
+    for (const line of parts.filter((text) => text.trim() !== '')) this.addLine(line);
+  }
+
+  qemuWrote(chunk: Buffer): void {
+    for (const line of chunk.toString('utf8').split('\n').filter(Boolean)) {
+      this.qemuLines = [...this.qemuLines, line].slice(-SHOWN_LINES);
+      this.tell({ event: 'log', line: `qemu: ${line}` });
+    }
+  }
+
+  private addLine(line: string): void {
+    this.lines.push(line);
+    if (this.lines.length > KEPT_LINES) this.lines.shift();
+    this.tell({ event: 'log', line: `vm: ${line}` });
+    const phase = phases.find(([pattern]) => pattern.test(line));
+    if (phase) this.tell({ event: 'phase', name: phase[1], ms: this.now() });
+  }
+
+  /** Why the VM ended, without a full stop. */
+  reasonOfEnd(status: number | null, signal: NodeJS.Signals | null): string {
+    if (signal !== null) return `QEMU was killed by ${signal}`;
+    if (status !== 0)
+      return `QEMU ended with status ${status}: ${this.qemuLines.join(' ') || 'it did not say why'}`;
+    const find = (pattern: RegExp): string | undefined =>
+      this.lines.findLast((line) => pattern.test(line))?.replace(/^\[[\s\d.]+\]\s*|^bpf-studio: /, '');
+    const panic = find(/Kernel panic/);
+    if (panic) return `the VM's kernel panicked (${panic})`;
+    const step = find(/boot step failed|no \/boot\.plan/);
+    if (step) return `its first process gave up (${step})`;
+    const host = find(/the kernel host ended|cannot run/);
+    if (host) return `the kernel host in the VM ended (${host})`;
+    return 'the VM switched itself off';
+  }
+
+  /** The last lines of the console, to be appended to a message; empty when there are none. */
+  lastLines(): string {
+    const last = [...this.lines, this.unfinished].filter(Boolean).slice(-SHOWN_LINES);
+    return last.length === 0
+      ? ' Its console stayed empty.'
+      : `\nIts console ended with:\n  ${last.join('\n  ')}`;
+  }
+}
