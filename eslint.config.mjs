@@ -26,6 +26,7 @@ const rooms = {
     'cli',
     'toolchain',
     'kernel/client',
+    'kernel/targets',
     'kernel/protocol',
     'language-server',
     'debug-adapter/runner',

@@ -1,4 +1,4 @@
-import { declaredOrder } from './format';
+import { declaredOrder } from './byteorder';
 import { formatIpv4, formatIpv6, formatMac } from './text';
 import { bytesOf } from './value';
 import type { Value } from './value';

@@ -2,6 +2,7 @@
 import { MAX_DEPTH } from './btf';
 import { addressOf } from './addresses';
 import { readBits } from './bits';
+import { hostOrder } from './byteorder';
 import type { Enumerator } from './kinds';
 import { escapeBytes, hexBytes } from './text';
 import { bytesOf, childrenOf } from './value';
@@ -78,43 +79,6 @@ function formatLeaf(value: Value): string {
       return host === undefined ? `${number}` : `${number} (host order ${host})`;
     }
   }
-}
-
-/** Typedefs of the kernel's uapi that promise a byte order, and whether it is big-endian. */
-const orderedTypedefs = new Map([
-  ['__be16', false],
-  ['__be32', false],
-  ['__be64', false],
-  ['__le16', true],
-  ['__le32', true],
-  ['__le64', true],
-]);
-
-/** The number that a `__be16` … holds once its bytes are put in the machine's order; undefined for other types. */
-export function hostOrder(value: Value, number: bigint): bigint | undefined {
-  const littleEndian = declaredOrder(value);
-  if (littleEndian === undefined) return undefined;
-  if (littleEndian === value.source.littleEndian) return number;
-  return swapBytes(number, value.size);
-}
-
-/** `true` little, `false` big endian, as the type's name promises; undefined when it promises nothing. */
-export function declaredOrder(value: Value): boolean | undefined {
-  const { btf } = value.source;
-  let id = value.typeId;
-  for (let depth = 0; btf && depth < MAX_DEPTH; depth++) {
-    const type = btf.type(id);
-    if (type.kind === 'typedef' && orderedTypedefs.has(type.name)) return orderedTypedefs.get(type.name);
-    if (type.kind !== 'typedef' && type.kind !== 'const' && type.kind !== 'volatile') return undefined;
-    id = type.type;
-  }
-  return undefined;
-}
-
-export function swapBytes(number: bigint, size: number): bigint {
-  let swapped = 0n;
-  for (let at = 0; at < size; at++) swapped = (swapped << 8n) | ((number >> BigInt(at * 8)) & 0xffn);
-  return swapped;
 }
 
 function formatEnum(value: Value, number: bigint): string {
