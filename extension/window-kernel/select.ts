@@ -5,6 +5,7 @@ import { hasBpfPrivileges } from '../../kernel/targets/local';
 import { findKernels, type VmKernel } from '../../kernel/targets/vm/kernels';
 import { errors, present, reporting } from '../errors';
 import type { Services } from '../services';
+import { downloadKernel } from './download';
 import { isProblem, type Elevation } from './kernel';
 
 interface Choice extends vscode.QuickPickItem {
@@ -18,6 +19,10 @@ export function activate(context: vscode.ExtensionContext, services: Services): 
     vscode.commands.registerCommand(id, reporting(what, log, handler));
   context.subscriptions.push(
     command('bpf.selectKernel', vscode.l10n.t('Selecting a kernel'), () => selectKernel(services)),
+    command('bpf.downloadKernel', vscode.l10n.t('Downloading a kernel'), async () => {
+      const downloaded = await downloadKernel(services);
+      if (downloaded) await change(services, downloaded.target, undefined);
+    }),
     command('bpf.useThisMachine', vscode.l10n.t('Using this machine'), () =>
       change(services, 'local', 'pkexec'),
     ),
@@ -78,6 +83,11 @@ async function listChoices(services: Services): Promise<Choice[]> {
       label: vscode.l10n.t('$(file) A kernel image…'),
       detail: vscode.l10n.t('A vmlinuz or bzImage on this machine'),
       choose: pickImage,
+    },
+    {
+      label: vscode.l10n.t('$(cloud-download) Get another kernel…'),
+      detail: vscode.l10n.t("Downloads one of the distribution's kernels, without installing it"),
+      choose: () => downloadKernel(services),
     },
     separator(vscode.l10n.t('automatic')),
     {

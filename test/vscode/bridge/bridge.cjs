@@ -1,3 +1,4 @@
+/* eslint-disable @typescript-eslint/no-require-imports, no-undef -- VS Code loads extensions as CommonJS. */
 // Evaluates functions of the tests inside the extension host, so that they can assert on diagnostics, sessions and
 // settings through the API. Listens on a Unix socket in the test's own scratch directory.
 const http = require('node:http');
