@@ -66,20 +66,12 @@ function plain(bytes: Uint8Array): unknown {
 
 function parse(btf: Btf | undefined, typeId: number, size: number, text: string, what: string): Outcome<Uint8Array> {
   if (text.startsWith('hex:')) return parseBytes(text.slice(4), size, what);
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    // A bare word is text: an enumerator, an address, the contents of a char array.
-    value = text;
-  }
-  if (btf && typeId > 0) return encode(btf, typeId, value);
-  if (typeof value === 'number' && Number.isSafeInteger(value) && (size === 4 || size === 8)) {
-    const bytes = new Uint8Array(size);
-    const view = new DataView(bytes.buffer);
-    if (size === 4) view.setUint32(0, value, true);
-    else view.setBigInt64(0, BigInt(value), true);
-    return succeed(bytes);
+  if (btf && typeId > 0) return encode(btf, typeId, text);
+  const number = /^-?\d+$/.test(text) ? BigInt(text) : undefined;
+  if (number !== undefined && (size === 4 || size === 8)) {
+    const bytes = new Uint8Array(8);
+    new DataView(bytes.buffer).setBigInt64(0, BigInt.asIntN(64, number), true);
+    return succeed(bytes.subarray(0, size));
   }
   return fail(
     'cli/untyped',
