@@ -10,7 +10,14 @@ const rooms = {
   'kernel/client': ['kernel/client', 'kernel/targets', 'kernel/protocol'],
   'kernel/targets': ['kernel/targets', 'kernel/protocol', 'kernel/client'],
   'kernel/host': ['kernel/host', 'kernel/addon', 'kernel/protocol', 'kernel/client/framing'],
-  'language-server': ['language-server', 'toolchain', 'kernel/client', 'kernel/protocol'],
+  // A target's name is one of its settings.
+  'language-server': [
+    'language-server',
+    'toolchain',
+    'kernel/client',
+    'kernel/targets/target',
+    'kernel/protocol',
+  ],
   'debug-adapter': ['debug-adapter', 'toolchain', 'kernel/client', 'kernel/protocol'],
   // It starts the window's kernel, so it knows the targets too.
   extension: [
