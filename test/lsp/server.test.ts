@@ -148,7 +148,7 @@ describe.runIf(isPrivileged)('verdicts of the running kernel', () => {
     const top = { line: 0, character: 0 };
     await client.change(uri, '// a\n// b\n', { start: top, end: top });
     await client.until('the moved finding', () => client.diagnostics(uri)[0]?.range.start.line === line + 2);
-    const range = { start: { line: line + 2, character: 0 }, end: { line: line + 2, character: 20 } };
+    const range = { start: { line: line + 2, character: 0 }, end: { line: line + 2, character: 999 } };
     await client.change(uri, '\tif (total) *total += 1;', range);
     await client.until('the end of the finding', () => client.diagnostics(uri).length === 0);
   });
