@@ -1,6 +1,7 @@
 /** Where a bracket is missing or too many, judged by the indentation the author gave the code. */
 import { Kind, lineOf, type Tokens } from './tokens';
 import type { SyntaxFinding } from './finding';
+import { statementWords } from './words';
 
 /** Whether every bracket among the active tokens `first..last` has its partner. */
 export function isBalanced(tokens: Tokens, active: Uint8Array, first: number, last: number): boolean {
@@ -61,7 +62,7 @@ export function findBracketError(
     } else if (kind === Kind.Semicolon) {
       if (top?.kind === Kind.OpenBracket) return lines.missingAfter(previous, ']');
       if (top?.kind === Kind.OpenParen && !lines.isForParen(top.token)) {
-        return lines.missingAfter(previous, ')');
+        return lines.missingAfter(lines.lastBeforeStatement(top.token, previous), ')');
       }
     } else if (isClosing(kind)) {
       if (kind === Kind.CloseBrace) {
@@ -160,6 +161,16 @@ class Lines {
   missingAfter(token: number, what: string): SyntaxFinding {
     const at = token < 0 ? 0 : this.tokens.end[token]!;
     return { start: Math.max(0, at - 1), end: at, message: `expected '${what}'`, certain: true };
+  }
+
+  /** The last token from `from` on before a line that begins with a statement's keyword, at most `last`. */
+  lastBeforeStatement(from: number, last: number): number {
+    for (let index = from + 1; index <= last; index++) {
+      if (this.tokens.kind[index] !== Kind.Identifier || !this.isFirstOnLine(index)) continue;
+      const word = this.text.slice(this.tokens.start[index], this.tokens.end[index]);
+      if (statementWords.has(word)) return index - 1;
+    }
+    return last;
   }
 
   extra(token: number): SyntaxFinding {

@@ -52,6 +52,8 @@ interface Cache {
 interface ChunkResult {
   findings: SyntaxFinding[];
   declarations: Declaration[];
+  /** The same with offsets from the start of the file, for where the declaration was last. */
+  placed?: { from: number; findings: SyntaxFinding[]; declarations: Declaration[] };
 }
 
 /**
@@ -84,9 +86,16 @@ export function readSource(parser: Parser, text: string, previous?: SourceFile):
     const slice = text.slice(from, chunk.end);
     const result = known?.get(slice) ?? cache.chunks.get(slice) ?? readChunk(parser, slice, macros);
     cache.chunks.set(slice, result);
-    for (const finding of result.findings) file.findings.push(moveFinding(finding, from));
-    for (const declaration of result.declarations) add(file, moveDeclaration(declaration, from));
+    const { findings, declarations } = place(result, from);
+    file.findings.push(...findings);
+    for (const declaration of declarations) add(file, declaration);
     from = chunk.end;
+  }
+  const unclosed = tokens.unterminated.at(-1);
+  if (unclosed && unclosed.start >= from) {
+    // A comment that runs to the end of the file hides everything that could be a declaration.
+    const { findings } = readChunk(parser, text.slice(from), macros);
+    file.findings.push(...findings.map((finding) => moveFinding(finding, from)));
   }
   const license = file.variables.find((variable) => variable.section === 'license')?.text;
   return { ...file, license };
@@ -95,6 +104,15 @@ export function readSource(parser: Parser, text: string, previous?: SourceFile):
 function readChunk(parser: Parser, text: string, macros: ReadonlySet<string>): ChunkResult {
   const { findings, tokens, selection } = checkDeclaration(parser, text, macros);
   return { findings, declarations: outlineOf(text, tokens, selection.active) };
+}
+
+function place(result: ChunkResult, from: number): NonNullable<ChunkResult['placed']> {
+  if (result.placed?.from !== from) {
+    const findings = result.findings.map((finding) => moveFinding(finding, from));
+    const declarations = result.declarations.map((declaration) => moveDeclaration(declaration, from));
+    result.placed = { from, findings, declarations };
+  }
+  return result.placed;
 }
 
 function add(
