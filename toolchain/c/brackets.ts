@@ -104,7 +104,7 @@ export function findBracketError(
 
 const control = /\b(if|while|for|switch)\s*$/;
 const blockOwner =
-  /^\s*(\}\s*)?(else\b|do\b|(else\s+)?(if|for|while|switch)\b|\w*for_each\w*|bpf_for\b|struct\b|union\b|enum\b)/;
+  /^\s*(\}\s*)?(else\b|do\b|(else\s+)?(if|for|while|switch)\b|\w*for_each\w*|bpf_for\b|(typedef\s+)?struct\b|union\b|enum\b)/;
 
 class Lines {
   constructor(
@@ -204,10 +204,15 @@ class Lines {
       if (found < indent) break;
       const line = this.textOf(this.of(index));
       if (this.tokens.kind[index] === Kind.CloseBrace && !/else/.test(line)) break;
-      const lacksBrace = !/\{\s*(\/\*.*|\/\/.*|\\)?$/.test(line.trimEnd());
-      const isHeader = blockOwner.test(line) || (indent === 0 && /\)\s*$/.test(line.trimEnd()));
-      if (lacksBrace && isHeader) {
-        const head = this.endOfHeader(index, brace);
+      const head = this.endOfHeader(index, brace);
+      const isDefinition =
+        indent === 0 && this.tokens.kind[head] === Kind.CloseParen && !line.startsWith('SEC');
+      const isHeader = blockOwner.test(line) || isDefinition;
+      if (
+        isHeader &&
+        this.tokens.kind[head] !== Kind.OpenBrace &&
+        this.tokens.kind[head + 1] !== Kind.OpenBrace
+      ) {
         return this.missingAfter(head, '{');
       }
       if (!isHeader) continue;

@@ -146,11 +146,23 @@ function readDirectives(text: string, tokens: Tokens): { macros: Set<string>; in
     const end = tokens.end[index]!;
     const line = text.slice(start, Math.min(end, start + 300));
     const define = /^#\s*define\s+(\w+)/.exec(line);
-    if (define) macros.add(define[1]!);
+    if (define && !readsLikeCode(text.slice(start + define[0].length, end))) macros.add(define[1]!);
     const include = /^#\s*include(?:_next)?\s*([<"])([^>"\n]+)[>"]/.exec(line);
     if (include) includes.push({ path: include[2]!, angled: include[1] === '<', span: { start, end } });
   }
   return { macros, includes };
+}
+
+/**
+ * Whether a macro with this parameter list and body is used as a function or a value is: it is a number, stands in
+ * parentheses, or is a `do … while (0)`. What follows it needs its semicolon.
+ */
+function readsLikeCode(definition: string): boolean {
+  const body = definition
+    .replace(/^\([^)]*\)/, '')
+    .replace(/\\\r?\n/g, ' ')
+    .trim();
+  return /^(\(.*\)|-?\d\w*|do\b.*\bwhile\s*\(\s*(0|false)\s*\))$/s.test(body);
 }
 
 function move(span: Span, by: number): Span {
