@@ -33,6 +33,7 @@ const rooms = {
     'cli',
     'toolchain',
     'kernel/client',
+    'kernel/targets',
     'kernel/protocol',
     'language-server',
     'debug-adapter/runner',
@@ -78,7 +79,7 @@ export default tseslint.config(
       globals: { process: 'readonly', console: 'readonly', Buffer: 'readonly', URL: 'readonly' },
     },
     rules: {
-      '@typescript-eslint/consistent-type-imports': 'error',
+      '@typescript-eslint/consistent-type-imports': ['error', { disallowTypeAnnotations: false }],
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
     },
   },

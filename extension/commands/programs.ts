@@ -36,7 +36,8 @@ export function programsInText(text: string): ProgramStatus[] {
   const programs: ProgramStatus[] = [];
   for (const match of text.matchAll(pattern)) {
     const [whole, section = '', between = '', macroName, plainName] = match;
-    if (/[;={]/.test(between) || /^(\.?maps|license|version|\.struct_ops|\.ksyms|\.kconfig)/.test(section)) continue;
+    if (/[;={]/.test(between) || /^(\.?maps|license|version|\.struct_ops|\.ksyms|\.kconfig)/.test(section))
+      continue;
     const name = macroName ?? plainName ?? '';
     const line = text.slice(0, match.index + whole.lastIndexOf(name)).split('\n').length - 1;
     programs.push({ name, section, type: '', line, verdict: 'unknown' });
@@ -59,7 +60,8 @@ export async function chooseProgram(
   const program =
     programs.length === 1
       ? programs[0]
-      : (await vscode.window.showQuickPick(rows(programs, document), { title, matchOnDescription: true }))?.program;
+      : (await vscode.window.showQuickPick(rows(programs, document), { title, matchOnDescription: true }))
+          ?.program;
   return program && { uri: document.uri, program };
 }
 
@@ -84,7 +86,9 @@ async function findCandidates(
   services: Services,
   lens: ProgramCommandArguments | undefined,
 ): Promise<{ document: vscode.TextDocument; programs: ProgramStatus[] } | undefined> {
-  const document = lens ? await vscode.workspace.openTextDocument(vscode.Uri.parse(lens.uri)) : activeSource();
+  const document = lens
+    ? await vscode.workspace.openTextDocument(vscode.Uri.parse(lens.uri))
+    : activeSource();
   if (!document) {
     await present(errors.notABpfSource(), services.log);
     return undefined;

@@ -118,11 +118,11 @@ export async function chooseAttachSpec(
     }
     case 'kernelFunction': {
       const name = await pick.kernelFunction(kernel, program.name);
-      return name && { hook: 'kprobe', function: name, return: isReturn };
+      return name === undefined ? undefined : { hook: 'kprobe', function: name, return: isReturn };
     }
     case 'kernelFunctions': {
       const pattern = await pick.kernelFunction(kernel, program.name, { patterns: true });
-      return pattern && { hook: 'kprobeMulti', pattern, return: isReturn };
+      return pattern === undefined ? undefined : { hook: 'kprobeMulti', pattern, return: isReturn };
     }
     case 'tracepoint': {
       const chosen = await pick.tracepoint(kernel, program.name);
@@ -134,8 +134,9 @@ export async function chooseAttachSpec(
     }
     case 'userFunction': {
       const binary = await pick.binary(kernel, program.name);
-      const name = binary && (await pick.userFunction(kernel, binary.binary, program.name));
-      return binary && name && { hook: 'uprobe', ...binary, function: name, return: isReturn };
+      if (!binary) return undefined;
+      const name = await pick.userFunction(kernel, binary.binary, program.name);
+      return name === undefined ? undefined : { hook: 'uprobe', ...binary, function: name, return: isReturn };
     }
     case 'usdt': {
       const binary = await pick.binary(kernel, program.name);
@@ -146,7 +147,7 @@ export async function chooseAttachSpec(
       return pick.perfEvent(program.name);
     case 'cgroup': {
       const path = await pick.cgroup(kernel, program.name);
-      return path && { hook: 'cgroup', path };
+      return path === undefined ? undefined : { hook: 'cgroup', path };
     }
     case 'netns': {
       const chosen = await pick.networkNamespace(kernel, program.name);

@@ -18,8 +18,8 @@ const complete: EnvironmentFacts = {
     network: { ok: true },
   },
   mountedTypes: ['ext4', 'bpf', 'tracefs'],
-  qemu: { path: '/usr/bin/qemu-system-x86_64', version: '7.2' },
-  vmKernels: [{ path: '/boot/vmlinuz-6.12.0', release: '6.12.0' }],
+  qemu: { path: '/usr/bin/qemu-system-x86_64' },
+  vmKernels: { releases: ['6.12.0'] },
 };
 
 const find = (facts: EnvironmentFacts, id: string) => {
@@ -57,7 +57,7 @@ describe('checkEnvironment', () => {
       kernel: { problem: 'no privileges here, and no QEMU', hint: 'sudo apt-get install -y qemu-system-x86' },
       mountedTypes: [],
       qemu: { problem: 'qemu-system-x86_64 is not on PATH' },
-      vmKernels: [],
+      vmKernels: { problem: 'no vmlinuz in /boot', hint: 'bpf-studio kernels fetch' },
     };
     const checks = checkEnvironment(nothing);
     for (const check of checks) {
@@ -94,7 +94,7 @@ describe('installCommand', () => {
   it('speaks the package manager of the distribution', () => {
     const ubuntu = parseOsRelease('NAME="Ubuntu"\nID=ubuntu\nID_LIKE=debian\n');
     const rocky = parseOsRelease('ID="rocky"\nID_LIKE="rhel centos fedora"\n');
-    expect(installCommand('kernel', ubuntu, false)).toBe('sudo apt-get install -y linux-image-generic');
+    expect(installCommand('qemu', ubuntu, false)).toBe('sudo apt-get install -y qemu-system-x86');
     expect(installCommand('libbpf', rocky, true)).toBe('dnf install -y libbpf-devel');
     expect(installCommand('clang', parseOsRelease('ID=nixos\n'), false)).toBe(
       "Install clang with this system's package manager.",

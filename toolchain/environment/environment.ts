@@ -57,8 +57,9 @@ export interface EnvironmentFacts {
   kernel: KernelFacts;
   /** File system types that are mounted on this machine, from /proc/self/mounts. */
   mountedTypes: string[];
-  qemu: { path: string; version: string } | { problem: string };
-  vmKernels: { path: string; release: string }[];
+  qemu: { path: string } | { problem: string };
+  /** Kernel images that can run in a VM, or how to get one. */
+  vmKernels: { releases: string[] } | { problem: string; hint: string };
 }
 
 export const OLDEST_CLANG = 14;
@@ -204,7 +205,7 @@ function libbpfCheck({ libbpfHeaders, distribution, isRoot }: EnvironmentFacts):
 }
 
 function qemuCheck({ qemu, distribution, isRoot }: EnvironmentFacts): EnvironmentCheck {
-  if (!('problem' in qemu)) return ok('qemu', 'QEMU', `${qemu.version} (${qemu.path})`);
+  if (!('problem' in qemu)) return ok('qemu', 'QEMU', qemu.path);
   return {
     id: 'qemu',
     title: 'QEMU',
@@ -215,18 +216,16 @@ function qemuCheck({ qemu, distribution, isRoot }: EnvironmentFacts): Environmen
   };
 }
 
-function vmKernelsCheck({ vmKernels, distribution, isRoot }: EnvironmentFacts): EnvironmentCheck {
+function vmKernelsCheck({ vmKernels }: EnvironmentFacts): EnvironmentCheck {
   const title = 'Kernels for a VM';
-  if (vmKernels.length > 0) {
-    return ok('vmKernels', title, vmKernels.map(({ release }) => release).join(', '));
-  }
+  if (!('problem' in vmKernels)) return ok('vmKernels', title, vmKernels.releases.join(', '));
   return {
     id: 'vmKernels',
     title,
     state: 'degraded',
-    found: 'no readable vmlinuz in /boot or among unpacked packages',
+    found: vmKernels.problem,
     withoutIt: "This machine's kernel works, with root; the vm target has nothing to start.",
-    fix: [installCommand('kernel', distribution, isRoot), 'bpf-studio doctor --target vm:PATH-TO-VMLINUZ'],
+    fix: [vmKernels.hint],
   };
 }
 

@@ -47,13 +47,6 @@ const packages = {
     suse: 'qemu-x86',
     alpine: 'qemu-system-x86_64',
   },
-  kernel: {
-    debian: 'linux-image-amd64',
-    fedora: 'kernel-core',
-    arch: 'linux',
-    suse: 'kernel-default',
-    alpine: 'linux-lts',
-  },
 } as const satisfies Record<string, Record<Family, string>>;
 
 export type Component = keyof typeof packages;
@@ -67,10 +60,6 @@ export function installCommand(component: Component, distribution: Distribution,
   const family = id === undefined ? undefined : families[id];
   if (family === undefined)
     return `Install ${packages[component].debian} with this system's package manager.`;
-  // Ubuntu names its kernel packages differently from Debian.
-  const name =
-    component === 'kernel' && distribution[0] === 'ubuntu'
-      ? 'linux-image-generic'
-      : packages[component][family];
+  const name = packages[component][family];
   return `${isRoot ? '' : 'sudo '}${installers[family]} ${name}`;
 }

@@ -62,10 +62,7 @@ interface Dependencies {
   installed(relativePath: string): string;
 }
 
-export function createKernel(
-  context: vscode.ExtensionContext,
-  { log, installed }: Dependencies,
-): Kernel {
+export function createKernel(context: vscode.ExtensionContext, { log, installed }: Dependencies): Kernel {
   const changed = new vscode.EventEmitter<KernelState>();
   let state: KernelState = { phase: vscode.workspace.isTrusted ? 'off' : 'untrusted' };
   let target = readSettings().target;

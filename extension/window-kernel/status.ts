@@ -73,7 +73,10 @@ function describe(state: KernelState): Shown {
       return {
         text: `Linux ${state.kernel.client.hello.kernel.release}`,
         detail: `${state.kernel.label} · ${abilities(state.kernel)}`,
-        severity: state.kernel.client.hello.capabilities.load.ok && !state.kernel.insteadOfLocal ? Information : Warning,
+        severity:
+          state.kernel.client.hello.capabilities.load.ok && !state.kernel.insteadOfLocal
+            ? Information
+            : Warning,
         command: select,
       };
   }
