@@ -12,6 +12,7 @@ const rooms = {
   'kernel/host': ['kernel/host', 'kernel/addon', 'kernel/protocol', 'kernel/client/framing'],
   'language-server': ['language-server', 'toolchain', 'kernel/client', 'kernel/protocol'],
   'debug-adapter': ['debug-adapter', 'toolchain', 'kernel/client', 'kernel/protocol'],
+  // It starts the window's kernel, so it knows the targets too.
   extension: [
     'extension',
     'kernel/client',
