@@ -10,7 +10,7 @@
  * A connection is a session. Every object, map, link and reader belongs to the session that made it and is closed
  * by the host when the session's connection ends, for whatever reason.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 
 export const PROTOCOL_VERSION = 1;
 
