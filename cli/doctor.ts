@@ -7,7 +7,7 @@ import type { OpenedKernel } from '../kernel/client/open';
 import type { Problem } from '../toolchain/problem';
 import { compileOptions, targetOption, text, type Command } from './command';
 import { openSession } from './kernel';
-import { findClangFacts } from './compile';
+import { clangFacts } from './compile';
 
 export const command: Command = {
   help: `bpf-studio doctor [--target TARGET] [--clang PATH]
@@ -25,7 +25,7 @@ Exit status 1 when something is missing or degraded.`,
     try {
       const qemu = findQemu();
       const facts = gatherFacts({
-        clang: await findClangFacts(text(args, 'clang')),
+        clang: await clangFacts(text(args, 'clang')),
         headerDirectories: [`${__dirname}/include`, '/usr/include', '/usr/local/include'],
         kernel: kernelFacts(opened),
         qemu: qemu === undefined ? { problem: noQemu.message } : { path: qemu },
