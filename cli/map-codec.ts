@@ -19,9 +19,14 @@ export interface MapCodec {
   parseValue(text: string): Outcome<Uint8Array>;
 }
 
+/** For a map found in the kernel, whose BTF the kernel has. */
 export async function mapCodec(client: KernelClient, map: LoadedMap): Promise<MapCodec> {
-  const btf = await btfOf(client, map);
-  const cpus = perCpu(map.type) ? client.hello.kernel.possibleCpus : 1;
+  return codecFor(await btfOf(client, map), map, client.hello.kernel.possibleCpus);
+}
+
+/** `btf` is what the map's type ids refer to; `possibleCpus` how many values a per-CPU map has for a key. */
+export function codecFor(btf: Btf | undefined, map: LoadedMap, possibleCpus: number): MapCodec {
+  const cpus = perCpu(map.type) ? possibleCpus : 1;
   const stride = perCpu(map.type) ? roundUp8(map.valueSize) : map.valueSize;
   const one = (typeId: number, bytes: Uint8Array) =>
     btf && typeId > 0 ? toJson(decode(btf, typeId, bytes)) : plain(bytes);

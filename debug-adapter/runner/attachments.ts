@@ -23,7 +23,8 @@ export function planAttachments(loaded: LoadedObject, wanted: AttachArguments['a
   const names = loaded.programs.map((program) => program.name);
   // struct_ops programs are attached as a whole, through their map.
   const attachable = loaded.programs.filter((program) => program.type !== 'struct_ops');
-  const list: NonNullable<AttachArguments['attach']> = wanted ?? attachable.map(({ name }) => ({ entry: name }));
+  const list: NonNullable<AttachArguments['attach']> =
+    wanted ?? attachable.map(({ name }) => ({ entry: name }));
   return list.map(({ entry, spec }, index) => {
     const program = loaded.programs.find((candidate) => candidate.name === entry);
     if (!program)

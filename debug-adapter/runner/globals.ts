@@ -1,5 +1,5 @@
 /** Values of global variables that a configuration sets before load: variable name → whole sections. */
-import { encodeJson } from '../../toolchain/btf/encode';
+import { encodeJson } from './encode-json';
 import { findSection } from '../../toolchain/elf/elf';
 import { badConfiguration } from '../errors';
 import type { ProgramFile } from './object';

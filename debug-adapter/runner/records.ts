@@ -77,8 +77,8 @@ function typeByName(btf: Btf, spelled: string): number | undefined {
   const match = /^(?:(struct|union|enum)\s+)?(\w+)$/.exec(spelled.trim());
   if (!match) return undefined;
   const [, keyword, name] = match;
-  if (keyword !== undefined) return btf.find(keyword as 'struct' | 'union' | 'enum', name!)?.id;
-  return btf.find('typedef', name!)?.id ?? btf.find('struct', name!)?.id ?? btf.find('int', name!)?.id;
+  const kinds = keyword === undefined ? ['typedef', 'struct', 'int'] : [keyword];
+  return kinds.flatMap((kind) => btf.findAll(name!).filter((id) => btf.type(id).kind === kind))[0];
 }
 
 /**

@@ -2,7 +2,7 @@
 import path from 'node:path';
 import { KernelError } from '../../kernel/client/errors';
 import type { LoadedProgram } from '../../kernel/protocol';
-import { encodeJson } from '../../toolchain/btf/encode';
+import { encodeJson } from './encode-json';
 import { buildPacket } from '../../toolchain/packet/build';
 import { comparePackets, type PacketDifference } from '../../toolchain/packet/difference';
 import { describeContext, explainRefusedContext } from '../../toolchain/program/context';
