@@ -1,7 +1,8 @@
 /** Which C files are BPF programs, decided cheaply so that ordinary C projects pay nothing. */
 
 /** Headers that only BPF programs include. */
-const BPF_HEADERS = /^[ \t]*#[ \t]*include[ \t]*[<"](?:[^">\n]*\/)?(?:vmlinux|bpf_helpers|bpf_tracing|bpf_core_read)\.h[">]/m;
+const BPF_HEADERS =
+  /^[ \t]*#[ \t]*include[ \t]*[<"](?:[^">\n]*\/)?(?:vmlinux|bpf_helpers|bpf_tracing|bpf_core_read)\.h[">]/m;
 
 /** Includes stand at the top; beyond this nobody looks. */
 const HEAD = 64 * 1024;

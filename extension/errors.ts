@@ -125,7 +125,10 @@ export const errors = {
   noWorkspaceFolder(what: string): UserError {
     return {
       code: 'noWorkspaceFolder',
-      message: vscode.l10n.t('{0} writes into the workspace, and no folder is open. Open one and try again.', what),
+      message: vscode.l10n.t(
+        '{0} writes into the workspace, and no folder is open. Open one and try again.',
+        what,
+      ),
       actions: [{ title: vscode.l10n.t('Open Folder'), command: 'workbench.action.files.openFolder' }],
     };
   },

@@ -19,7 +19,7 @@ import {
 } from '../language-server/protocol';
 import { looksLikeBpfSource } from './bpf-source';
 import { errors, present } from './errors';
-import type { Kernel } from './kernel/kernel';
+import type { Kernel } from './window-kernel/kernel';
 import { readSettings } from './settings';
 
 export interface LanguageServer {
@@ -68,9 +68,8 @@ export function createLanguageServer(
   }
 
   async function start(): Promise<LanguageClient> {
-    const { qemuPath: _, ...settings } = readSettings();
     const initializationOptions: InitializationOptions = {
-      ...settings,
+      ...readSettings(),
       hostSocket: kernel.state.phase === 'running' ? kernel.state.kernel.socketPath : null,
       trusted: vscode.workspace.isTrusted,
     };
@@ -86,7 +85,9 @@ export function createLanguageServer(
         workspace: {
           configuration: (params, token, next) => {
             const answers = next(params, token);
-            return Array.isArray(answers) ? answers.map((answer, i) => settingsFor(params.items[i], answer)) : answers;
+            return Array.isArray(answers)
+              ? answers.map((answer, i) => settingsFor(params.items[i], answer))
+              : answers;
           },
         },
       },
@@ -109,8 +110,7 @@ export function createLanguageServer(
   /** The server asks for the section `bpf`; flags and paths get their variables filled in on the way. */
   function settingsFor(item: { scopeUri?: string; section?: string } | undefined, answer: unknown): unknown {
     if (item?.section !== 'bpf') return answer;
-    const { qemuPath: _, ...settings } = readSettings(item.scopeUri ? vscode.Uri.parse(item.scopeUri) : undefined);
-    return settings;
+    return readSettings(item.scopeUri ? vscode.Uri.parse(item.scopeUri) : undefined);
   }
 
   function onStatus(status: DocumentStatusParams): void {
@@ -167,7 +167,8 @@ export function createLanguageServer(
     verifyNow: async (uri) => {
       await (await client()).sendRequest(VerifyNow, { uri: uri.toString() });
     },
-    verifierLog: async (parameters) => (await client()).sendRequest<VerifierLogResult>(VerifierLog, parameters),
+    verifierLog: async (parameters) =>
+      (await client()).sendRequest<VerifierLogResult>(VerifierLog, parameters),
     compile: async (uri) => (await client()).sendRequest(CompileDocument, { uri: uri.toString() }),
     watchForBpfSources: () => {
       vscode.workspace.textDocuments.forEach(consider);
@@ -175,7 +176,8 @@ export function createLanguageServer(
         vscode.workspace.onDidOpenTextDocument(consider),
         // An `#include <vmlinux.h>` that is typed into a new file; costs nothing once the server runs.
         vscode.workspace.onDidChangeTextDocument((event) => {
-          if (!starting && event.contentChanges.some((change) => /[>"\n]/.test(change.text))) consider(event.document);
+          if (!starting && event.contentChanges.some((change) => /[>"\n]/.test(change.text)))
+            consider(event.document);
         }),
       );
     },

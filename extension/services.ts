@@ -1,6 +1,6 @@
 /** What every feature of the extension is given. Features do not import each other; they meet here. */
 import type * as vscode from 'vscode';
-import type { Kernel } from './kernel/kernel';
+import type { Kernel } from './window-kernel/kernel';
 import type { LanguageServer } from './language-server';
 
 export interface Services {

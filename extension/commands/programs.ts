@@ -3,6 +3,7 @@ import * as vscode from 'vscode';
 import type { ProgramCommandArguments, ProgramStatus } from '../../language-server/protocol';
 import { looksLikeBpfSource } from '../bpf-source';
 import { errors, present } from '../errors';
+import { programsInText } from '../program-text';
 import type { Services } from '../services';
 
 export interface ChosenProgram {
@@ -27,24 +28,6 @@ export function programsOf(services: Services, document: vscode.TextDocument): P
 }
 
 /**
- * `SEC("…")` followed by a function, by its text alone. Sections that hold no program (maps, license, version,
- * struct_ops members' container) are left out.
- */
-export function programsInText(text: string): ProgramStatus[] {
-  const pattern =
-    /^[ \t]*SEC\("([^"\n]+)"\)([\s\S]{0,300}?)\b(?:(?:BPF_[A-Z_0-9]+)\s*\(\s*([A-Za-z_]\w*)|([A-Za-z_]\w*)\s*\()/gm;
-  const programs: ProgramStatus[] = [];
-  for (const match of text.matchAll(pattern)) {
-    const [whole, section = '', between = '', macroName, plainName] = match;
-    if (/[;={]/.test(between) || /^(\.?maps|license|version|\.struct_ops|\.ksyms|\.kconfig)/.test(section)) continue;
-    const name = macroName ?? plainName ?? '';
-    const line = text.slice(0, match.index + whole.lastIndexOf(name)).split('\n').length - 1;
-    programs.push({ name, section, type: '', line, verdict: 'unknown' });
-  }
-  return programs;
-}
-
-/**
  * The program meant by a command. With lens arguments it is named; otherwise it is the only one, or the user's pick.
  * Undefined when there is none, after saying so, or the user stepped back.
  */
@@ -59,7 +42,8 @@ export async function chooseProgram(
   const program =
     programs.length === 1
       ? programs[0]
-      : (await vscode.window.showQuickPick(rows(programs, document), { title, matchOnDescription: true }))?.program;
+      : (await vscode.window.showQuickPick(rows(programs, document), { title, matchOnDescription: true }))
+          ?.program;
   return program && { uri: document.uri, program };
 }
 
@@ -84,7 +68,9 @@ async function findCandidates(
   services: Services,
   lens: ProgramCommandArguments | undefined,
 ): Promise<{ document: vscode.TextDocument; programs: ProgramStatus[] } | undefined> {
-  const document = lens ? await vscode.workspace.openTextDocument(vscode.Uri.parse(lens.uri)) : activeSource();
+  const document = lens
+    ? await vscode.workspace.openTextDocument(vscode.Uri.parse(lens.uri))
+    : activeSource();
   if (!document) {
     await present(errors.notABpfSource(), services.log);
     return undefined;

@@ -5,7 +5,7 @@
 import * as vscode from 'vscode';
 import { EditorCommands, LOG_SCHEME, type VerifierLogResult } from '../../language-server/protocol';
 import { errors, present, reporting } from '../errors';
-import { isProblem } from '../kernel/kernel';
+import { isProblem } from '../window-kernel/kernel';
 import type { Services } from '../services';
 import { chooseProgram } from './programs';
 import { asLens } from './run';
@@ -104,7 +104,10 @@ function documentLinks(document: vscode.TextDocument, result: VerifierLogResult)
     const start = number.length - number.trimStart().length;
     const line = link.sourceLine + 1;
     const target = vscode.Uri.file(link.path).with({ fragment: `L${line},${link.sourceCharacter + 1}` });
-    const found = new vscode.DocumentLink(new vscode.Range(link.line, start, link.line, number.length), target);
+    const found = new vscode.DocumentLink(
+      new vscode.Range(link.line, start, link.line, number.length),
+      target,
+    );
     found.tooltip = vscode.l10n.t('Go to line {0}', line);
     return [found];
   });

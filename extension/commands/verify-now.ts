@@ -2,7 +2,7 @@
 import * as vscode from 'vscode';
 import { EditorCommands } from '../../language-server/protocol';
 import { errors, present, reporting } from '../errors';
-import { isProblem } from '../kernel/kernel';
+import { isProblem } from '../window-kernel/kernel';
 import type { Services } from '../services';
 import { activeSource } from './programs';
 

@@ -2,7 +2,7 @@
 import * as vscode from 'vscode';
 import { EditorCommands } from '../../language-server/protocol';
 import { errors, present, reporting } from '../errors';
-import { isProblem } from '../kernel/kernel';
+import { isProblem } from '../window-kernel/kernel';
 import type { Services } from '../services';
 
 export function activate(context: vscode.ExtensionContext, services: Services): void {
@@ -32,7 +32,11 @@ async function generate({ kernel, log }: Services): Promise<void> {
   await vscode.workspace.fs.writeFile(file, Buffer.from(text));
   const open = vscode.l10n.t('Open');
   const chosen = await vscode.window.showInformationMessage(
-    vscode.l10n.t('Wrote {0} from the types of Linux {1}.', vscode.workspace.asRelativePath(file), started.client.hello.kernel.release),
+    vscode.l10n.t(
+      'Wrote {0} from the types of Linux {1}.',
+      vscode.workspace.asRelativePath(file),
+      started.client.hello.kernel.release,
+    ),
     open,
   );
   if (chosen === open) await vscode.window.showTextDocument(file);

@@ -6,86 +6,12 @@ import * as vscode from 'vscode';
 import type { KernelClient } from '../../kernel/client/client';
 import type { AttachSpec } from '../../kernel/protocol';
 import * as pick from './attach-picks';
+import { requiredChoice, tcDirection } from './required-choice';
 
 /** The part of a program that decides: its section, e.g. `xdp`, `kprobe/tcp_sendmsg`, `cgroup/connect4`. */
 export interface Attachable {
   name: string;
   section: string;
-}
-
-/**
- * What must be chosen before a program can be attached, by its section name as libbpf reads it (libbpf.c's
- * section_defs; a leading `?` only turns autoload off).
- */
-export type Choice =
-  | 'nothing'
-  | 'xdpInterface'
-  | 'tcInterface'
-  | 'netkitInterface'
-  | 'socketInterface'
-  | 'kernelFunction'
-  | 'kernelFunctions'
-  | 'tracepoint'
-  | 'rawTracepoint'
-  | 'userFunction'
-  | 'usdt'
-  | 'perfEvent'
-  | 'cgroup'
-  | 'netns'
-  | 'netfilter';
-
-/** See {@link Choice}. */
-export function requiredChoice(section: string): Choice {
-  const [type = '', ...rest] = section.replace(/^\?/, '').split('/');
-  const target = rest.join('/');
-  const unless = (choice: Choice): Choice => (target === '' ? choice : 'nothing');
-  const kind = type.replace(/\.s$/, '');
-  switch (kind) {
-    case 'xdp':
-    case 'xdp.frags':
-      return target === 'devmap' || target === 'cpumap' ? 'nothing' : 'xdpInterface';
-    case 'tc':
-    case 'tcx':
-    case 'classifier':
-    case 'action':
-      return 'tcInterface';
-    case 'netkit':
-      return 'netkitInterface';
-    case 'socket':
-      return 'socketInterface';
-    case 'kprobe':
-    case 'kretprobe':
-      return unless('kernelFunction');
-    case 'kprobe.multi':
-    case 'kretprobe.multi':
-      return unless('kernelFunctions');
-    case 'tracepoint':
-    case 'tp':
-      return unless('tracepoint');
-    case 'raw_tracepoint':
-    case 'raw_tp':
-    case 'raw_tracepoint.w':
-    case 'raw_tp.w':
-      return unless('rawTracepoint');
-    case 'uprobe':
-    case 'uretprobe':
-      return unless('userFunction');
-    case 'usdt':
-      return unless('usdt');
-    case 'perf_event':
-      return 'perfEvent';
-    case 'cgroup':
-    case 'cgroup_skb':
-    case 'sockops':
-      return 'cgroup';
-    case 'sk_lookup':
-    case 'flow_dissector':
-      return 'netns';
-    case 'netfilter':
-      return 'netfilter';
-    default:
-      return 'nothing';
-  }
 }
 
 /** Asks for what is missing. Undefined: the user stepped back. */
@@ -118,11 +44,11 @@ export async function chooseAttachSpec(
     }
     case 'kernelFunction': {
       const name = await pick.kernelFunction(kernel, program.name);
-      return name && { hook: 'kprobe', function: name, return: isReturn };
+      return name === undefined ? undefined : { hook: 'kprobe', function: name, return: isReturn };
     }
     case 'kernelFunctions': {
       const pattern = await pick.kernelFunction(kernel, program.name, { patterns: true });
-      return pattern && { hook: 'kprobeMulti', pattern, return: isReturn };
+      return pattern === undefined ? undefined : { hook: 'kprobeMulti', pattern, return: isReturn };
     }
     case 'tracepoint': {
       const chosen = await pick.tracepoint(kernel, program.name);
@@ -134,8 +60,9 @@ export async function chooseAttachSpec(
     }
     case 'userFunction': {
       const binary = await pick.binary(kernel, program.name);
-      const name = binary && (await pick.userFunction(kernel, binary.binary, program.name));
-      return binary && name && { hook: 'uprobe', ...binary, function: name, return: isReturn };
+      if (!binary) return undefined;
+      const name = await pick.userFunction(kernel, binary.binary, program.name);
+      return name === undefined ? undefined : { hook: 'uprobe', ...binary, function: name, return: isReturn };
     }
     case 'usdt': {
       const binary = await pick.binary(kernel, program.name);
@@ -146,7 +73,7 @@ export async function chooseAttachSpec(
       return pick.perfEvent(program.name);
     case 'cgroup': {
       const path = await pick.cgroup(kernel, program.name);
-      return path && { hook: 'cgroup', path };
+      return path === undefined ? undefined : { hook: 'cgroup', path };
     }
     case 'netns': {
       const chosen = await pick.networkNamespace(kernel, program.name);
@@ -157,10 +84,4 @@ export async function chooseAttachSpec(
     default:
       throw new Error(vscode.l10n.t('No question is known for {0}.', choice satisfies never));
   }
-}
-
-/** `tc/ingress`, `tcx/egress`, `classifier/egress` say which way; plain `tc` and `classifier` do not. */
-function tcDirection(section: string): 'ingress' | 'egress' | undefined {
-  const direction = /\/(ingress|egress)$/.exec(section)?.[1];
-  return direction as 'ingress' | 'egress' | undefined;
 }

@@ -47,8 +47,7 @@ function describeInterface(candidate: NetworkInterface): string {
     candidate.kind,
     candidate.up ? vscode.l10n.t('up') : vscode.l10n.t('down'),
     candidate.mac,
-    candidate.xdp &&
-      vscode.l10n.t('has XDP program {0} ({1})', candidate.xdp.programId, candidate.xdp.mode),
+    candidate.xdp && vscode.l10n.t('has XDP program {0} ({1})', candidate.xdp.programId, candidate.xdp.mode),
   ];
   return parts.filter((part) => part !== undefined && part !== '').join(' · ');
 }
@@ -107,7 +106,9 @@ export async function kernelFunction(
       );
       const rows = functions.map((name) => ({ label: name }));
       const glob = patterns && text.includes('*');
-      return glob ? [{ label: text, description: vscode.l10n.t('every function that matches') }, ...rows] : rows;
+      return glob
+        ? [{ label: text, description: vscode.l10n.t('every function that matches') }, ...rows]
+        : rows;
     },
   );
   return chosen?.label;
@@ -147,7 +148,15 @@ export async function binary(
       running,
     }));
   const chosen = await vscode.window.showQuickPick(
-    [{ label: file, description: '', detail: vscode.l10n.t('every process that runs it'), running: undefined }, ...rows],
+    [
+      {
+        label: file,
+        description: '',
+        detail: vscode.l10n.t('every process that runs it'),
+        running: undefined,
+      },
+      ...rows,
+    ],
     {
       title: vscode.l10n.t('Process for {0}', program),
       matchOnDescription: true,

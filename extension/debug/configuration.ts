@@ -5,14 +5,16 @@
 import path from 'node:path';
 import * as vscode from 'vscode';
 import { DEBUG_TYPE } from '../../debug-adapter/protocol';
+import type { AttachSpec } from '../../kernel/protocol';
 import type { ProgramStatus } from '../../language-server/protocol';
 import { activeSource, chooseProgram, programsOf } from '../commands/programs';
 import { errors, present } from '../errors';
-import { isProblem } from '../kernel/kernel';
+import { isProblem } from '../window-kernel/kernel';
 import type { Services } from '../services';
 import { readSettings } from '../settings';
-import { chooseAttachSpec, requiredChoice } from './attach-choice';
+import { chooseAttachSpec } from './attach-choice';
 import { defaultPacket } from './default-packet';
+import { requiredChoice } from './required-choice';
 
 export function activate(context: vscode.ExtensionContext, services: Services): void {
   const dynamic: vscode.DebugConfigurationProvider = {
@@ -148,6 +150,9 @@ async function chooseEntry(
   return configuration;
 }
 
+/** An item of `attach` in a configuration, which is JSON: its 64-bit numbers are numbers. */
+type AttachItem = { entry: string; spec?: unknown };
+
 /** Asks for the hook of every program whose SEC() leaves it open and whose configuration does too. */
 async function chooseHooks(
   services: Services,
@@ -157,9 +162,9 @@ async function chooseHooks(
   const { state } = services.kernel;
   if (state.phase !== 'running') return configuration;
   const programs = programsOf(services, document);
-  const listed = configuration.attach as { entry: string; spec?: unknown }[] | undefined;
-  const wanted = listed ?? programs.map((program) => ({ entry: program.name }));
-  const chosen: { entry: string; spec?: unknown }[] = [];
+  const listed = configuration.attach as AttachItem[] | undefined;
+  const wanted: AttachItem[] = listed ?? programs.map((program) => ({ entry: program.name }));
+  const chosen: AttachItem[] = [];
   for (const item of wanted) {
     const program = programs.find((candidate) => candidate.name === item.entry);
     if (item.spec !== undefined || !program || requiredChoice(program.section) === 'nothing') {
@@ -168,7 +173,14 @@ async function chooseHooks(
     }
     const spec = await chooseAttachSpec(state.kernel.client, program);
     if (!spec) return undefined;
-    chosen.push({ entry: item.entry, spec });
+    chosen.push({ entry: item.entry, spec: asJson(spec) });
   }
   return chosen.length > 0 ? { ...configuration, attach: chosen } : configuration;
+}
+
+/** A debug configuration travels as JSON, which has no 64-bit integers; those a pick offers are small. */
+function asJson(spec: AttachSpec): unknown {
+  return JSON.parse(
+    JSON.stringify(spec, (_key, value: unknown) => (typeof value === 'bigint' ? Number(value) : value)),
+  );
 }

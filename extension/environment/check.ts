@@ -1,7 +1,11 @@
 /** *BPF: Check Environment*: gathers what is there, judges it with toolchain/environment, and shows the page. */
 import { randomBytes } from 'node:crypto';
 import * as vscode from 'vscode';
-import { checkEnvironment, type CheckId, type EnvironmentCheck } from '../../toolchain/environment/environment';
+import {
+  checkEnvironment,
+  type CheckId,
+  type EnvironmentCheck,
+} from '../../toolchain/environment/environment';
 import { EditorCommands } from '../../language-server/protocol';
 import { present, errors, reporting, type Action } from '../errors';
 import type { Services } from '../services';

@@ -78,9 +78,7 @@ function treeItem(node: Node): vscode.TreeItem {
   switch (node.kind) {
     case 'session': {
       const item = new vscode.TreeItem(node.session.name);
-      item.iconPath = new vscode.ThemeIcon(
-        node.session.configuration.request === 'attach' ? 'plug' : 'play',
-      );
+      item.iconPath = new vscode.ThemeIcon(node.session.configuration.request === 'attach' ? 'plug' : 'play');
       item.description = vscode.l10n.t('this window');
       item.contextValue = 'session';
       return item;

@@ -65,7 +65,7 @@ export function factsOf(
 /** The source text that a span covers, in backquotes; undefined for spans of several lines or without text. */
 export function expressionAt(at: SourceSpan | undefined): string | undefined {
   if (!at) return undefined;
-  const text = at.text.slice(at.range.start.character, at.range.end.character).trim();
+  const text = at.expression;
   return text && text.length <= 60 ? `\`${text}\`` : undefined;
 }
 

@@ -100,7 +100,8 @@ export function classify(text: string, number: number): LogLine {
       if (/^processed \d+ insns/.test(text)) return line('statistics');
       return /^parent (didn't have|already had|state) /.test(text) ? line('precision') : line('text');
     case 's':
-      return /^stack depth \d/.test(text) && !text.includes('exceeds') ? line('statistics') : line('text');
+      if (/^stack depth (max )?\d/.test(text) && !text.includes('exceeds')) return line('statistics');
+      return /^subprog \d+ \(.*\) .*insns_self \d/.test(text) ? line('statistics') : line('text');
     case 'v':
       return text.startsWith('verification time ') ? line('statistics') : line('text');
     case 'm':

@@ -2,7 +2,7 @@ import type { Range } from '../diagnostic';
 import type { Btf } from '../btf/btf';
 import { lineAt, parseLineInfo } from '../btf/ext';
 import type { LineInfo } from '../btf/ext';
-import { spanOf } from './span';
+import { expressionAround, spanOf } from './span';
 
 export interface SourceSpan {
   /** Absolute path of the file. */
@@ -12,6 +12,8 @@ export interface SourceSpan {
   text: string;
   /** One-based, as the compiler says it; 0 for none. */
   column: number;
+  /** The expression at that place, which may begin before it: `eth->h_proto` where the column points at the member. */
+  expression: string;
 }
 
 /** From instructions of a loaded program to places in its source. */
@@ -44,10 +46,11 @@ export function sourcePositions(
       range: spanOf(text, line.line - 1, line.column),
       text,
       column: line.column,
+      expression: expressionAround(text, line.column),
     };
   };
   return {
-    at: (insn) => span(lineAt(lines, insn) ?? undefined),
+    at: (insn) => span(lineAt(lines, insn)),
     first: () => span(lines.find((line) => line.line > 0)),
   };
 }

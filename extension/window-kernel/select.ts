@@ -1,12 +1,15 @@
 /** *BPF: Select Kernel*, and the two commands that act on the kernel that was selected. */
+import os from 'node:os';
 import path from 'node:path';
 import * as vscode from 'vscode';
 import { hasBpfPrivileges } from '../../kernel/targets/local';
 import { findKernels, type VmKernel } from '../../kernel/targets/vm/kernels';
-import { fetchKernel, fetchableKernels } from '../../kernel/targets/vm/fetch';
 import { errors, present, reporting } from '../errors';
 import type { Services } from '../services';
+import { downloadKernel } from './download';
+import { readSettings } from '../settings';
 import { isProblem, type Elevation } from './kernel';
+import { targetName } from './status';
 
 interface Choice extends vscode.QuickPickItem {
   /** What choosing it does; resolves to the target to change to, or undefined when the user stepped back. */
@@ -19,7 +22,13 @@ export function activate(context: vscode.ExtensionContext, services: Services): 
     vscode.commands.registerCommand(id, reporting(what, log, handler));
   context.subscriptions.push(
     command('bpf.selectKernel', vscode.l10n.t('Selecting a kernel'), () => selectKernel(services)),
-    command('bpf.useThisMachine', vscode.l10n.t('Using this machine'), () => change(services, 'local', 'pkexec')),
+    command('bpf.downloadKernel', vscode.l10n.t('Downloading a kernel'), async () => {
+      const downloaded = await downloadKernel(services);
+      if (downloaded) await change(services, downloaded.target, undefined);
+    }),
+    command('bpf.useThisMachine', vscode.l10n.t('Using this machine'), () =>
+      change(services, 'local', 'pkexec'),
+    ),
     command('bpf.restartKernelHost', vscode.l10n.t('Restarting the kernel host'), () =>
       change(services, undefined, undefined),
     ),
@@ -81,7 +90,7 @@ async function listChoices(services: Services): Promise<Choice[]> {
     {
       label: vscode.l10n.t('$(cloud-download) Get another kernel…'),
       detail: vscode.l10n.t("Downloads one of the distribution's kernels, without installing it"),
-      choose: () => download(services),
+      choose: () => downloadKernel(services),
     },
     separator(vscode.l10n.t('automatic')),
     {
@@ -114,7 +123,7 @@ function vmChoice(kernel: VmKernel, description: string | undefined): Choice {
   return {
     label: `$(vm) Linux ${kernel.release}`,
     description,
-    detail: kernel.image,
+    detail: kernel.image.replace(`${os.homedir()}/`, '~/'),
     choose: () => Promise.resolve({ target: `vm:${kernel.image}` }),
   };
 }
@@ -129,45 +138,22 @@ async function pickImage(): Promise<{ target: string } | undefined> {
   return picked?.[0] && { target: `vm:${picked[0].fsPath}` };
 }
 
-async function download({ log }: Services): Promise<{ target: string } | undefined> {
-  const offers = await fetchableKernels();
-  const chosen = await vscode.window.showQuickPick(
-    offers.map((offer) => ({ label: `Linux ${offer.release}`, detail: offer.source, offer })),
-    {
-      title: vscode.l10n.t('Kernel to download'),
-      placeHolder: vscode.l10n.t('Unpacked into your cache folder; nothing is installed'),
-    },
-  );
-  if (!chosen) return undefined;
-  return vscode.window.withProgress(
-    {
-      location: vscode.ProgressLocation.Notification,
-      title: vscode.l10n.t('Getting {0}', chosen.label),
-      cancellable: true,
-    },
-    async (progress, token) => {
-      const abort = new AbortController();
-      token.onCancellationRequested(() => abort.abort());
-      const fetched = await fetchKernel(chosen.offer, {
-        signal: abort.signal,
-        log: (message) => {
-          log.info(message);
-          progress.report({ message });
-        },
-      });
-      return { target: `vm:${fetched.image}` };
-    },
-  );
-}
-
 /** Changes to `target`, or restarts the present one, with progress that can be cancelled. */
-async function change(services: Services, target: string | undefined, elevate: Elevation | undefined): Promise<void> {
+async function change(
+  services: Services,
+  target: string | undefined,
+  elevate: Elevation | undefined,
+): Promise<void> {
   const { kernel, log } = services;
   if (!vscode.workspace.isTrusted) {
     return present(errors.untrusted(vscode.l10n.t('Starting a kernel')), log);
   }
   const result = await vscode.window.withProgress(
-    { location: vscode.ProgressLocation.Notification, title: vscode.l10n.t('BPF kernel'), cancellable: true },
+    {
+      location: vscode.ProgressLocation.Notification,
+      title: vscode.l10n.t('Starting {0}', targetName(target ?? readSettings().target)),
+      cancellable: true,
+    },
     async (progress, token) => {
       token.onCancellationRequested(() => kernel.cancel());
       const listening = kernel.onDidChange((state) => {
