@@ -63,7 +63,10 @@ function joinValues(argv: string[], options: Options): string[] {
 }
 
 /** A command line that makes no sense, as a problem whose hint is where to read on. */
-export function usage(name: string, message: string): { ok: false; problem: import('../toolchain/problem').Problem } {
+export function usage(
+  name: string,
+  message: string,
+): { ok: false; problem: import('../toolchain/problem').Problem } {
   return fail('cli/usage', `${message}.`, `bpf-studio ${name} --help`);
 }
 
@@ -110,7 +113,8 @@ export function splitWords(line: string): Outcome<string[]> {
       open = true;
     }
   }
-  if (quote !== '') return fail('cli/quote', `A ${quote} in --clang-args is not closed.`, 'Close it: --clang-args "-DX=1"');
+  if (quote !== '')
+    return fail('cli/quote', `A ${quote} in --clang-args is not closed.`, 'Close it: --clang-args "-DX=1"');
   if (open) words.push(word);
   return succeed(words);
 }

@@ -46,7 +46,11 @@ export async function compiled(
     case 'cancelled':
       return failed({ code: 'cli/cancelled', message: `Compiling ${input.file} was cancelled.`, hint: '' });
     case 'problem':
-      return failed({ code: `clang/${result.code}`, message: `${input.file}: ${result.message}`, hint: result.hint });
+      return failed({
+        code: `clang/${result.code}`,
+        message: `${input.file}: ${result.message}`,
+        hint: result.hint,
+      });
   }
 }
 
@@ -56,7 +60,11 @@ async function readSource(input: Input): Promise<Outcome<string>> {
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     const reason = code === 'ENOENT' ? 'there is no such file' : message;
-    const problem = { code: 'cli/read', message: `${input.file} cannot be read: ${reason}.`, hint: 'Name a .bpf.c source or a BPF object file.' };
+    const problem = {
+      code: 'cli/read',
+      message: `${input.file} cannot be read: ${reason}.`,
+      hint: 'Name a .bpf.c source or a BPF object file.',
+    };
     return { ok: false, problem };
   }
 }
@@ -74,7 +82,8 @@ async function flagsFor(
   const cache = cacheDirectory();
   const opened = await session;
   const client = 'client' in opened ? opened.client : undefined;
-  const machine = client?.hello.kernel.machine ?? process.arch.replace('x64', 'x86_64').replace('arm64', 'aarch64');
+  const machine =
+    client?.hello.kernel.machine ?? process.arch.replace('x64', 'x86_64').replace('arm64', 'aarch64');
   const generatedVmlinux = words || !client ? undefined : await vmlinuxDirectory(client, cache);
   const request = { path: input.path, cache, machine, args: words?.value ?? null, extraArgs };
   return succeed(chooseFlags({ ...request, ...(generatedVmlinux ? { generatedVmlinux } : {}) }).args);

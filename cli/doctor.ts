@@ -1,5 +1,10 @@
 /** `bpf-studio doctor`: what this machine and the chosen kernel offer, and the command for what is missing. */
-import { checkEnvironment, type EnvironmentCheck, type EnvironmentFacts, type KernelFacts } from '../toolchain/environment/environment';
+import {
+  checkEnvironment,
+  type EnvironmentCheck,
+  type EnvironmentFacts,
+  type KernelFacts,
+} from '../toolchain/environment/environment';
 import { gatherFacts } from '../toolchain/environment/facts';
 import { findQemu, noQemu } from '../kernel/targets/vm/qemu';
 import { fetchHint, findKernels } from '../kernel/targets/vm/kernels';
