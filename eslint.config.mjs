@@ -37,6 +37,7 @@ const rooms = {
     'kernel/protocol',
     'language-server',
     'debug-adapter/runner',
+    'debug-adapter/errors',
     'debug-adapter/protocol',
   ],
 };
