@@ -1,29 +1,32 @@
 /** Gathers what toolchain/environment judges: tools and files of this machine, abilities of the kernel in use. */
 import { findKernels, fetchHint } from '../../kernel/targets/vm/kernels';
+import type { TargetProblem } from '../../kernel/targets/target';
 import { findQemu, noQemu } from '../../kernel/targets/vm/qemu';
 import { findClang, forgetClang } from '../../toolchain/clang/discover';
 import type { EnvironmentFacts, KernelFacts } from '../../toolchain/environment/environment';
 import { gatherFacts as gatherMachineFacts } from '../../toolchain/environment/facts';
 import type { Services } from '../services';
 import { readSettings } from '../settings';
-import { isProblem } from '../window-kernel/kernel';
+import { isProblem, type RunningKernel } from '../window-kernel/kernel';
 
-export async function gatherFacts(services: Services): Promise<EnvironmentFacts> {
+/** Facts about this machine and about `kernel`, the one in use or why there is none. */
+export async function gatherFacts(
+  kernel: RunningKernel | TargetProblem,
+  services: Services,
+): Promise<EnvironmentFacts> {
   const qemu = findQemu();
-  const [kernel, clang] = await Promise.all([kernelFacts(services), clangFacts()]);
   return gatherMachineFacts({
-    kernel,
-    clang,
+    kernel: kernelFacts(kernel),
+    clang: await clangFacts(),
     qemu: qemu === undefined ? { problem: noQemu.message } : { path: qemu },
     vmKernels: vmKernelFacts(),
     headerDirectories: [services.installed('dist/include'), '/usr/include', '/usr/local/include'],
   });
 }
 
-async function kernelFacts({ kernel }: Services): Promise<KernelFacts> {
-  const started = await kernel.ensure();
-  if (isProblem(started)) return { problem: started.message, hint: started.hint };
-  const { label, client } = started;
+function kernelFacts(kernel: RunningKernel | TargetProblem): KernelFacts {
+  if (isProblem(kernel)) return { problem: kernel.message, hint: kernel.hint };
+  const { label, client } = kernel;
   const { capabilities, kernel: identity } = client.hello;
   return { label, release: identity.release, local: label === 'this machine', ...capabilities };
 }
