@@ -11,7 +11,14 @@ const rooms = {
   'kernel/targets': ['kernel/targets', 'kernel/protocol', 'kernel/client'],
   'kernel/host': ['kernel/host', 'kernel/addon', 'kernel/protocol', 'kernel/client/framing'],
   'language-server': ['language-server', 'toolchain', 'kernel/client', 'kernel/protocol'],
-  'debug-adapter': ['debug-adapter', 'toolchain', 'kernel/client', 'kernel/protocol'],
+  // Without a window's kernel it starts one of its own, and has to read which.
+  'debug-adapter': [
+    'debug-adapter',
+    'toolchain',
+    'kernel/client',
+    'kernel/protocol',
+    'kernel/targets/target',
+  ],
   // It starts the window's kernel, so it knows the targets too.
   extension: [
     'extension',
@@ -73,7 +80,7 @@ export default tseslint.config(
       globals: { process: 'readonly', console: 'readonly', Buffer: 'readonly', URL: 'readonly' },
     },
     rules: {
-      '@typescript-eslint/consistent-type-imports': 'error',
+      '@typescript-eslint/consistent-type-imports': ['error', { disallowTypeAnnotations: false }],
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
     },
   },

@@ -15,7 +15,10 @@ export const attachTargetOptions: Options = {
 };
 
 /** One entry for each loaded program. Undefined where SEC() says it all and the object is attached as a whole. */
-export async function attachSpecs(loaded: LoadedObject, args: Arguments): Promise<Outcome<AttachArguments['attach']>> {
+export async function attachSpecs(
+  loaded: LoadedObject,
+  args: Arguments,
+): Promise<Outcome<AttachArguments['attach']>> {
   const given = text(args, 'spec');
   if (given !== undefined) return exactly(loaded, given);
   // A struct_ops object is attached by its maps, which no command line describes.
@@ -31,7 +34,8 @@ export async function attachSpecs(loaded: LoadedObject, args: Arguments): Promis
 
 function exactly(loaded: LoadedObject, given: string): Outcome<AttachArguments['attach']> {
   const [program, ...others] = loaded.programs;
-  if (!program || others.length > 0) return usage('attach', '--spec is for one program: choose it with --prog');
+  if (!program || others.length > 0)
+    return usage('attach', '--spec is for one program: choose it with --prog');
   let value: unknown;
   try {
     value = JSON.parse(given);
@@ -48,7 +52,11 @@ function exactly(loaded: LoadedObject, given: string): Outcome<AttachArguments['
   );
 }
 
-async function specFor(loaded: LoadedObject, program: LoadedProgram, args: Arguments): Promise<Outcome<AttachSpec>> {
+async function specFor(
+  loaded: LoadedObject,
+  program: LoadedProgram,
+  args: Arguments,
+): Promise<Outcome<AttachSpec>> {
   const device = text(args, 'interface');
   const cgroup = text(args, 'cgroup');
   switch (program.type) {

@@ -82,7 +82,12 @@ map entries until Ctrl-C. Then everything is detached; so it is when the termina
   },
 };
 
-async function attachLoaded(loaded: LoadedObject, args: Arguments, interval: number, io: Io): Promise<ExitStatus> {
+async function attachLoaded(
+  loaded: LoadedObject,
+  args: Arguments,
+  interval: number,
+  io: Io,
+): Promise<ExitStatus> {
   const specs = await attachSpecs(loaded, args);
   if (!specs.ok) {
     io.problem(specs.problem);

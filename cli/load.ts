@@ -85,7 +85,11 @@ export function chosenPrograms(file: ProgramFile, args: Arguments): Outcome<stri
   const names = file.object.programs.map(({ name }) => name);
   const unknown = wanted.find((name) => !names.includes(name));
   if (unknown === undefined) return succeed(wanted.length > 0 ? wanted : undefined);
-  return fail('cli/program', `${file.path} has no program ${unknown}.`, `It has ${names.join(', ')}: --prog NAME.`);
+  return fail(
+    'cli/program',
+    `${file.path} has no program ${unknown}.`,
+    `It has ${names.join(', ')}: --prog NAME.`,
+  );
 }
 
 /** Errors of the runner are written for the user already. */

@@ -41,7 +41,9 @@ export function codecFor(btf: Btf | undefined, map: LoadedMap, possibleCpus: num
     parseKey: (text) => parse(btf, map.keyTypeId, map.keySize, text, 'key'),
     parseValue(text) {
       if (!perCpu(map.type)) return parse(btf, map.valueTypeId, map.valueSize, text, 'value');
-      return parsePerCpu(text, cpus, stride, (part) => parse(btf, map.valueTypeId, map.valueSize, part, 'value'));
+      return parsePerCpu(text, cpus, stride, (part) =>
+        parse(btf, map.valueTypeId, map.valueSize, part, 'value'),
+      );
     },
   };
 }
@@ -69,7 +71,13 @@ function plain(bytes: Uint8Array): unknown {
   return Buffer.from(bytes).toString('hex');
 }
 
-function parse(btf: Btf | undefined, typeId: number, size: number, text: string, what: string): Outcome<Uint8Array> {
+function parse(
+  btf: Btf | undefined,
+  typeId: number,
+  size: number,
+  text: string,
+  what: string,
+): Outcome<Uint8Array> {
   if (text.startsWith('hex:')) return parseBytes(text.slice(4), size, what);
   if (btf && typeId > 0) return encode(btf, typeId, text);
   const number = /^-?\d+$/.test(text) ? BigInt(text) : undefined;

@@ -50,7 +50,12 @@ bpf_printk lines, and the records of its ring buffers, and unloads it.
     const [name, ...more] = args.positionals;
     const given = runInput(args);
     const globals = globalsOf('run', args);
-    const wrong = name === undefined || more.length > 0 ? usage('run', 'run takes one FILE') : !given.ok ? given : globals;
+    const wrong =
+      name === undefined || more.length > 0
+        ? usage('run', 'run takes one FILE')
+        : !given.ok
+          ? given
+          : globals;
     if (!wrong.ok || !given.ok || !globals.ok) {
       io.problem(wrong.ok ? { code: '', message: '', hint: '' } : wrong.problem);
       return 2;
@@ -62,11 +67,21 @@ bpf_printk lines, and the records of its ring buffers, and unloads it.
       const chosen = chosenPrograms(file, args);
       const names = chosen.ok ? (chosen.value ?? file.object.programs.map((program) => program.name)) : [];
       if (!chosen.ok || names.length !== 1) {
-        io.problem(chosen.ok ? usage('run', `${name} has the programs ${names.join(', ')}: choose one with --prog`).problem : chosen.problem);
+        io.problem(
+          chosen.ok
+            ? usage('run', `${name} has the programs ${names.join(', ')}: choose one with --prog`).problem
+            : chosen.problem,
+        );
         return 2;
       }
       try {
-        const loaded = await load(kernel.client, input, file, { programs: names, globals: globals.value }, io);
+        const loaded = await load(
+          kernel.client,
+          input,
+          file,
+          { programs: names, globals: globals.value },
+          io,
+        );
         if ('stop' in loaded) return loaded.stop;
         return await runLoaded(loaded, names[0]!, given.value, flag(args, 'maps'), io);
       } catch (error) {
@@ -163,7 +178,8 @@ function packetArgument(given: string): Outcome<NonNullable<RunInput['packet']>>
   }
   const capture = /^(.+\.(?:pcap|pcapng|cap)):(\d+)$/.exec(given);
   if (capture) return succeed({ pcap: path.resolve(capture[1]!), index: Number(capture[2]) });
-  if (/\.(pcap|pcapng|cap)$/.test(given)) return usage('run', `--packet ${given} needs a packet number: ${given}:1`);
+  if (/\.(pcap|pcapng|cap)$/.test(given))
+    return usage('run', `--packet ${given} needs a packet number: ${given}:1`);
   return succeed(given);
 }
 
@@ -171,6 +187,10 @@ function json(option: string, given: string): Outcome<unknown> {
   try {
     return succeed(JSON.parse(given) as unknown);
   } catch (error) {
-    return fail('cli/json', `${option} is not JSON: ${(error as Error).message}.`, `Quote it for the shell: ${option} '[…]'`);
+    return fail(
+      'cli/json',
+      `${option} is not JSON: ${(error as Error).message}.`,
+      `Quote it for the shell: ${option} '[…]'`,
+    );
   }
 }

@@ -8,6 +8,7 @@ import type { EventName, Events, LinkDescription, LoadedMap, Method, Params, Res
 import { PROTOCOL_VERSION, requestSchemas } from '../protocol';
 import { failure, toProtocolError } from './errors';
 import type { Guardian } from './guardian';
+import { watchLinks } from './link-watch';
 
 export type Parsed<M extends Method> = z.output<(typeof requestSchemas)[M]>;
 
@@ -78,6 +79,7 @@ export class Session {
   readonly links = new Map<number, HeldLink>();
   readonly readers = new Map<number, HeldReader>();
   tracePipe: { close(): Promise<void> } | undefined;
+  private endWatch: (() => void) | undefined;
   private nextHandle = 1;
   private greeted = false;
   private ended = false;
@@ -96,6 +98,13 @@ export class Session {
 
   emit<E extends EventName>(event: E, params: Events[E]): Promise<void> {
     return this.ended ? Promise.resolve() : this.connection.send({ event, params });
+  }
+
+  /** From the first link on, links that come to nothing are noticed and told of. */
+  watchLinks(): void {
+    this.endWatch ??= watchLinks(this.links, (link, { description }, reason) => {
+      void this.emit('linkGone', { link, description, reason });
+    });
   }
 
   /** A frame from the client. Anything that is not a request ends the connection after an error is sent. */
@@ -196,6 +205,7 @@ export class Session {
   async end(): Promise<void> {
     if (this.ended) return;
     this.ended = true;
+    this.endWatch?.();
     for (const request of this.running.values()) request.operation.cancel();
     for (const wake of this.waiting.splice(0)) wake();
     await Promise.all([...this.running.values()].map((request) => request.done));
