@@ -12,9 +12,11 @@ const rooms = {
   'kernel/host': ['kernel/host', 'kernel/addon', 'kernel/protocol', 'kernel/client/framing'],
   'language-server': ['language-server', 'toolchain', 'kernel/client', 'kernel/protocol'],
   'debug-adapter': ['debug-adapter', 'toolchain', 'kernel/client', 'kernel/protocol'],
+  // It starts the window's kernel, so it knows the targets too.
   extension: [
     'extension',
     'kernel/client',
+    'kernel/targets',
     'kernel/protocol',
     'language-server/protocol',
     'debug-adapter/protocol',
@@ -24,6 +26,7 @@ const rooms = {
     'cli',
     'toolchain',
     'kernel/client',
+    'kernel/targets',
     'kernel/protocol',
     'language-server',
     'debug-adapter/runner',
@@ -69,7 +72,7 @@ export default tseslint.config(
       globals: { process: 'readonly', console: 'readonly', Buffer: 'readonly', URL: 'readonly' },
     },
     rules: {
-      '@typescript-eslint/consistent-type-imports': 'error',
+      '@typescript-eslint/consistent-type-imports': ['error', { disallowTypeAnnotations: false }],
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
     },
   },

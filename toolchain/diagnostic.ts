@@ -42,5 +42,7 @@ export interface Diagnostic {
     program?: string;
     /** Index of the failing instruction in the verifier's log. */
     instruction?: number;
+    /** What the programmer can do about it. */
+    help?: string;
   };
 }

@@ -1,0 +1,1 @@
+import type { Command } from './command'; export const command: Command = { help: '', options: {}, run: async () => 2 };

@@ -1,0 +1,3 @@
+import type { FileResult } from './verify-file';
+import type { Io } from './io';
+export function renderResult(result: FileResult, _io: Io): string { return JSON.stringify(result.json, null, 1)+'\n'; }

@@ -1,0 +1,140 @@
+/** Attaching all programs of a session, or none; and taking them off again. */
+import type { KernelClient } from '../../kernel/client/client';
+import { KernelError } from '../../kernel/client/errors';
+import type { AttachSpec, LinkDescription, LoadedMap, LoadedProgram } from '../../kernel/protocol';
+import { attachFailed, badConfiguration, describeKernelError } from '../errors';
+import type { AttachArguments } from '../protocol';
+import type { LoadedObject } from './load';
+import { ignoreGone } from './records';
+
+export interface Attachment extends LinkDescription {
+  link: number;
+  /** C function name; for struct_ops the map's name. */
+  program: string;
+}
+
+interface Planned {
+  program: LoadedProgram;
+  spec: AttachSpec;
+}
+
+/** The programs that a configuration asks for, in its order; all of the object when it names none. */
+export function planAttachments(loaded: LoadedObject, wanted: AttachArguments['attach']): Planned[] {
+  const names = loaded.programs.map((program) => program.name);
+  // struct_ops programs are attached as a whole, through their map.
+  const attachable = loaded.programs.filter((program) => program.type !== 'struct_ops');
+  const list: NonNullable<AttachArguments['attach']> =
+    wanted ?? attachable.map(({ name }) => ({ entry: name }));
+  return list.map(({ entry, spec }, index) => {
+    const program = loaded.programs.find((candidate) => candidate.name === entry);
+    if (!program)
+      throw badConfiguration(
+        `In the launch configuration, "attach[${index}].entry": there is no program "${entry}"; there are ${names.join(', ')}.`,
+      );
+    return { program, spec: spec ?? { hook: 'auto' } };
+  });
+}
+
+/** What `auto` cannot know, by program type: the part of the configuration that has to say it. */
+const CHOICES: Record<string, string> = {
+  xdp: '{"hook": "xdp", "interface": "eth0"}',
+  sched_cls: '{"hook": "tc", "interface": "eth0", "direction": "ingress", "implementation": "auto"}',
+  kprobe: '{"hook": "kprobe", "function": "tcp_sendmsg", "return": false}',
+  tracepoint: '{"hook": "tracepoint", "category": "sched", "name": "sched_switch"}',
+  raw_tracepoint: '{"hook": "rawTracepoint", "name": "sched_switch"}',
+  perf_event: '{"hook": "perfEvent", "type": 1, "config": 0, "sampleFrequency": 99}',
+  sk_msg: '{"hook": "sockmap", "map": …}',
+  sk_skb: '{"hook": "sockmap", "map": …}',
+  netfilter: '{"hook": "netfilter", "family": "ipv4", "hookNumber": "localIn", "priority": 0}',
+  sk_lookup: '{"hook": "netns"}',
+  flow_dissector: '{"hook": "netns"}',
+  socket_filter: '{"hook": "socket", "interface": "eth0"}',
+};
+const CGROUP_CHOICE = '{"hook": "cgroup", "path": "/sys/fs/cgroup"}';
+
+/** A configuration that would do, for a program whose SEC() does not say where to attach. */
+export function attachExample(type: string): string | undefined {
+  return CHOICES[type] ?? (type.startsWith('cgroup_') || type === 'sock_ops' ? CGROUP_CHOICE : undefined);
+}
+
+/**
+ * Attaches everything, in order; when one fails, those before it are detached again and the error says what became
+ * of each program.
+ */
+export async function attachAll(
+  loaded: LoadedObject,
+  wanted: AttachArguments['attach'],
+  signal: AbortSignal,
+): Promise<Attachment[]> {
+  const planned = planAttachments(loaded, wanted);
+  const structOps = wanted ? [] : loaded.maps.filter((map) => map.structOps);
+  if (planned.length === 0 && structOps.length === 0)
+    throw attachFailed('The object has no program to attach. Mark a function with SEC("…").');
+  const done: Attachment[] = [];
+  const attempt = async (
+    program: string,
+    type: string,
+    attach: () => Promise<Omit<Attachment, 'program'>>,
+  ) => {
+    try {
+      done.push({ ...(await attach()), program });
+    } catch (error) {
+      if (!(error instanceof KernelError) || error.code === 'hostGone' || error.code === 'cancelled')
+        throw error;
+      await detachAll(loaded.kernel, done);
+      throw attachFailed(
+        describeFailure(program, type, error, done, [...planned.map((p) => p.program.name)]),
+      );
+    }
+  };
+  for (const { program, spec } of planned)
+    await attempt(program.name, program.type, () =>
+      loaded.kernel.request('attach', { program: program.handle, spec }, { signal }),
+    );
+  for (const map of structOps)
+    await attempt(map.name, 'struct_ops', () => attachStructOps(loaded, map, signal));
+  return done;
+}
+
+function attachStructOps(loaded: LoadedObject, map: LoadedMap, signal: AbortSignal) {
+  return loaded.kernel.request('attachStructOps', { map: map.handle }, { signal });
+}
+
+function describeFailure(
+  program: string,
+  type: string,
+  error: KernelError,
+  done: Attachment[],
+  planned: string[],
+): string {
+  const example = attachExample(type);
+  const advice =
+    example === undefined
+      ? ''
+      : ` In the launch configuration: "attach": [{"entry": "${program}", "spec": ${example}}].`;
+  const reports = planned.map((name) => {
+    if (name === program) return `${name}: failed`;
+    const attached = done.find((attachment) => attachment.program === name);
+    return attached
+      ? `${name}: was attached (${attached.description}), detached again`
+      : `${name}: not tried`;
+  });
+  const others = planned.length > 1 ? ` (${reports.join('; ')})` : '';
+  const chosen = error.code === 'badRequest' || error.errno === undefined ? advice : '';
+  return `${program} could not be attached: ${describeKernelError(error)}${chosen}${others}`;
+}
+
+/** Detaches all; a link that is gone already is what was wanted. Reports what could not be detached. */
+export async function detachAll(kernel: KernelClient, attachments: readonly Attachment[]): Promise<string[]> {
+  const problems: string[] = [];
+  for (const { link, description } of [...attachments].reverse()) {
+    try {
+      await kernel.request('detach', { link }).catch(ignoreGone);
+    } catch (error) {
+      problems.push(
+        `${description}: ${error instanceof KernelError ? describeKernelError(error) : String(error)}`,
+      );
+    }
+  }
+  return problems;
+}

@@ -1,0 +1,183 @@
+/**
+ * BTF: an index of where each type begins, and types read from it when somebody asks. The kernel's own BTF has
+ * some 150,000 types in 6 MB, of which a session looks at a few hundred, so nothing else is done ahead of time.
+ * Format: Documentation/bpf/btf.rst.
+ */
+import { stringAt } from '../elf/elf';
+import { Kind, kindNames } from './kinds';
+import type { BtfType } from './kinds';
+import { readType } from './read';
+
+/** No type of the C programs BTF describes is nested deeper; a longer chain of modifiers is a cycle. */
+export const MAX_DEPTH = 64;
+
+/** Parsed BTF. Type ids and string offsets continue those of `base` when it is split BTF (a kernel module's). */
+export class Btf {
+  private readonly cache = new Map<number, BtfType>();
+  private readonly byName = new Map<string, number[]>();
+
+  constructor(
+    readonly littleEndian: boolean,
+    readonly base: Btf | undefined,
+    private readonly view: DataView,
+    private readonly strings: Uint8Array,
+    /** Byte position in `view` of each type, the first being type id {@link firstId}. */
+    private readonly positions: Uint32Array,
+  ) {}
+
+  /** First type id that is this BTF's own: 1, or one after its base's last. */
+  get firstId(): number {
+    return this.base ? this.base.typeCount : 1;
+  }
+
+  /** One more than the largest type id, base included; id 0 is void. */
+  get typeCount(): number {
+    return this.firstId + this.positions.length;
+  }
+
+  get stringsEnd(): number {
+    return (this.base?.stringsEnd ?? 0) + this.strings.length;
+  }
+
+  /** The string at an offset of the string section; empty when there is none. */
+  string(offset: number): string {
+    const start = this.base?.stringsEnd ?? 0;
+    if (offset < start) return this.base?.string(offset) ?? '';
+    return stringAt(this.strings, offset - start);
+  }
+
+  /** A type by id. An id that does not exist reads as void, named for what it is, so that display goes on. */
+  type(id: number): BtfType {
+    if (id === 0) return { id: 0, kind: 'void', name: '' };
+    if (this.base && id < this.firstId) return this.base.type(id);
+    let type = this.cache.get(id);
+    if (!type) {
+      type = this.read(id);
+      this.cache.set(id, type);
+    }
+    return type;
+  }
+
+  /** Kind of a type without reading the rest of it. */
+  kindOf(id: number): Kind {
+    const position = this.positions[id - this.firstId];
+    if (position === undefined) return id < this.firstId && this.base ? this.base.kindOf(id) : Kind.Void;
+    return ((this.view.getUint32(position + 4, this.littleEndian) >>> 24) & 0x1f) as Kind;
+  }
+
+  /** Ids of all types of that name, own types first, then the base's. */
+  findAll(name: string): readonly number[] {
+    let ids = this.byName.get(name);
+    if (!ids) {
+      ids = [...this.scan(name), ...(this.base?.findAll(name) ?? [])];
+      this.byName.set(name, ids);
+    }
+    return ids;
+  }
+
+  /** The first type of a kind and name, e.g. `find('struct', 'task_struct')`; undefined if there is none. */
+  find<K extends BtfType['kind']>(kind: K, name: string): Extract<BtfType, { kind: K }> | undefined {
+    for (const id of this.findAll(name)) {
+      const type = this.type(id);
+      if (type.kind === kind) return type as Extract<BtfType, { kind: K }>;
+    }
+    return undefined;
+  }
+
+  /** Own types of a kind, without the base's. */
+  *ofKind<K extends BtfType['kind']>(kind: K): Generator<Extract<BtfType, { kind: K }>> {
+    const wanted = kindNames.indexOf(kind);
+    for (let id = this.firstId; id < this.typeCount; id++) {
+      if (this.kindOf(id) === wanted) yield this.type(id) as Extract<BtfType, { kind: K }>;
+    }
+  }
+
+  /** Where each DATASEC's record lies in the bytes, for a loader that fills in offsets; names already read. */
+  *datasecRecords(): Generator<{ id: number; name: string; position: number; count: number }> {
+    for (let index = 0; index < this.positions.length; index++) {
+      const position = this.positions[index] as number;
+      const info = this.view.getUint32(position + 4, this.littleEndian);
+      if (((info >>> 24) & 0x1f) !== Kind.Datasec) continue;
+      const name = this.string(this.view.getUint32(position, this.littleEndian));
+      yield { id: this.firstId + index, name, position, count: info & 0xffff };
+    }
+  }
+
+  /**
+   * Without typedefs, const, volatile, restrict and type tags. A cycle of them, which no compiler writes, ends
+   * as void.
+   */
+  resolve(id: number): BtfType {
+    for (let depth = 0; depth < MAX_DEPTH; depth++) {
+      const type = this.type(id);
+      switch (type.kind) {
+        case 'typedef':
+        case 'volatile':
+        case 'const':
+        case 'restrict':
+        case 'type_tag':
+          id = type.type;
+          break;
+        default:
+          return type;
+      }
+    }
+    return { id: 0, kind: 'void', name: '' };
+  }
+
+  /** Bytes of a value of the type; 0 for void, functions and incomplete types. Pointers have 8: BPF is 64-bit. */
+  sizeOf(id: number, depth = 0): number {
+    const type = this.resolve(id);
+    switch (type.kind) {
+      case 'int':
+      case 'float':
+      case 'struct':
+      case 'union':
+      case 'enum':
+      case 'enum64':
+      case 'datasec':
+        return type.size;
+      case 'ptr':
+        return 8;
+      case 'array':
+        return depth > MAX_DEPTH ? 0 : type.count * this.sizeOf(type.element, depth + 1);
+      case 'var':
+        return depth > MAX_DEPTH ? 0 : this.sizeOf(type.type, depth + 1);
+      default:
+        return 0;
+    }
+  }
+
+  /**
+   * Ids by name: each type's name is compared in place, byte by byte, which takes a millisecond or two for the
+   * kernel's BTF; decoding every name into a map would take fifty times that.
+   */
+  private *scan(name: string): Generator<number> {
+    const wanted = new TextEncoder().encode(name);
+    if (wanted.length === 0) return;
+    const base = this.base?.stringsEnd ?? 0;
+    for (let index = 0; index < this.positions.length; index++) {
+      const offset = this.view.getUint32(this.positions[index] as number, this.littleEndian);
+      if (
+        offset < base ? this.base?.string(offset) === name : startsAt(this.strings, offset - base, wanted)
+      ) {
+        yield this.firstId + index;
+      }
+    }
+  }
+
+  private read(id: number): BtfType {
+    const position = this.positions[id - this.firstId];
+    if (position === undefined) return { id, kind: 'void', name: `<no type ${id}>` };
+    return readType(this, this.view, this.littleEndian, position, id);
+  }
+}
+
+/** Whether the NUL-terminated string at `offset` is exactly `wanted`. */
+function startsAt(strings: Uint8Array, offset: number, wanted: Uint8Array): boolean {
+  if (strings[offset + wanted.length] !== 0) return false;
+  for (let index = 0; index < wanted.length; index++) {
+    if (strings[offset + index] !== wanted[index]) return false;
+  }
+  return true;
+}

@@ -1,0 +1,206 @@
+import type { Entry } from './kinds';
+
+/** `0xbad2310`, which libbpf puts in place of an instruction whose CO-RE relocation failed (libbpf/relo_core.c). */
+export const POISONED_CALL = '195896080';
+/** The same for a call of a kfunc that the kernel does not have: 2002000000 plus the number of the extern. */
+const POISONED_KFUNC = /^2002\d{6}$/;
+
+/** Calls of helpers, kernel functions and the program's own functions. */
+export const callEntries: Entry[] = [
+  {
+    id: 'bpf/core-relocation',
+    title: 'Field or type that this kernel does not have',
+    wants:
+      'A CO-RE access to something the kernel lacks may stand in the program only where it is never reached on that kernel.',
+    help: 'Guard the access with bpf_core_field_exists() or bpf_core_type_exists(), or provide the variant this kernel has.',
+    rules: [
+      {
+        pattern: new RegExp(`^invalid func unknown#${POISONED_CALL}`),
+        say: ({ here }) =>
+          `${here} needs a field, type or enum value that this kernel does not have: libbpf could not resolve the CO-RE relocation`,
+      },
+      { pattern: /^<invalid CO-RE relocation>/ },
+      { pattern: /^failed to resolve CO-RE relocation/ },
+    ],
+  },
+  {
+    id: 'bpf/helper-not-allowed',
+    title: 'Helper that this program type may not call',
+    wants:
+      'Each program type has its own set of helpers; some need a program that is sleepable or has a certain attach type.',
+    help: 'Use a helper that this program type has, or another program type; bpf-helpers(7) lists which goes with which.',
+    rules: [
+      {
+        pattern: /^(?:program of this type cannot use helper|unknown func) (\w+)#(\d+)/,
+        say: ({ match: [, name, number], programType }) =>
+          name === 'unknown'
+            ? `This kernel has no helper number ${number}`
+            : `A program of type ${programType} may not call ${name}`,
+      },
+      {
+        pattern: /^func (\w+)#\d+ (not supported for program type|supported only for)/,
+        say: ({ match, programType }) => `A program of type ${programType} may not call ${match[1]}`,
+      },
+      { pattern: /^helper call is not allowed in probe/ },
+      { pattern: /^helper access to the packet is not allowed/ },
+      { pattern: /^BPF_LD_\[ABS\|IND\] instructions not allowed for this program type/ },
+      { pattern: /^cannot update sockmap in this context/ },
+    ],
+  },
+  {
+    id: 'bpf/unknown-helper',
+    title: 'Helper that this kernel does not have',
+    wants: 'A helper must exist in the kernel that loads the program.',
+    help: 'Use a newer kernel, or guard the call with bpf_core_enum_value_exists(enum bpf_func_id, …).',
+    rules: [
+      {
+        pattern: /^invalid func (\S+)#(\d+)/,
+        say: ({ match: [, name, number] }) =>
+          name === 'unknown'
+            ? `This kernel has no helper number ${number}`
+            : `${name} cannot be called in this kernel`,
+      },
+    ],
+  },
+  {
+    id: 'bpf/license',
+    title: 'Helper for GPL-compatible programs only',
+    wants:
+      'Some helpers and kernel functions may be called only by programs that declare a GPL-compatible license.',
+    help: 'Declare one: char LICENSE[] SEC("license") = "GPL"; ("Dual MIT/GPL" and "Dual BSD/GPL" count too).',
+    rules: [
+      {
+        pattern: /^cannot call (GPL-restricted|kernel) function from non-GPL compatible program/,
+        say: ({ here }) =>
+          `${here} is for GPL-compatible programs only, and this program declares no such license`,
+      },
+      { pattern: /from non-GPL compatible program/ },
+      { pattern: /must have a GPL compatible license/ },
+    ],
+  },
+  {
+    id: 'bpf/helper-argument',
+    title: 'Argument of the wrong kind',
+    wants:
+      'A helper takes each argument only as the kind of value it is declared for: a pointer to initialised stack or map memory, a map, the context, a constant.',
+    help: 'Compare the call with the helper’s description in bpf-helpers(7).',
+    related: ['origin'],
+    rules: [
+      {
+        pattern: /^R(\d+) type=(\S+) expected=(.*)$/,
+        say: ({ match: [, number, type, expected], here, register }) =>
+          `Argument ${number} of ${here} is ${register(number)}, of type ${type}; it takes ${expected}`,
+      },
+      { pattern: /^R\d+ is of type \S+ but \S+ is expected/ },
+      { pattern: /^R\d+ (is not a (const|known constant|constant address)|must be a known constant)/ },
+      {
+        pattern: /^cannot pass map_type (\d+) into func (\w+)#/,
+        say: ({ match }) => `${match[2]} does not take a map of this type`,
+      },
+      { pattern: /doesn't have constant offset/ },
+      { pattern: /has incorrect map type|isn't map pointer|has an empty map pointer/ },
+      { pattern: /variable offset stack pointer cannot be passed into helper/ },
+      { pattern: /^(R\d+|arg#?\d+|\S+) memory, len pair leads to invalid memory access/ },
+      { pattern: /^string is not zero-terminated/ },
+      { pattern: /^Invalid format string/ },
+      { pattern: /doesn't point to a map value|expected pointer to func/ },
+      { pattern: /^get_local_storage\(\) doesn't support non-zero flags/ },
+      { pattern: /^expected prog array map for tail call|^tail_call abusing map_ptr/ },
+      { pattern: /^unknown func \S+.*R1 != ctx|: r1 != ctx$/ },
+      { pattern: /^Caller passes invalid args into func#/ },
+    ],
+  },
+  {
+    id: 'bpf/kfunc-not-allowed',
+    title: 'Kernel function that this program may not call',
+    wants: 'A kernel function is open only to the program types it was registered for.',
+    help: 'Use a program type the kernel function is registered for, or a helper instead.',
+    rules: [
+      {
+        pattern: /^calling kernel function (\S+) is not allowed/,
+        say: ({ match, programType }) =>
+          `A program of type ${programType} may not call the kernel function ${match[1]}`,
+      },
+      { pattern: /^calling kernel functions? (is|are) not (supported|allowed)/ },
+      { pattern: /^(destructive kfunc calls|program must be sleepable to call sleepable kfunc)/ },
+      { pattern: /^kernel function \S+ is sleepable but the program is not/ },
+      { pattern: /^JIT (does not support|is required for) calling (kernel function|kfunc)/ },
+      { pattern: /^kernel btf_id \d+ is not a function/ },
+      { pattern: /^(cannot find address for kernel function|kfunc .* is not a module BTF|.*module BTF)/ },
+    ],
+  },
+  {
+    id: 'bpf/kfunc-argument',
+    title: 'Argument that the kernel function does not take',
+    wants: 'Arguments of a kernel function must have exactly the types its BTF declares.',
+    help: 'Compare the call with the function’s declaration in vmlinux.h.',
+    related: ['origin'],
+    rules: [
+      { pattern: /^kernel function \S+ args?#\d+ (expected pointer|pointer type)/ },
+      { pattern: /^kernel function \S+ (returns|unhandled)/ },
+      {
+        pattern:
+          /^arg#\d+ (pointer type|expected pointer|expects pointer|doesn't point|reference type|is (neither|of type)|is \S+ expected)/,
+      },
+      { pattern: /^arg#\d+ (type|struct|has|should|must|untrusted|arena)/ },
+      { pattern: /^Unrecognized arg#\d+ type/ },
+      { pattern: /^R\d+ (is not a scalar|must be a known constant)/ },
+      {
+        pattern:
+          /^(bpf_obj_new|bpf_percpu_obj_new|local type ID argument|kfunc bpf_rdonly_cast|Unknown type ID)/,
+      },
+      { pattern: /^\S+ (allocation size exceeds|memory size \d+ is too large)/ },
+    ],
+  },
+  {
+    id: 'bpf/subprogram',
+    title: 'Function that cannot be verified as it is declared',
+    wants:
+      'A global function is verified on its own, for any arguments of the declared types; it must take scalars, the context, or pointers to sized types, and return a number.',
+    help: 'Make the function static, or change its parameters to what a global function may take.',
+    rules: [
+      { pattern: /^Global function \S+\(\) (doesn't return scalar|return value not|with)/ },
+      { pattern: /^Arg#\d+ type \S+ in \S+\(\) is not supported yet/ },
+      { pattern: /^(Function \S+ has|Invalid BTF of func|Global functions need valid BTF)/ },
+      {
+        pattern:
+          /^(global function calls|sleepable global function|function calls) (are not allowed|\S+ called in)/,
+      },
+      { pattern: /^callee expects \d+ args/ },
+      { pattern: /^(missing btf func_info|func_info BTF section|number of funcs in func_info)/ },
+      { pattern: /^unreliable BTF for function/ },
+    ],
+  },
+  {
+    id: 'bpf/recursion',
+    title: 'Functions that call each other too deeply',
+    wants: 'Calls must form no cycle and be at most eight deep.',
+    help: 'Replace recursion by a loop, or inline functions with __always_inline.',
+    rules: [
+      {
+        pattern: /^the call stack of (\d+) frames is too deep/,
+        say: ({ match }) => `Calls are ${match[1]} deep here; the limit is 8`,
+      },
+      { pattern: /^recursive call from/ },
+      { pattern: /^too many subprograms/ },
+    ],
+  },
+  {
+    id: 'bpf/tail-call',
+    title: 'Tail call that is not allowed here',
+    wants:
+      'A tail call does not return, so it may not skip the release of references or locks, nor leave a function that must return a value.',
+    help: 'Release what is held before the tail call, and make it from the program itself.',
+    rules: [
+      { pattern: /^tail_calls? (is|are) (not|only) allowed/ },
+      { pattern: /^cannot tail call within/ },
+      { pattern: /^mixing of tail_calls and bpf-to-bpf calls/ },
+      { pattern: /^program with __ref argument cannot tail call/ },
+    ],
+  },
+];
+
+/** Whether the number of an unknown kfunc is libbpf's mark for one that was not found. */
+export function isPoisonedKfunc(number: string): boolean {
+  return POISONED_KFUNC.test(number);
+}

@@ -1,0 +1,103 @@
+import type { Entry } from './kinds';
+
+/** Control flow, loops, the size of the work, return values. */
+export const flowEntries: Entry[] = [
+  {
+    id: 'bpf/infinite-loop',
+    title: 'Loop that may never end',
+    wants: 'Each round of a loop must change something that leads to its end.',
+    help: 'Count the rounds against a constant limit, or use bpf_for() or bpf_loop().',
+    rules: [
+      {
+        pattern: /^infinite loop detected at insn (\d+)/,
+        say: () => 'This loop comes back to where it was without any progress towards its end',
+      },
+      {
+        pattern: /^back-edge from insn (\d+) to (\d+)/,
+        say: () => 'This kernel allows no loop here: the jump goes back',
+      },
+    ],
+  },
+  {
+    id: 'bpf/complexity',
+    title: 'Program too complex to verify',
+    wants:
+      'The verifier looks at every path; it gives up after one million instructions or too many open branches.',
+    help: 'Bound loops more tightly, use bpf_loop() or bpf_for(), split work into global functions or tail calls.',
+    rules: [
+      {
+        pattern: /^BPF program is too large\. Processed (\d+) insn/,
+        say: ({ match }) =>
+          `The verifier gave up after ${match[1]} instructions; the last loop it was in starts here`,
+      },
+      {
+        pattern: /^The sequence of (\d+) jumps is too complex/,
+        say: ({ match }) => `The verifier gave up with ${match[1]} branches still to follow`,
+      },
+      { pattern: /too many iterations$/ },
+      { pattern: /^liveness analysis exceeded complexity limit/ },
+      { pattern: /^the sum of R\d+ umax_value/ },
+    ],
+  },
+  {
+    id: 'bpf/unreachable',
+    title: 'Code that cannot be reached',
+    wants: 'Every instruction must be reachable from the start, and every path must end with exit.',
+    help: 'Remove the dead code; if it comes from undefined behaviour in the source, mend that (clang -Wall shows most).',
+    rules: [
+      { pattern: /^unreachable insn (\d+)/ },
+      { pattern: /^jump out of range from insn (\d+) to (\d+)/ },
+      { pattern: /^(last insn is not an exit or jmp|jump into the middle of ldimm64)/ },
+      {
+        pattern:
+          /^(invalid insn idx|call to invalid destination|indirect jump out of range|no jump tables found)/,
+      },
+      { pattern: /^insn \d+ cannot (be patched|call exception cb)/ },
+    ],
+  },
+  {
+    id: 'bpf/return-value',
+    title: 'Return value that is not allowed',
+    wants: 'Some program types may return only certain values, and every program must return a number.',
+    help: 'Return one of the values this program type allows, on every path.',
+    related: ['origin', 'decision'],
+    rules: [
+      {
+        pattern:
+          /^(?:At|In) (program exit|async callback|callback return|subprogram exit)[^R]*(?:the register )?R0 (.*)$/,
+        say: ({ match, programType }) =>
+          `What is returned at ${match[1]} is not allowed in a program of type ${programType}: it ${match[2]}`,
+      },
+      { pattern: /^At .* the register R0/ },
+      { pattern: /^(At program exit|At subprogram exit|In async callback)/ },
+      { pattern: /^R0 (not a scalar value|leaks addr as return value)/ },
+      { pattern: /^(cannot return stack pointer to the caller|BPF_LSM_CGROUP that attach to void)/ },
+    ],
+  },
+  {
+    id: 'bpf/instruction',
+    title: 'Instruction the kernel does not accept',
+    wants: 'Instructions must be ones this kernel knows, with unused fields zero.',
+    help: 'Compile for an instruction set the kernel has: -mcpu=v1, v2 or v3.',
+    rules: [
+      {
+        pattern:
+          /^(unknown opcode|unknown insn class|invalid BPF_\S+ opcode|BPF_\S+ uses (reserved|invalid))/,
+      },
+      {
+        pattern: /^(div by zero|invalid shift|invalid BPF_LD|invalid bpf_ld_imm64|unrecognized bpf_ld_imm64)/,
+      },
+      { pattern: /uses reserved fields/ },
+      { pattern: /^(invalid atomic operand size|64-bit (load-acquires|store-releases)|invalid may_goto)/ },
+    ],
+  },
+  {
+    id: 'bpf/atomic',
+    title: 'Atomic operation that is not allowed here',
+    wants:
+      'Atomic operations work on map values, on the stack and on memory the program owns, not on packets or the context.',
+    help: 'Copy the value into a map or a local variable and work on that.',
+    related: ['origin'],
+    rules: [{ pattern: /^BPF_(ATOMIC|XADD|ST) (stores into|loads from) R\d+/ }],
+  },
+];

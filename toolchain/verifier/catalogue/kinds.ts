@@ -1,0 +1,54 @@
+/** How an explanation is written down. The catalogue is data: adding a class means adding an entry. */
+
+/** What a rule may use to speak in the programmer's words. */
+export interface Facts {
+  /** The kernel line that the rule matched. */
+  match: RegExpExecArray;
+  /**
+   * What the register is in the program: `` `v`, the result of bpf_map_lookup_elem on line 9 ``, or its number when
+   * the path does not tell.
+   */
+  register(number: string | undefined): string;
+  /** The source expression at the failing instruction, in backquotes, or `this instruction`. */
+  here: string;
+  /** Number out of all the kernel's last words, by a pattern with one group. */
+  find(pattern: RegExp): string | undefined;
+  /** The program's type in the kernel's words, e.g. `xdp`. */
+  programType: string;
+}
+
+export interface Rule {
+  /** Matches one of the kernel's last lines. */
+  pattern: RegExp;
+  /** The finding in plain words; the entry's title when absent. */
+  say?: (facts: Facts) => string;
+}
+
+/** Which related places an entry's findings have. */
+export type RelatedKind =
+  /** Where the value of the register that the message names came from. */
+  | 'origin'
+  /** The last decision that led here. */
+  | 'decision'
+  /** `alloc_insn=N`: where the reference was taken. */
+  | 'allocation'
+  /** The last comparison with the packet's end. */
+  | 'packetCheck'
+  /** Where a helper changed the packet, which makes pointers into it invalid. */
+  | 'invalidation'
+  /** Where the lock was taken. */
+  | 'lock';
+
+export interface Entry {
+  id: `bpf/${string}`;
+  /** A few words, for lists. */
+  title: string;
+  /** What the verifier wants, in one or two sentences. */
+  wants: string;
+  /** What to do, as an instruction. */
+  help: string;
+  /** `program`: the finding is about the program as a whole, wherever the log ended. */
+  scope?: 'program';
+  related?: RelatedKind[];
+  rules: Rule[];
+}

@@ -1,0 +1,162 @@
+import type { Entry } from './kinds';
+
+/** What fails before the verifier looks at an instruction, mostly in libbpf's words. */
+export const loadingEntries: Entry[] = [
+  {
+    id: 'bpf/permission',
+    title: 'Not permitted to load programs',
+    wants:
+      'Loading needs CAP_BPF, and CAP_PERFMON or CAP_NET_ADMIN for most program types; the kernel may also forbid some types altogether.',
+    help: 'Choose a kernel where you have the right (command "BPF: Select Kernel", the vm target needs none), or run with sudo.',
+    scope: 'program',
+    rules: [
+      { pattern: /(allowed|required) (only )?(for|to) CAP_|capabilit(y|ies)|CAP_(BPF|PERFMON|SYS_ADMIN)/ },
+      { pattern: /Operation not permitted|\bEPERM\b|-1\b.*permitted/ },
+    ],
+  },
+  {
+    id: 'bpf/section',
+    title: 'Section name that says no program type',
+    wants: 'The name in SEC() tells libbpf which type of program this is.',
+    help: 'Use a section name that libbpf knows, such as SEC("xdp"), SEC("tc"), SEC("kprobe/FUNCTION"), SEC("tracepoint/CATEGORY/NAME").',
+    scope: 'program',
+    rules: [
+      { pattern: /missing BPF prog type, check ELF section name/ },
+      { pattern: /(invalid|failed to guess|unrecognized ELF) (ELF )?section/ },
+      { pattern: /program '.*' is static and not supported/ },
+      { pattern: /failed to (guess|determine) program type/ },
+    ],
+  },
+  {
+    id: 'bpf/attach-target',
+    title: 'Attach target that this kernel does not have',
+    wants:
+      'Programs attached through BTF (fentry, fexit, tp_btf, LSM, struct_ops …) name a function or type that must be in the kernel’s BTF.',
+    help: 'Check the name against this kernel: functions may be inlined, renamed or absent; "BPF: Attach Program" offers those it has.',
+    scope: 'program',
+    rules: [
+      {
+        pattern: /failed to find (kernel )?BTF type ID of '?([^' :]+)'?/,
+        say: ({ match }) => `This kernel's BTF has no ${match[2]} to attach to`,
+      },
+      { pattern: /(attach_btf_id \d+|Tracing programs must provide btf_id|Subprog \S+ doesn't exist)/ },
+      {
+        pattern:
+          /^(Attaching|Attach to function|FENTRY\/FEXIT program|Only (FENTRY|fentry)|Cannot (replace|extend|recursively|nest)|Can attach to only JITed|Tracing program can only)/,
+      },
+      { pattern: /(\S+\(\) is not modifiable|can't modify return codes)/ },
+      { pattern: /(struct_ops|attach to (invalid|unsupported) member|The address of function)/ },
+      { pattern: /not in the list of tracepoints|no such tracepoint|failed to find .*in (vmlinux|kernel)/ },
+      { pattern: /^(Return type|arg\d+ (in )?\S+\().*(match|while)/ },
+    ],
+  },
+  {
+    id: 'bpf/map-create',
+    title: 'Map that could not be created',
+    wants:
+      'Type, sizes, number of entries and flags of a map must fit together, and the kernel must know the type.',
+    help: 'Compare the definition with the description of the map type; ring buffers want a power of two of pages, arrays a 4-byte key.',
+    scope: 'program',
+    rules: [
+      {
+        pattern: /map '([^']+)': failed to create: (.*)$/,
+        say: ({ match }) => `The kernel refused to create the map ${match[1]}: ${match[2]}`,
+      },
+      {
+        pattern: /(?:Error in bpf_(?:object__)?create_map\w*|failed to create map)[^'(]*[('](\w+)/,
+        say: ({ match }) => `The kernel refused to create the map ${match[1]}`,
+      },
+      { pattern: /legacy map definitions/ },
+      { pattern: /map '[^']+': (unsupported|unexpected|invalid|should|can't|conflicting|failed)/ },
+      { pattern: /can't determine (key|value) size/ },
+      { pattern: /^(map|inner map) .*(misconfigured|not supported)|bpf_struct_ops map cannot be used/ },
+    ],
+  },
+  {
+    id: 'bpf/map-use',
+    title: 'Map that this program may not use',
+    wants: 'Some program types may use only certain kinds of maps.',
+    help: 'Use a map type that goes with this program type, preallocated where the kernel wants it.',
+    rules: [
+      { pattern: /(preallocated hash map|run-time allocated hash maps)/ },
+      {
+        pattern:
+          /^(map_ptr access not supported|invalid map_ptr|no direct value access|direct value (access|offset))/,
+      },
+      {
+        pattern:
+          /^(only one cgroup storage|offload device mismatch|Sleepable programs can only use|The total number of (maps|btfs))/,
+      },
+      {
+        pattern: /^(map '[^']+' (has to have BTF|is not a struct type|doesn't have|has (no|more|repeating)))/,
+      },
+      { pattern: /^tracing progs cannot use/ },
+    ],
+  },
+  {
+    id: 'bpf/btf',
+    title: 'BTF that is missing or was refused',
+    wants: 'The object must carry BTF that this kernel can read, and CO-RE needs the kernel’s own BTF.',
+    help: 'Compile with -g; a kernel without /sys/kernel/btf/vmlinux was built without CONFIG_DEBUG_INFO_BTF: choose another with "BPF: Select Kernel".',
+    scope: 'program',
+    rules: [
+      { pattern: /BTF is (required|mandatory)/ },
+      { pattern: /[Ee]rror loading \.?BTF/ },
+      { pattern: /failed to find valid kernel BTF|kernel is missing BTF|in-kernel BTF is malformed/ },
+      { pattern: /(ELF|BTF) section .*(corrupted|missing)|failed to (parse|load|init) \.?BTF/ },
+      {
+        pattern:
+          /^(Invalid (line_info|core_relo|insn code at line_info)|missing bpf_line_info|nonzero tailing record)/,
+      },
+    ],
+  },
+  {
+    id: 'bpf/extern',
+    title: 'Kernel symbol or setting that does not exist',
+    wants:
+      'Externs name kernel functions, variables or configuration options, which must exist unless they are __weak.',
+    help: 'Declare it __weak and test it before use, or choose a kernel that has it.',
+    scope: 'program',
+    rules: [
+      {
+        pattern:
+          /extern \(?(?:func ksym|var ksym|strong|weak)?\)? ?'([^']+)'.*(not found|not resolved|incompatible|no matching)/,
+        say: ({ match }) => `This kernel has no ${match[1]}`,
+      },
+      { pattern: /(failed to load Kconfig|extern .*(not found|resolved|kcfg))/ },
+      { pattern: /^<invalid kfunc call>|kfunc '(\S+)' is referenced but wasn't resolved/ },
+    ],
+  },
+  {
+    id: 'bpf/memlock',
+    title: 'Locked-memory limit reached',
+    wants: 'Kernels before 5.11 count BPF maps and programs against RLIMIT_MEMLOCK.',
+    help: 'Raise the limit: ulimit -l unlimited.',
+    scope: 'program',
+    rules: [{ pattern: /ulimit -l|RLIMIT_MEMLOCK|permission error while running as root/ }],
+  },
+  {
+    id: 'bpf/program-type',
+    title: 'Program type this kernel does not offer',
+    wants: 'The kernel must be built with the program type, and for some types with a JIT.',
+    help: 'Choose a kernel that has it with "BPF: Select Kernel".',
+    scope: 'program',
+    rules: [
+      { pattern: /program type .*(not supported|is not supported)|prog type .*unsupported/ },
+      {
+        pattern:
+          /(requires BPF JIT compiler|non-JITed|JIT (doesn't|does not) support|should be JITed|JIT is required)/,
+      },
+      { pattern: /unknown program type/ },
+    ],
+  },
+  {
+    id: 'bpf/verifier-bug',
+    title: 'The verifier reports a fault of its own',
+    wants: 'This should not happen: the kernel says that its verifier is in a state it never expected.',
+    help: 'Try another kernel, and report it to bpf@vger.kernel.org with the log.',
+    rules: [
+      { pattern: /verifier (internal error|bug)|^BUG |misconfigured|REG INVARIANTS VIOLATION|internal bug/i },
+    ],
+  },
+];

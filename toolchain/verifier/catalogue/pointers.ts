@@ -1,0 +1,210 @@
+import type { Entry } from './kinds';
+
+/** What may be done with which kind of value. */
+export const pointerEntries: Entry[] = [
+  {
+    id: 'bpf/null-deref',
+    title: 'Pointer that may be NULL',
+    wants: 'A pointer that can be NULL must be compared with NULL on the path before it is used.',
+    help: 'Check it right after the call: if (!v) return 0;',
+    related: ['origin'],
+    rules: [
+      {
+        pattern: /^R(\d+) invalid mem access '(\w*_or_null\w*)'/,
+        say: ({ match, register, here }) =>
+          `${register(match[1])} may be NULL here, and ${here} uses it without a check on this path`,
+      },
+      {
+        pattern: /^R(\d+) pointer arithmetic on (\S*_or_null\S*) prohibited, null-check it first/,
+        say: ({ match, register }) =>
+          `${register(match[1])} may be NULL here and is computed with before it is checked`,
+      },
+      {
+        pattern: /^R(\d+) invalid mem access '(?:rcu_|trusted_|untrusted_)?ptr_\w*or_null/,
+        say: ({ match, register }) => `${register(match[1])} may be NULL here`,
+      },
+      { pattern: /^R\d+ is (?:rcu_|trusted_|untrusted_)?ptr_or_null/ },
+    ],
+  },
+  {
+    id: 'bpf/null-argument',
+    title: 'Argument that may be NULL',
+    wants: 'This argument must not be NULL, so it has to be compared with NULL on the path before the call.',
+    help: 'Check it before the call: if (!p) return 0;',
+    related: ['origin'],
+    rules: [
+      {
+        pattern: /^R(\d+) type=\S*_or_null\S* expected=/,
+        say: ({ match, register, here }) =>
+          `${register(match[1])} may be NULL, and ${here} does not accept NULL`,
+      },
+      { pattern: /^Possibly NULL pointer passed to/ },
+      { pattern: /is expected to be non-NULL/ },
+    ],
+  },
+  {
+    id: 'bpf/uninitialised',
+    title: 'Value used before it was set',
+    wants: 'A variable must have a value on every path that leads to its use.',
+    help: 'Initialise it where it is declared, or return a value on every path.',
+    related: ['decision'],
+    rules: [
+      {
+        pattern: /^R(\d+) !read_ok/,
+        say: ({ match, here }) =>
+          match[1] === '0'
+            ? `No value was set for the return value or for ${here} on this path`
+            : `${here} uses a value that was never set on this path (register R${match[1]})`,
+      },
+      {
+        pattern: /^unexpected __bpf_trap\(\) due to uninitialized variable/,
+        say: () =>
+          'The compiler found that this path uses a variable without a value and ended the program here',
+      },
+    ],
+  },
+  {
+    id: 'bpf/scalar-pointer',
+    title: 'Number used as a pointer',
+    wants:
+      'Only values that the verifier knows to be pointers may be dereferenced. A number that happens to be an address, also one read from kernel or user memory, is not.',
+    help: 'Read kernel memory with bpf_probe_read_kernel or BPF_CORE_READ, user memory with bpf_probe_read_user; re-read packet pointers from the context after a helper that changes the packet.',
+    related: ['invalidation', 'origin'],
+    rules: [
+      {
+        pattern: /^R(\d+) invalid mem access '(?:scalar|inv)'/,
+        say: ({ match, register, here }) =>
+          `${here} follows ${register(match[1])}, which is a plain number to the verifier, not a pointer`,
+      },
+    ],
+  },
+  {
+    id: 'bpf/user-pointer',
+    title: 'User memory followed directly',
+    wants: 'Memory of user space may only be read through a helper, since it may be absent.',
+    help: 'Use bpf_probe_read_user or bpf_copy_from_user.',
+    related: ['origin'],
+    rules: [{ pattern: /is ptr_\S+ access (user|percpu) memory/ }],
+  },
+  {
+    id: 'bpf/struct-access',
+    title: 'Access that does not fit the kernel type',
+    wants:
+      'An access through a typed kernel pointer must hit a member of that type, at the offset and size it has.',
+    help: 'Check the type the pointer is declared with and the member you access; the kernel may not have that member.',
+    related: ['origin'],
+    rules: [
+      { pattern: /^access beyond struct (\S+) at off (\d+) size (\d+)/ },
+      { pattern: /^access beyond the end of member/ },
+      { pattern: /^cannot access ptr member/ },
+      { pattern: /^struct \S+ doesn't have field at offset/ },
+      { pattern: /^R\d+ is ptr_\S+ invalid (negative access|variable offset)/ },
+      { pattern: /^direct access to \S+ is disallowed/ },
+      { pattern: /^Type '.*' is not a struct/ },
+    ],
+  },
+  {
+    id: 'bpf/wrong-pointer',
+    title: 'Pointer that cannot be followed',
+    wants: 'This kind of pointer may be passed on or compared, but not read or written through.',
+    help: 'Use the helper that is meant for this kind of pointer.',
+    related: ['invalidation', 'origin'],
+    rules: [
+      {
+        pattern: /^R(\d+) invalid mem access '(\w+)'/,
+        say: ({ match, register, here }) =>
+          `${here} follows ${register(match[1])}, which is of type ${match[2]} and cannot be read or written through`,
+      },
+      { pattern: /cannot be accessed directly by load\/store/ },
+      { pattern: /^'struct \S+' access is allowed only to CAP_PERFMON/ },
+      { pattern: /has non-overwritten BPF_PTR_POISON/ },
+    ],
+  },
+  {
+    id: 'bpf/read-only',
+    title: 'Write to read-only memory',
+    wants: 'This memory may be read but not written by the program.',
+    help: 'Copy what you need into a local variable or a map; .rodata and maps with BPF_F_RDONLY_PROG are read-only.',
+    related: ['origin'],
+    rules: [
+      { pattern: /^write into map forbidden/ },
+      { pattern: /^read from map forbidden/ },
+      { pattern: /cannot write into/ },
+      { pattern: /^the prog does not allow writes to packet data/ },
+      { pattern: /^write to change key/ },
+      { pattern: /^Writes through BTF pointers are not allowed/ },
+      { pattern: /^only read (from \S+ )?is supported/ },
+      { pattern: /^frame pointer is read only/ },
+      { pattern: /(is not modifiable|may write into memory pointed by)/ },
+      { pattern: /doesn't point to a const string|does not point to a readonly map/ },
+    ],
+  },
+  {
+    id: 'bpf/context-access',
+    title: 'Invalid access to the context',
+    wants:
+      'Fields of the context may be accessed only directly through the context pointer, at the offset and size that the program type allows.',
+    help: 'Access the field by its name through the original context pointer; check that this program type offers the field and allows writing it.',
+    rules: [
+      {
+        pattern: /^invalid bpf_context access off=(\d+) size=(\d+)/,
+        say: ({ match: [, off, size], programType, here }) =>
+          `A program of type ${programType} may not access ${size} bytes at offset ${off} of its context like this (${here})`,
+      },
+      { pattern: /^invalid access to context/ },
+      { pattern: /^dereference of modified \S+ ptr/ },
+      { pattern: /^(negative offset|variable) (\S+ )?(ctx|access|ptr)/ },
+      { pattern: /^invalid bpf_context access/ },
+      { pattern: /^func '\S*' (arg\d+|doesn't have \d+-th argument|offset|size)/ },
+    ],
+  },
+  {
+    id: 'bpf/pointer-arithmetic',
+    title: 'Arithmetic that pointers do not allow',
+    wants:
+      'Only adding and subtracting bounded numbers in 64 bits is allowed on pointers, and only on some kinds of them.',
+    help: 'Compute the offset as a number first, and add it to the pointer last.',
+    related: ['origin'],
+    rules: [
+      {
+        pattern: /^R(\d+) pointer arithmetic on (\S+) prohibited/,
+        say: ({ match, register }) =>
+          `${register(match[1])} is of type ${match[2]}, with which no arithmetic is allowed`,
+      },
+      { pattern: /^R\d+ bitwise operator (\S+) on pointer prohibited/ },
+      { pattern: /^R\d+ pointer arithmetic with (\S+) operator prohibited/ },
+      { pattern: /^R\d+ (32-bit pointer arithmetic|pointer arithmetic|pointer comparison) prohibited/ },
+      { pattern: /^R\d+ pointer \S+ pointer prohibited/ },
+      { pattern: /^R\d+ (subtraction from stack pointer prohibited|tried to subtract pointer from scalar)/ },
+      { pattern: /^R\d+ (partial copy|sign-extension part) of pointer/ },
+      { pattern: /pointer arithmetic .*(goes out of range|prohibited for !root)/ },
+      {
+        pattern:
+          /^R\d+ (has pointer with unsupported alu operation|tried to \S+ (beyond pointer bounds|from different))/,
+      },
+    ],
+  },
+  {
+    id: 'bpf/pointer-leak',
+    title: 'Kernel address would become visible',
+    wants:
+      'Without CAP_PERFMON a program must not store or return kernel addresses where user space can read them.',
+    help: 'Store a number instead of the pointer, or load the program with CAP_PERFMON.',
+    related: ['origin'],
+    rules: [{ pattern: /leaks addr (as|into)/ }, { pattern: /^leaking pointer from stack/ }],
+  },
+  {
+    id: 'bpf/untrusted-pointer',
+    title: 'Pointer that is not trusted here',
+    wants:
+      'This call takes only pointers the verifier knows to be valid now: arguments of the program, or objects whose reference the program holds or that RCU protects.',
+    help: 'Take a reference first (e.g. bpf_task_acquire), or do this inside bpf_rcu_read_lock(), and check the result for NULL.',
+    related: ['origin'],
+    rules: [
+      { pattern: /must be referenced or trusted/ },
+      { pattern: /must be a rcu pointer/ },
+      { pattern: /^R\d+ is not (trusted|a trusted)/ },
+      { pattern: /requires RCU critical section protection/ },
+    ],
+  },
+];

@@ -1,0 +1,117 @@
+/** From the kernel's last words to a place and to words of the programmer's. */
+import type { Classified } from './catalogue';
+import type { Entry, Facts } from './catalogue/kinds';
+import { originOf } from './origin';
+import type { Origin } from './origin';
+import type { FailingPath, Step } from './path';
+import type { SourcePositions, SourceSpan } from './position';
+import type { VerdictInput } from './report';
+
+/**
+ * The instruction that was refused: the one the kernel names, else the one the log had come to. Undefined for
+ * findings about the program as a whole.
+ */
+export function placeOfFailure(path: FailingPath, entry: Entry, line: string): number | undefined {
+  if (
+    entry.scope === 'program' ||
+    /^(combined stack size|the call stack of|tail_calls are not allowed)/.test(line)
+  ) {
+    return undefined;
+  }
+  const named =
+    /^(?:infinite loop detected at|unreachable|back-edge from|jump out of range from|the jump from|insn) insn ?(\d+)/.exec(
+      line,
+    ) ??
+    /^insn (\d+) cannot/.exec(line) ??
+    /\binsn_idx (\d+)/.exec(line);
+  if (named) return Number(named[1]);
+  if (entry.id === 'bpf/complexity') return lastLoop(path) ?? lastInsn(path);
+  return lastInsn(path);
+}
+
+function lastInsn(path: FailingPath): number | undefined {
+  return path.insn >= 0 ? path.insn : undefined;
+}
+
+/** Where the loop begins that the path was in when the verifier gave up: the target of its last backward jump. */
+function lastLoop({ steps }: FailingPath): number | undefined {
+  for (let index = steps.length - 1; index > 0; index--) {
+    const step = steps[index] as Step;
+    const previous = steps[index - 1] as Step;
+    if (step.frame === previous.frame && step.insn <= previous.insn) return previous.insn;
+  }
+  return undefined;
+}
+
+/** What rules may say of this failure. */
+export function factsOf(
+  verdict: VerdictInput,
+  path: FailingPath,
+  positions: SourcePositions,
+  classified: Classified,
+  instruction: number | undefined,
+): Facts {
+  const at = instruction === undefined ? undefined : positions.at(instruction);
+  const words = path.terminal;
+  return {
+    match: classified.match ?? (/^/.exec('') as RegExpExecArray),
+    here: expressionAt(at) ?? 'this instruction',
+    programType: verdict.type,
+    find: (pattern) => words.map((line) => pattern.exec(line)?.[1]).find((found) => found !== undefined),
+    register: (number) => describeRegister(path, positions, number),
+  };
+}
+
+/** The source text that a span covers, in backquotes; undefined for spans of several lines or without text. */
+export function expressionAt(at: SourceSpan | undefined): string | undefined {
+  if (!at) return undefined;
+  const text = at.text.slice(at.range.start.character, at.range.end.character).trim();
+  return text && text.length <= 60 ? `\`${text}\`` : undefined;
+}
+
+/** Steps of the path, and the position of the one that failed. */
+export function failingIndex(path: FailingPath): number {
+  // The refused instruction is logged before it is checked, so it is the last step, not one after it.
+  return path.steps.at(-1)?.insn === path.insn ? path.steps.length - 1 : path.steps.length;
+}
+
+export function originOfRegister(path: FailingPath, number: string | undefined): Origin | undefined {
+  const register = Number(number?.replace(/^R/, ''));
+  return Number.isInteger(register) ? originOf(path.steps, failingIndex(path), register) : undefined;
+}
+
+/** `` `v`, the result of bpf_map_lookup_elem on line 9 ``, or as much of that as the path tells. */
+function describeRegister(path: FailingPath, positions: SourcePositions, number: string | undefined): string {
+  const register = `the value in R${number?.replace(/^R/, '') ?? '?'}`;
+  const origin = originOfRegister(path, number);
+  if (!origin?.step) return origin?.kind === 'argument' ? 'the context' : register;
+  const at = positions.at(origin.step.insn);
+  const line = at ? ` on line ${at.range.start.line + 1}` : '';
+  if (origin.kind === 'call') {
+    const variable = at && origin.callee ? assignedVariable(at.text, origin.callee) : undefined;
+    const result =
+      origin.callee === 'a function'
+        ? `the result of a call${line}`
+        : `the result of ${origin.callee}${line}`;
+    return variable ? `\`${variable}\`, ${result},` : result;
+  }
+  if (origin.kind === 'load' || origin.kind === 'context') {
+    const expression = expressionAt(at);
+    return expression ? `the value of ${expression}${line}` : `a value read${line || ' from memory'}`;
+  }
+  return register;
+}
+
+/**
+ * The variable that a call's result is assigned to, when the line says so without doubt: one call of that name,
+ * and one plain assignment of it.
+ */
+export function assignedVariable(text: string, callee: string): string | undefined {
+  const name = callee.replaceAll(/\W/g, '');
+  const calls = text.match(new RegExp(`\\b${name}\\s*\\(`, 'g'));
+  if (calls?.length !== 1) return undefined;
+  const assignment = new RegExp(
+    `(?:^|[\\s*;(,])([A-Za-z_]\\w*)\\s*=\\s*(?:\\([^()]*\\)\\s*)?${name}\\s*\\(`,
+  ).exec(text);
+  return assignment?.[1];
+}

@@ -1,0 +1,197 @@
+/**
+ * The verifier's log, line by line. A log may have millions of lines, so a line is a slice of the text it came
+ * from plus its class; what stands in it is taken apart only for the lines somebody asks about. Every line is
+ * yielded, known or not: joined by newlines they are the log again.
+ */
+
+export type LineKind =
+  /** `12: (85) call bpf_map_lookup_elem#1 ; R0=map_value_or_null(…)` */
+  | 'instruction'
+  /** `12: R0=… R10=fp0`, ` R0_w=inv1 R10=fp0` (up to 5.x), ` frame1: R1=…` */
+  | 'state'
+  /** `from 10 to 20: R0=…`, also with `(speculative execution)` and `: safe` */
+  | 'branch'
+  /** `; if (x) @ file.bpf.c:12` (6.9 and later), `; if (x)` */
+  | 'source'
+  /** `12: safe`: the state was seen before. */
+  | 'pruned'
+  /** `mark_precise: frame0: regs=r2 stack= before 11: …`, `last_idx 8 first_idx 0`, `regs=4 stack=0 before …` */
+  | 'precision'
+  /** `func#1 @14`, `Validating f() func#1...`, `Func#1 ('f') is safe for any args …` */
+  | 'function'
+  /** `caller:`, `callee:`, `returning from callee:`, `to caller at 8:` */
+  | 'call'
+  /** `Live regs before insn:` and its rows (6.17 and later) */
+  | 'liveness'
+  /** `cur state:`, `old state:`: what stands under "infinite loop detected". */
+  | 'comparison'
+  /** `processed …`, `stack depth …`, `verification time …`, `insns processed …`; the log's end. */
+  | 'statistics'
+  /** The explanation that Linux 7.3 adds, from `Verification failed:` to the statistics. */
+  | 'report'
+  /** libbpf's own lines around a log. */
+  | 'libbpf'
+  | 'blank'
+  /** Anything else, among it the verifier's reasons for rejecting. */
+  | 'text';
+
+export interface LogLine {
+  /** Zero-based. */
+  number: number;
+  kind: LineKind;
+  text: string;
+  /** Instruction the line is about: of an instruction, a state, a branch's target; -1 for other lines. */
+  insn: number;
+}
+
+/** Lines of a log that is at hand as one string. */
+export function* parseLog(log: string): Generator<LogLine> {
+  yield* parseLogChunks([log]);
+}
+
+/** Lines of a log that arrives in pieces, which need not end where lines do. A final newline makes no line. */
+export function* parseLogChunks(chunks: Iterable<string>): Generator<LogLine> {
+  let number = 0;
+  let rest = '';
+  let inReport = false;
+  const classified = (text: string): LogLine => {
+    const line = classify(text, number++);
+    if (text.startsWith('Verification failed:')) inReport = true;
+    else if (line.kind === 'statistics' || line.kind === 'libbpf') inReport = false;
+    if (inReport && line.kind !== 'blank') return { ...line, kind: 'report', insn: -1 };
+    return line;
+  };
+  for (const chunk of chunks) {
+    let start = 0;
+    for (let end = chunk.indexOf('\n'); end >= 0; end = chunk.indexOf('\n', start)) {
+      const piece = chunk.slice(start, end);
+      yield classified(rest ? rest + piece : piece);
+      rest = '';
+      start = end + 1;
+    }
+    rest += chunk.slice(start);
+  }
+  if (rest) yield classified(rest);
+}
+
+/**
+ * Class of one line, decided by its first character where that is possible. Lines of 7.3's report are not told
+ * apart here, since that takes the line they begin with.
+ */
+export function classify(text: string, number: number): LogLine {
+  const line = (kind: LineKind, insn = -1): LogLine => ({ number, kind, text, insn });
+  if (text === '' || /^\s*$/.test(text)) return line('blank');
+  const first = text.charCodeAt(0);
+  if (first >= 0x30 && first <= 0x39) return numbered(text, line);
+  switch (text[0]) {
+    case ';':
+      return line('source');
+    case ' ':
+      if (/^\s+(frame\d+: ?)?(R\d+|fp-?\d+|refs=|cb$)/.test(text)) return line('state');
+      if (/^\s+\d+: [.\d]{10} \([0-9a-f]{2}\) /.test(text)) return line('liveness');
+      return /^\s+frame\d+:/.test(text) ? line('state') : line('text');
+    case 'f': {
+      const branch = /^from (\d+) to (\d+)(?: \([^)]*\))?:/.exec(text);
+      if (branch) return line('branch', Number(branch[2]));
+      if (/^func#\d+ @\d+/.test(text)) return line('function');
+      return /^frame\d+: R/.test(text) ? line('state') : line('text');
+    }
+    case 'p':
+      if (/^processed \d+ insns/.test(text)) return line('statistics');
+      return /^parent (didn't have|already had|state) /.test(text) ? line('precision') : line('text');
+    case 's':
+      return /^stack depth \d/.test(text) && !text.includes('exceeds') ? line('statistics') : line('text');
+    case 'v':
+      return text.startsWith('verification time ') ? line('statistics') : line('text');
+    case 'm':
+      return /^mark_precise: /.test(text) ? line('precision') : line('text');
+    case 'l':
+      if (/^last_idx \d+ first_idx /.test(text)) return line('precision');
+      return text.startsWith('libbpf: ') ? line('libbpf') : line('text');
+    case 'r':
+      if (/^regs=\w+ stack=/.test(text)) return line('precision');
+      return text === 'returning from callee:' ? line('call') : line('text');
+    case 't':
+      return /^to caller at \d+:/.test(text) ? line('call') : line('text');
+    case 'c':
+      if (text === 'caller:' || text === 'callee:') return line('call');
+      return text.startsWith('cur state:') ? line('comparison') : line('text');
+    case 'o':
+      return text.startsWith('old state:') ? line('comparison') : line('text');
+    case 'R':
+      // `R1=ctx() R10=fp0` without a number before it; a reason such as `R1 !read_ok` has no equals sign there.
+      return /^R\d+(_[a-zA-Z]+)?=/.test(text) ? line('state') : line('text');
+    case 'L':
+      return text.startsWith('Live regs before insn') ? line('liveness') : line('text');
+    case 'V':
+      return text.startsWith('Validating ') ? line('function') : line('text');
+    case 'F':
+      return /^Func#\d+ \(.*\) is (safe|global and assumed valid)/.test(text)
+        ? line('function')
+        : line('text');
+    case '-':
+      return /^-- (BEGIN|END) /.test(text) ? line('libbpf') : line('text');
+    default:
+      return line('text');
+  }
+}
+
+function numbered(text: string, line: (kind: LineKind, insn?: number) => LogLine): LogLine {
+  const colon = text.indexOf(':');
+  const insn = colon > 0 && colon < 9 ? Number(text.slice(0, colon)) : NaN;
+  if (!Number.isInteger(insn)) return line('text');
+  let at = colon + 1;
+  while (text[at] === ' ') at++;
+  switch (text[at]) {
+    case '(':
+      return line('instruction', insn);
+    case 'R':
+    case 'f':
+    case undefined:
+      return line('state', insn);
+    case 's':
+      return line(text.startsWith('safe', at) ? 'pruned' : 'text', insn);
+    default:
+      return line(/^[.\d]{10} \(/.test(text.slice(at, at + 12)) ? 'liveness' : 'text', insn);
+  }
+}
+
+export interface LoggedInstruction {
+  insn: number;
+  /** First byte of the instruction. */
+  opcode: number;
+  /** In the kernel's assembly: `r2 = *(u32 *)(r6 +16)`. */
+  text: string;
+  /** Registers and stack slots the instruction changed, as printed after it (6.0 and later); empty if none. */
+  state: string;
+}
+
+/** Takes an instruction line apart. */
+export function instructionOf(line: LogLine): LoggedInstruction | undefined {
+  const match = /^(\d+): \(([0-9a-f]{2})\) (.*?)\s*(?:; ((?:frame\d+: ?)?(?:R\d|fp-|refs=).*))?$/.exec(
+    line.text,
+  );
+  if (!match) return undefined;
+  const [, insn, opcode, text, state = ''] = match;
+  return { insn: Number(insn), opcode: parseInt(opcode as string, 16), text: (text as string).trim(), state };
+}
+
+export interface LoggedSource {
+  text: string;
+  /** File name without its directories, and one-based line; the kernel prints them from 6.9 on. */
+  file?: string;
+  line?: number;
+}
+
+export function sourceOf(line: LogLine): LoggedSource | undefined {
+  if (line.kind !== 'source') return undefined;
+  const match = /^; ?(.*?)(?: @ (\S+):(\d+))?$/s.exec(line.text);
+  const [, text = '', file, number] = match ?? [];
+  return file ? { text, file, line: Number(number) } : { text };
+}
+
+/** `from 10 to 20`: the branch not taken earlier is followed now. */
+export function branchOf(line: LogLine): { from: number; to: number; safe: boolean } | undefined {
+  const match = /^from (\d+) to (\d+)[^:]*:( safe)?/.exec(line.text);
+  return match ? { from: Number(match[1]), to: Number(match[2]), safe: match[3] !== undefined } : undefined;
+}

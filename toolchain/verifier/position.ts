@@ -1,0 +1,53 @@
+import type { Range } from '../diagnostic';
+import type { Btf } from '../btf/btf';
+import { lineAt, parseLineInfo } from '../btf/ext';
+import type { LineInfo } from '../btf/ext';
+import { spanOf } from './span';
+
+export interface SourceSpan {
+  /** Absolute path of the file. */
+  path: string;
+  range: Range;
+  /** The whole source line, as the compiler saw it. */
+  text: string;
+  /** One-based, as the compiler says it; 0 for none. */
+  column: number;
+}
+
+/** From instructions of a loaded program to places in its source. */
+export interface SourcePositions {
+  /** Where an instruction comes from; undefined when the object has no line information for it. */
+  at(insn: number): SourceSpan | undefined;
+  /** The first position of the program. */
+  first(): SourceSpan | undefined;
+}
+
+/** File name as the object's BTF has it → absolute path of the file the user knows. */
+export type MapPath = (file: string) => string;
+
+/**
+ * @param lineInfo `struct bpf_line_info[]` of the program as loaded, see ProgramVerdict.lineInfo.
+ */
+export function sourcePositions(
+  lineInfo: Uint8Array | readonly LineInfo[],
+  btf: Btf | undefined,
+  mapPath: MapPath,
+): SourcePositions {
+  const lines = lineInfo instanceof Uint8Array ? parseLineInfo(lineInfo) : lineInfo;
+  const span = (line: LineInfo | undefined): SourceSpan | undefined => {
+    if (!line || !btf || line.line === 0) return undefined;
+    const file = btf.string(line.fileOffset);
+    if (!file) return undefined;
+    const text = btf.string(line.textOffset);
+    return {
+      path: mapPath(file),
+      range: spanOf(text, line.line - 1, line.column),
+      text,
+      column: line.column,
+    };
+  };
+  return {
+    at: (insn) => span(lineAt(lines, insn) ?? undefined),
+    first: () => span(lines.find((line) => line.line > 0)),
+  };
+}

@@ -1,0 +1,177 @@
+/**
+ * A kernel's verdict on one program, explained: which class of failure it is, where in the source, what led there.
+ * Everything that is said comes from the verdict, the log and the object; where those are silent, so is this.
+ */
+import type { Btf } from '../btf/btf';
+import { classifyMessage, unreadableEntry } from './catalogue';
+import type { Classified } from './catalogue';
+import type { Entry } from './catalogue/kinds';
+import { factsOf, placeOfFailure } from './explain';
+import { libbpfReason } from './libbpf';
+import { followPath } from './path';
+import type { FailingPath, KernelReport } from './path';
+import { sourcePositions } from './position';
+import type { MapPath, SourcePositions, SourceSpan } from './position';
+import { relatedPlaces } from './related';
+import type { RelatedPlace } from './related';
+import { readStatistics } from './statistics';
+import type { Statistics } from './statistics';
+
+/** What a kernel said of a program; `ProgramVerdict` of kernel/protocol.ts has this shape. */
+export interface VerdictInput {
+  name: string;
+  section: string;
+  type: string;
+  verdict: 'accepted' | 'rejected' | 'error';
+  stats?: Statistics;
+  message?: string;
+  errno?: string;
+  libbpfLog: string;
+  log?: string;
+  lineInfo: Uint8Array;
+}
+
+export interface ReportContext {
+  /** BTF of the object that was loaded, for names of files and text of source lines. */
+  btf: Btf | undefined;
+  /** File name as the compiler was given it → absolute path the user knows; identity when absent. */
+  mapPath?: MapPath;
+  /** `uname -r` of the kernel that spoke. */
+  kernel?: string;
+}
+
+/** One instruction of the failing path. */
+export interface ReportStep {
+  insn: number;
+  /** Zero-based line of the log. */
+  logLine: number;
+  text: string;
+  /** Registers the instruction changed, as logged; empty before Linux 6.0. */
+  state: string;
+  frame: number;
+  at?: SourceSpan;
+}
+
+export interface Report {
+  program: string;
+  section: string;
+  verdict: 'accepted' | 'rejected' | 'error';
+  kernel?: string;
+  statistics?: Statistics;
+  /** Present unless the program was accepted. */
+  failure?: Failure;
+}
+
+export interface Failure {
+  /** Id in the catalogue, e.g. `bpf/null-deref`. */
+  id: string;
+  title: string;
+  /** What is wrong, in plain words. */
+  message: string;
+  /** What the verifier wants, and what to do. */
+  wants: string;
+  help: string;
+  /** The kernel's or libbpf's own words, verbatim; several lines where there are several. */
+  kernelMessage: string;
+  /** Whether those words are the verifier's or libbpf's. */
+  saidBy: 'verifier' | 'libbpf';
+  errno?: string;
+  /** Index of the instruction that was refused; absent when the finding is about the program as a whole. */
+  instruction?: number;
+  /** Where that is in the source. */
+  at?: SourceSpan;
+  /** First position of the program, for findings without a place of their own. */
+  programAt?: SourceSpan;
+  related: RelatedPlace[];
+  /** What Linux 7.3 and later say themselves. */
+  kernelReport?: KernelReport;
+  /** The path that leads to the failure, oldest first; see {@link FailingPath}. */
+  path: ReportStep[];
+  /** Lines of the log of no known form. */
+  unknownLines: number;
+  /** The path as the log has it, for further questions. */
+  trace: FailingPath;
+  positions: SourcePositions;
+}
+
+/** Explains a verdict. Total: a log of rubbish gives a report that says what could not be read. */
+export function explain(verdict: VerdictInput, context: ReportContext): Report {
+  const mapPath = context.mapPath ?? ((file: string) => file);
+  const report: Report = { program: verdict.name, section: verdict.section, verdict: verdict.verdict };
+  if (context.kernel !== undefined) report.kernel = context.kernel;
+  const statistics = verdict.stats ?? readStatistics(verdict.log ?? '');
+  if (statistics) report.statistics = statistics;
+  if (verdict.verdict === 'accepted') return report;
+
+  const trace = followPath(verdict.log ?? '');
+  const positions = sourcePositions(verdict.lineInfo, context.btf, mapPath);
+  const classified = classify(verdict, trace);
+  report.failure = failureOf(verdict, trace, positions, classified);
+  return report;
+}
+
+/** The verifier's last words when it got a word in, else libbpf's, else the plain message. */
+function classify(
+  verdict: VerdictInput,
+  trace: FailingPath,
+): Classified & { saidBy: Failure['saidBy']; words: string } {
+  const terminal = trace.terminal.filter((line) => line.trim() !== '');
+  const libbpf = libbpfReason(verdict.libbpfLog);
+  // The poisoned instruction only says that something is missing; libbpf's log says what.
+  const fromVerifier = classifyMessage(terminal);
+  if (fromVerifier) return { ...fromVerifier, saidBy: 'verifier', words: terminal.join('\n') };
+  const fallback = verdict.message?.trim() ? [verdict.message.trim()] : [];
+  const lines = libbpf.length ? libbpf : fallback;
+  const fromLibbpf = classifyMessage(verdict.errno ? [...lines, verdict.errno] : lines);
+  const words = lines.join('\n') || verdict.errno || '';
+  if (fromLibbpf) return { ...fromLibbpf, saidBy: 'libbpf', words };
+  return { entry: unreadableEntry, line: '', saidBy: 'libbpf', words: '' };
+}
+
+function failureOf(
+  verdict: VerdictInput,
+  trace: FailingPath,
+  positions: SourcePositions,
+  classified: ReturnType<typeof classify>,
+): Failure {
+  const { entry, rule, words, saidBy } = classified;
+  const instruction = saidBy === 'verifier' ? placeOfFailure(trace, entry, classified.line) : undefined;
+  const at = instruction === undefined ? undefined : positions.at(instruction);
+  const facts = factsOf(verdict, trace, positions, classified, instruction);
+  const failure: Failure = {
+    id: entry.id,
+    title: entry.title,
+    message: plainMessage(entry, rule?.say && classified.match ? rule.say(facts) : undefined, words),
+    wants: entry.wants,
+    help: entry.help,
+    kernelMessage: words,
+    saidBy,
+    related: instruction === undefined ? [] : relatedPlaces(entry, trace, positions, classified, at),
+    path: trace.steps.map(({ insn, logLine, text, state, frame }) => ({ insn, logLine, text, state, frame })),
+    unknownLines: trace.unknownLines,
+    trace,
+    positions,
+  };
+  if (verdict.errno !== undefined) failure.errno = verdict.errno;
+  if (instruction !== undefined) failure.instruction = instruction;
+  if (at) failure.at = at;
+  const programAt = positions.first();
+  if (programAt) failure.programAt = programAt;
+  if (trace.report) failure.kernelReport = trace.report;
+  return failure;
+}
+
+function plainMessage(entry: Entry, said: string | undefined, words: string): string {
+  if (said) return said;
+  // Without words of our own for this case the kernel's stand beside the class they belong to.
+  const first = words.split('\n')[0] ?? '';
+  return first ? `${entry.title}: ${first}` : entry.title;
+}
+
+/** The source positions of a failing path; looked up when somebody walks it. */
+export function pathWithPositions(failure: Failure): ReportStep[] {
+  return failure.path.map((step) => {
+    const at = failure.positions.at(step.insn);
+    return at ? { ...step, at } : step;
+  });
+}

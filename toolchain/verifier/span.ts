@@ -1,0 +1,97 @@
+import type { Range } from '../diagnostic';
+
+/**
+ * The part of a source line that an instruction's column points at, as well as text alone can tell: a call with
+ * its arguments, a chain of members and indices, an identifier, a literal, an operator. Columns are one-based and
+ * count bytes, as clang's do; 0 means that there is none, and the whole statement is meant.
+ */
+export function spanOf(text: string, line: number, column: number): Range {
+  const range = (start: number, end: number): Range => ({
+    start: { line, character: start },
+    end: { line, character: Math.max(end, start) },
+  });
+  const from = text.length - text.trimStart().length;
+  const to = text.trimEnd().length;
+  const start = column > 0 ? byteToCharacter(text, column - 1) : -1;
+  if (start < from || start >= to) return range(from, to);
+  const rest = text.slice(start);
+
+  const word = /^[A-Za-z_]\w*/.exec(rest)?.[0];
+  if (word) return range(start, start + endOfOperand(rest, word));
+  const literal = /^(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\d[\w.]*)/.exec(rest)?.[0];
+  if (literal) return range(start, start + literal.length);
+  // A dereference or a negation: the operator and what it is applied to.
+  const unary = /^[*&!~-]+\s*(?=[A-Za-z_(])/.exec(rest)?.[0];
+  if (unary && isUnary(text, start)) {
+    const operand = rest.slice(unary.length);
+    const name = /^[A-Za-z_]\w*/.exec(operand)?.[0];
+    const length = name ? endOfOperand(operand, name) : matching(operand, 0);
+    return range(start, start + unary.length + length);
+  }
+  if (rest.startsWith('(')) {
+    const close = matching(rest, 0);
+    const name = /^\s*[A-Za-z_]\w*/.exec(rest.slice(close))?.[0];
+    // `(struct iphdr *)(eth + 1)`: a cast and its operand.
+    return range(start, start + close + (name ? endOfOperand(rest.slice(close), name) : 0));
+  }
+  const operator = /^(?:->|\+\+|--|<<=|>>=|<<|>>|[<>=!+\-*/%&|^]=|&&|\|\||.)/su.exec(rest)?.[0] ?? ' ';
+  return range(start, start + operator.length);
+}
+
+/** Keywords at a statement's head stand for the whole of what they introduce on this line. */
+const statementKeywords = new Set(['if', 'while', 'for', 'switch', 'return', 'do']);
+
+function endOfOperand(rest: string, word: string): number {
+  if (statementKeywords.has(word.trim())) {
+    const open = rest.indexOf('(');
+    if (word !== 'return' && open >= 0) return matching(rest, open);
+    const end = rest.indexOf(';');
+    return end < 0 ? rest.trimEnd().length : end;
+  }
+  let at = word.length;
+  for (;;) {
+    const next = /^\s*(?:(->|\.)\s*[A-Za-z_]\w*|(\[)|(\())/.exec(rest.slice(at));
+    if (!next) return at;
+    at = next[1] ? at + next[0].length : matching(rest, at + next[0].length - 1);
+    // After a call's arguments nothing more belongs to the call.
+    if (next[3]) return at;
+  }
+}
+
+/** One past the bracket that closes the one at `open`, or the line's end. */
+function matching(text: string, open: number): number {
+  let depth = 0;
+  for (let at = open; at < text.length; at++) {
+    const character = text[at] as string;
+    if (character === '"' || character === "'") at = endOfQuote(text, at);
+    else if ('([{'.includes(character)) depth++;
+    else if (')]}'.includes(character) && --depth === 0) return at + 1;
+  }
+  return text.trimEnd().length;
+}
+
+function endOfQuote(text: string, open: number): number {
+  for (let at = open + 1; at < text.length; at++) {
+    if (text[at] === '\\') at++;
+    else if (text[at] === text[open]) return at;
+  }
+  return text.length;
+}
+
+/** Whether what stands before makes the operator at `at` a unary one. */
+function isUnary(text: string, at: number): boolean {
+  return /(^|[=(,;!&|?:<>+\-*/%[{]|\breturn)\s*$/.test(text.slice(0, at));
+}
+
+/** clang counts columns in bytes of UTF-8, editors in UTF-16 units. */
+export function byteToCharacter(text: string, byte: number): number {
+  let bytes = 0;
+  let at = 0;
+  for (const character of text) {
+    if (bytes >= byte) return at;
+    const code = character.codePointAt(0) as number;
+    bytes += code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+    at += character.length;
+  }
+  return bytes >= byte ? at : at + (byte - bytes);
+}
