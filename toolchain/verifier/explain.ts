@@ -49,9 +49,8 @@ export function factsOf(
   path: FailingPath,
   positions: SourcePositions,
   classified: Classified,
-  instruction: number | undefined,
+  at: SourceSpan | undefined,
 ): Facts {
-  const at = instruction === undefined ? undefined : positions.at(instruction);
   const words = path.terminal;
   return {
     match: classified.match ?? (/^/.exec('') as RegExpExecArray),
@@ -65,7 +64,7 @@ export function factsOf(
 /** The source text that a span covers, in backquotes; undefined for spans of several lines or without text. */
 export function expressionAt(at: SourceSpan | undefined): string | undefined {
   if (!at) return undefined;
-  const text = at.text.slice(at.range.start.character, at.range.end.character).trim();
+  const text = at.expression;
   return text && text.length <= 60 ? `\`${text}\`` : undefined;
 }
 

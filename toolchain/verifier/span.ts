@@ -38,6 +38,28 @@ export function spanOf(text: string, line: number, column: number): Range {
   return range(start, start + operator.length);
 }
 
+/**
+ * The text of the expression a column belongs to, for messages: where the column points at a member, what the
+ * member is taken of comes with it; where it points at an assignment, what is assigned to.
+ */
+export function expressionAround(text: string, column: number): string {
+  const { start, end } = spanOf(text, 0, column);
+  const covered = text.slice(start.character, end.character);
+  const before = text.slice(0, start.character);
+  if (/^(?:[-+*/%&|^]|<<|>>)?=$|^(?:\+\+|--)$/.test(covered)) return endingOperand(before) || covered;
+  if (/^[A-Za-z_]/.test(covered) && /(?:->|\.)\s*$/.test(before)) return endingOperand(before + covered);
+  return covered;
+}
+
+/** The chain of identifiers, members, indices and calls that a text ends with. */
+function endingOperand(text: string): string {
+  return (
+    /(?:\*\s*)*(?:[A-Za-z_]\w*|\((?:[^()]|\([^()]*\))*\))(?:\s*(?:->|\.)\s*\w+|\[[^\]]*\])*\s*$/
+      .exec(text)?.[0]
+      .trim() ?? ''
+  );
+}
+
 /** Keywords at a statement's head stand for the whole of what they introduce on this line. */
 const statementKeywords = new Set(['if', 'while', 'for', 'switch', 'return', 'do']);
 
