@@ -1,7 +1,7 @@
 /** Places that belong to a failure: where a value came from, which decision led there, what was taken. */
 import type { Classified } from './catalogue';
 import type { Entry, RelatedKind } from './catalogue/kinds';
-import { expressionAt, failingIndex, originOfRegister } from './explain';
+import { expressionAt, failingIndex, isSamePlace, originOfRegister } from './explain';
 import { lastDecision } from './origin';
 import type { FailingPath, Step } from './path';
 import type { SourcePositions, SourceSpan } from './position';
@@ -26,7 +26,12 @@ export function relatedPlaces(
   for (const kind of entry.related ?? []) {
     const found = finders[kind](path, classified);
     const at = found && positions.at(found.step.insn);
-    if (!found || !at || (failing && sameStart(at, failing)) || places.some((one) => sameStart(one.at, at)))
+    if (
+      !found ||
+      !at ||
+      (failing && isSamePlace(at, failing)) ||
+      places.some((one) => isSamePlace(one.at, at))
+    )
       continue;
     places.push({ kind, at, instruction: found.step.insn, message: found.message(expressionAt(at)) });
   }
@@ -107,12 +112,4 @@ function comparesPacketEnd(path: FailingPath, step: Step): boolean {
         (number) => one.state.includes(`R${number}=pkt_end`) || one.state.includes(`R${number}_w=pkt_end`),
       ),
     );
-}
-
-function sameStart(a: SourceSpan, b: SourceSpan): boolean {
-  return (
-    a.path === b.path &&
-    a.range.start.line === b.range.start.line &&
-    a.range.start.character === b.range.start.character
-  );
 }

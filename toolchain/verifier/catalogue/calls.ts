@@ -1,4 +1,5 @@
 import type { Entry } from './kinds';
+import { plainExpectation, plainType } from './words';
 
 /** `0xbad2310`, which libbpf puts in place of an instruction whose CO-RE relocation failed (libbpf/relo_core.c). */
 export const POISONED_CALL = '195896080';
@@ -92,10 +93,13 @@ export const callEntries: Entry[] = [
       {
         pattern: /^R(\d+) type=(\S+) expected=(.*)$/,
         say: ({ match: [, number, type, expected], here, register }) =>
-          `Argument ${number} of ${here} is ${register(number)}, of type ${type}; it takes ${expected}`,
+          `Argument ${number} of ${here} must be ${plainExpectation(expected as string)}; ${register(number)} is ${plainType(type as string)}`,
       },
       { pattern: /^R\d+ is of type \S+ but \S+ is expected/ },
-      { pattern: /^R\d+ (is not a (const|known constant|constant address)|must be a known constant)/ },
+      {
+        pattern: /^R(\d+) (is not a (const|known constant|constant address)|must be a known constant)/,
+        say: ({ match, here }) => `Argument ${match[1]} of ${here} must be a constant`,
+      },
       {
         pattern: /^cannot pass map_type (\d+) into func (\w+)#/,
         say: ({ match }) => `${match[2]} does not take a map of this type`,
