@@ -1,9 +1,10 @@
 /** What programs tell while they run: bpf_printk, ring buffers, perf events. */
-import { afterEach, expect, it } from 'vitest';
+import { afterEach, beforeAll, expect, it } from 'vitest';
 import { DapClient, objectOf } from './client';
-import { sharedTarget } from './target';
+import { mountTracefs, sharedTarget } from './target';
 
 const target = sharedTarget();
+beforeAll(mountTracefs);
 let client: DapClient | undefined;
 afterEach(() => client?.close());
 
