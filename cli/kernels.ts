@@ -36,7 +36,8 @@ is what --target vm means. Without PATH: /boot, the modules' directories, and th
     const unusable = kernels.map(({ usable }) => (usable.ok ? '' : usable.fix)).find((fix) => fix !== '');
     io.problem({
       code: 'kernel/noKernel',
-      message: kernels.length > 0 ? 'None of these kernels can run in a VM.' : 'There is no kernel image here.',
+      message:
+        kernels.length > 0 ? 'None of these kernels can run in a VM.' : 'There is no kernel image here.',
       hint: unusable ?? fetchHint,
     });
     return 1;
