@@ -77,7 +77,11 @@ test.skipIf(!other)('what is attached there traces the functions of that kernel'
     'the session to attach',
     30_000,
   );
-  await bench.page.locator('.repl .monaco-list-row').filter({ hasText: /kprobe/ }).first().waitFor();
+  await bench.page
+    .locator('.repl .monaco-list-row')
+    .filter({ hasText: /kprobe/ })
+    .first()
+    .waitFor();
   await bench.screenshot('vm-attached');
   await bench.command('BPF: Detach');
   await until(
