@@ -48,7 +48,9 @@ export class BpfDebugSession extends ProtocolServer {
     super();
     // What is not even JSON cannot be answered; without this listener it would end the process.
     this.on('error', (event: { body?: unknown }) =>
-      this.listener.output('stderr', [`The client sent what is not DAP: ${JSON.stringify(event.body ?? '')}`]),
+      this.listener.output('stderr', [
+        `The client sent what is not DAP: ${JSON.stringify(event.body ?? '')}`,
+      ]),
     );
   }
 
@@ -220,7 +222,11 @@ export class BpfDebugSession extends ProtocolServer {
         (line) => this.listener.output('console', [line]),
         signal,
       );
-      void this.kernel.client.gone.then((reason) => this.kernelGone(reason));
+      const opened = this.kernel;
+      void opened.client.gone.then((reason) => {
+        // Connections that this session closed itself are no news.
+        if (this.kernel === opened) this.kernelGone(reason);
+      });
       await this.begin(configuration, signal);
       if (this.ending) throw errors.cancelled();
       this.phase = 'started';

@@ -1,5 +1,7 @@
 /** A DAP client over dist/debug-adapter.js, as small as tests need it. Every wait is bounded and says what it missed. */
-import { spawn, type ChildProcess } from 'node:child_process';
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync } from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import type { DebugProtocol } from '@vscode/debugprotocol';
 
@@ -51,7 +53,7 @@ export class DapClient {
   ): Promise<DapClient> {
     const client = await DapClient.initialized();
     try {
-      const answer = client.request(request, { target: 'local', ...configuration });
+      const answer = client.request(request, configuration);
       await Promise.all([answer, client.request('configurationDone')]);
       await client.event('stopped');
       return client;
@@ -171,7 +173,9 @@ export class DapClient {
       const start = header.index + header[0].length;
       const length = Number(header[1]);
       if (this.buffer.length < start + length) return;
-      const message = JSON.parse(this.buffer.subarray(start, start + length).toString()) as DebugProtocol.ProtocolMessage;
+      const message = JSON.parse(
+        this.buffer.subarray(start, start + length).toString(),
+      ) as DebugProtocol.ProtocolMessage;
       this.buffer = this.buffer.subarray(start + length);
       if (message.type === 'event') {
         this.events.push(message as DebugProtocol.Event);
@@ -199,4 +203,30 @@ async function bounded<T>(work: Promise<T>, missed: () => string): Promise<T> {
 
 export function fixture(name: string): string {
   return path.resolve(import.meta.dirname, '../fixtures/debug', name);
+}
+
+/** One-based line of a fixture that carries a marker. */
+export function markedLine(name: string, marker: string): number {
+  const line = readFileSync(fixture(name), 'utf8')
+    .split('\n')
+    .findIndex((text) => text.includes(marker));
+  if (line < 0) throw new Error(`${name} has no ${marker}`);
+  return line + 1;
+}
+
+const objects = mkdtempSync(path.join(os.tmpdir(), 'bpfs-objects-'));
+
+/** A fixture compiled once, for tests that are not about compiling. */
+export function objectOf(name: string): string {
+  const object = path.join(objects, name.replace(/\.c$/, '.o'));
+  if (existsSync(object)) return object;
+  const clang = ['clang', ...[21, 20, 19, 18, 17, 16, 15, 14].map((version) => `clang-${version}`)].find(
+    (command) =>
+      (process.env.PATH ?? '').split(':').some((directory) => existsSync(path.join(directory, command))),
+  );
+  const multiarch = `/usr/include/${process.arch === 'x64' ? 'x86_64' : 'aarch64'}-linux-gnu`;
+  const headers = path.resolve(import.meta.dirname, '../../dist/include');
+  const args = ['-O2', '-g', '-target', 'bpf', '-I', headers, '-idirafter', multiarch];
+  execFileSync(clang ?? 'clang', [...args, '-c', fixture(name), '-o', object]);
+  return object;
 }

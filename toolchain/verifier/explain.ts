@@ -49,9 +49,8 @@ export function factsOf(
   path: FailingPath,
   positions: SourcePositions,
   classified: Classified,
-  instruction: number | undefined,
+  at: SourceSpan | undefined,
 ): Facts {
-  const at = instruction === undefined ? undefined : positions.at(instruction);
   const words = path.terminal;
   return {
     match: classified.match ?? (/^/.exec('') as RegExpExecArray),

@@ -40,7 +40,8 @@ interface Found {
 
 const finders: Record<RelatedKind, (path: FailingPath, classified: Classified) => Found | undefined> = {
   origin(path, { line, match }) {
-    const register = /\bR(\d+)\b/.exec(line)?.[1] ?? /\bR(\d+)\b/.exec(path.terminal.join(' '))?.[1];
+    const register =
+      /\bR(\d+)\b/.exec(line)?.[1] ?? baseRegister(path) ?? /\bR(\d+)\b/.exec(path.terminal.join(' '))?.[1];
     const origin = match && originOfRegister(path, register);
     if (!origin?.step || origin.kind === 'constant') return undefined;
     const { step, kind, callee } = origin;
@@ -83,12 +84,16 @@ const finders: Record<RelatedKind, (path: FailingPath, classified: Classified) =
     return step && { step, message: () => 'this call may change the packet, so pointers into it end here' };
   },
   lock(path) {
-    const step = path.steps.findLast((one) =>
-      /^call bpf_(res_)?spin_lock\b|^call bpf_spin_lock#/.test(one.text),
-    );
+    const earlier = path.steps.slice(0, failingIndex(path));
+    const step = earlier.findLast((one) => /^call bpf_(res_)?spin_lock\w*(#|$)/.test(one.text));
     return step && { step, message: () => 'the lock is taken here' };
   },
 };
+
+/** Register through which the failing instruction accesses memory. */
+function baseRegister(path: FailingPath): string | undefined {
+  return /\*\([us]\d+ \*\)\(r(\d+) ?[+-]/.exec(path.steps[failingIndex(path)]?.text ?? '')?.[1];
+}
 
 /** Whether a comparison is with `data_end`: one of its registers was logged as the packet's end. */
 function comparesPacketEnd(path: FailingPath, step: Step): boolean {

@@ -19,7 +19,10 @@ export const callEntries: Entry[] = [
         say: ({ here }) =>
           `${here} needs a field, type or enum value that this kernel does not have: libbpf could not resolve the CO-RE relocation`,
       },
-      { pattern: /^<invalid CO-RE relocation>/ },
+      {
+        pattern: /^failed to resolve CO-RE relocation <\w+> \[\d+\] (.*?) \(/,
+        say: ({ match, here }) => `${here} needs \`${match[1]}\`, which this kernel does not have`,
+      },
       { pattern: /^failed to resolve CO-RE relocation/ },
     ],
   },
@@ -126,7 +129,10 @@ export const callEntries: Entry[] = [
       { pattern: /^kernel function \S+ is sleepable but the program is not/ },
       { pattern: /^JIT (does not support|is required for) calling (kernel function|kfunc)/ },
       { pattern: /^kernel btf_id \d+ is not a function/ },
-      { pattern: /^(cannot find address for kernel function|kfunc .* is not a module BTF|.*module BTF)/ },
+      {
+        pattern:
+          /^(cannot find address for kernel function|(BTF fd for )?kfunc .*module BTF|metadata kfuncs require)/,
+      },
     ],
   },
   {
@@ -163,8 +169,7 @@ export const callEntries: Entry[] = [
       { pattern: /^Arg#\d+ type \S+ in \S+\(\) is not supported yet/ },
       { pattern: /^(Function \S+ has|Invalid BTF of func|Global functions need valid BTF)/ },
       {
-        pattern:
-          /^(global function calls|sleepable global function|function calls) (are not allowed|\S+ called in)/,
+        pattern: /^(global function calls are not allowed with|sleepable global function)/,
       },
       { pattern: /^callee expects \d+ args/ },
       { pattern: /^(missing btf func_info|func_info BTF section|number of funcs in func_info)/ },

@@ -69,6 +69,11 @@ export const memoryEntries: Entry[] = [
         pattern: /^(R\d+) min value is negative, either use unsigned index/,
         say: ({ here }) => `The index used in ${here} may be negative`,
       },
+      {
+        pattern: /^math between \S+ pointer and register with unbounded min value/,
+        say: ({ here }) =>
+          `The index used in ${here} may be negative: nothing on this path gives it a lower bound`,
+      },
     ],
   },
   {
@@ -82,7 +87,6 @@ export const memoryEntries: Entry[] = [
         pattern: /^(R\d+) unbounded memory access, make sure to bounds check/,
         say: ({ here }) => `Nothing on this path limits how far ${here} reaches`,
       },
-      { pattern: /^math between \S+ pointer and register with unbounded min value/ },
       { pattern: /^math between \S+ pointer and -?\d+ is not allowed/ },
       { pattern: /^value -?\d+ makes \S+ pointer be out of bounds/ },
       { pattern: /has unknown scalar with mixed signed bounds/ },

@@ -52,7 +52,7 @@ export const objectEntries: Entry[] = [
       },
       { pattern: /_unlock (without taking a lock|of different lock|cannot be out of order)/ },
       { pattern: /^Locking two bpf_spin_locks are not allowed/ },
-      { pattern: /^function calls are not allowed while holding a lock/ },
+      { pattern: /function calls are not allowed while holding a lock/ },
       {
         pattern:
           /^(Acquiring the same lock again|tracing progs cannot use bpf_spin_lock|socket filter progs cannot use bpf_spin_lock|sleepable progs cannot use bpf_spin_lock)/,
