@@ -11,7 +11,14 @@ const rooms = {
   'kernel/targets': ['kernel/targets', 'kernel/protocol', 'kernel/client'],
   'kernel/host': ['kernel/host', 'kernel/addon', 'kernel/protocol', 'kernel/client/framing'],
   'language-server': ['language-server', 'toolchain', 'kernel/client', 'kernel/protocol'],
-  'debug-adapter': ['debug-adapter', 'toolchain', 'kernel/client', 'kernel/protocol'],
+  // Without a window's kernel it starts one of its own, and has to read which.
+  'debug-adapter': [
+    'debug-adapter',
+    'toolchain',
+    'kernel/client',
+    'kernel/protocol',
+    'kernel/targets/target',
+  ],
   // It starts the window's kernel, so it knows the targets too.
   extension: [
     'extension',

@@ -315,6 +315,13 @@ export interface Addon {
   probeFeatures(
     op: Op,
   ): Promise<{ programTypes: Record<string, boolean>; mapTypes: Record<string, boolean> }>;
+  /** `file` is tracefs' available_filter_functions or /proc/kallsyms. */
+  listKernelFunctions(
+    op: Op,
+    file: string,
+    contains: string,
+    limit: number,
+  ): Promise<{ functions: string[]; total: number }>;
   listBinarySymbols(
     op: Op,
     binary: string,

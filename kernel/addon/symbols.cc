@@ -1,4 +1,4 @@
-// Functions and USDT probes of an executable or library, for uprobes.
+// Names that probes can be put on: functions of the kernel, functions and USDT probes of executables and libraries.
 #include <errno.h>
 #include <fcntl.h>
 #include <gelf.h>
@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <fstream>
 #include <set>
 
 #include "core.h"
@@ -143,8 +144,52 @@ Napi::Value ListBinarySymbols(const Napi::CallbackInfo& info) {
   });
 }
 
+// The function that a line of available_filter_functions (`name [module]`) or kallsyms (`address t name [module]`) is
+// about; empty for data.
+std::string FunctionOf(const std::string& line, bool kallsyms) {
+  size_t start = 0;
+  if (kallsyms) {
+    size_t type = line.find(' ');
+    if (type == std::string::npos || type + 3 > line.size()) return {};
+    if (line[type + 1] != 't' && line[type + 1] != 'T') return {};
+    start = type + 3;
+  }
+  return line.substr(start, line.find_first_of(" \t", start) - start);
+}
+
+// listKernelFunctions(operation, file, contains, limit): {functions, total}, sorted, each name once.
+Napi::Value ListKernelFunctions(const Napi::CallbackInfo& info) {
+  std::string path = Text(info[1]);
+  std::string contains = Text(info[2]);
+  size_t limit = Number(info[3]);
+  return Start(info, [=]() -> Deliver {
+    std::ifstream file(path);
+    if (!file) Fail("open " + path, errno);
+    bool kallsyms = path == "/proc/kallsyms";
+    auto found = std::make_shared<std::set<std::string>>();
+    for (std::string line; std::getline(file, line) && !Cancelled();) {
+      std::string name = FunctionOf(line, kallsyms);
+      if (!name.empty() && Contains(name.c_str(), contains)) found->insert(std::move(name));
+    }
+    return [found, limit](Napi::Env env) -> Napi::Value {
+      Napi::Array functions = Napi::Array::New(env);
+      for (const auto& name : *found) {
+        if (functions.Length() >= limit) break;
+        functions.Set(functions.Length(), name);
+      }
+      Napi::Object result = Napi::Object::New(env);
+      result.Set("functions", functions);
+      result.Set("total", Napi::Number::New(env, found->size()));
+      return result;
+    };
+  });
+}
+
 }  // namespace
 
-void InitSymbols(Napi::Env env, Napi::Object exports) { Export(env, exports, "listBinarySymbols", ListBinarySymbols); }
+void InitSymbols(Napi::Env env, Napi::Object exports) {
+  Export(env, exports, "listBinarySymbols", ListBinarySymbols);
+  Export(env, exports, "listKernelFunctions", ListKernelFunctions);
+}
 
 }  // namespace studio

@@ -3,7 +3,7 @@
  * made is released when its connection ends, in the order links, readers, maps, objects.
  */
 import type { z } from 'zod';
-import type { Addon, AddonLink, AddonObject, AddonReader, Operation } from '../addon/addon';
+import type { Addon, AddonLink, AddonObject, AddonReader, MapPage, Operation } from '../addon/addon';
 import type { EventName, Events, LinkDescription, LoadedMap, Method, Params, Results } from '../protocol';
 import { PROTOCOL_VERSION, requestSchemas } from '../protocol';
 import { failure, toProtocolError } from './errors';
@@ -32,6 +32,8 @@ export interface HeldMap extends LoadedMap {
   /** The map has a file descriptor of its own, not its object's. */
   owned: boolean;
   object?: number;
+  /** The next page of a reading of the whole map. */
+  readAhead?: { cursor: Uint8Array; limit: number; startedAt: number; page: Promise<MapPage> } | undefined;
 }
 export interface HeldLink extends LinkDescription {
   /** Undoes the attachment. */

@@ -27,7 +27,7 @@ export interface CompileRequest {
 
 export type CompileResult =
   /** `object` is there unless `diagnostics` holds an error. */
-  | { outcome: 'compiled'; object: Uint8Array; diagnostics: Diagnostic[]; milliseconds: number }
+  | { outcome: 'compiled'; object: Uint8Array<ArrayBuffer>; diagnostics: Diagnostic[]; milliseconds: number }
   | { outcome: 'errors'; diagnostics: Diagnostic[]; milliseconds: number }
   | { outcome: 'cancelled' }
   /** clang could not do its work, for a reason that is not in the source. */
@@ -70,7 +70,8 @@ export async function compile(request: CompileRequest): Promise<CompileResult> {
       );
   }
   const diagnostics = parseDiagnostics(result.stderr, request.path, request.text);
-  if (result.status === 0) return { outcome: 'compiled', object: result.stdout, diagnostics, milliseconds };
+  if (result.status === 0)
+    return { outcome: 'compiled', object: new Uint8Array(result.stdout), diagnostics, milliseconds };
   if (diagnostics.some(({ severity }) => severity === Severity.Error)) {
     return { outcome: 'errors', diagnostics, milliseconds };
   }

@@ -20,6 +20,11 @@ export interface SourceSpan {
 export interface SourcePositions {
   /** Where an instruction comes from; undefined when the object has no line information for it. */
   at(insn: number): SourceSpan | undefined;
+  /**
+   * The first position from an instruction on whose source line has a word, else the last one before it. The
+   * compiler gives relocated constants no line of their own.
+   */
+  withWord(word: string, insn: number): SourceSpan | undefined;
   /** The first position of the program. */
   first(): SourceSpan | undefined;
 }
@@ -51,6 +56,26 @@ export function sourcePositions(
   };
   return {
     at: (insn) => span(lineAt(lines, insn)),
+    withWord(word, insn) {
+      if (!btf || !/^\w+$/.test(word)) return undefined;
+      const pattern = new RegExp(`\\b${word}\\b`);
+      const has = (line: LineInfo) => pattern.test(btf.string(line.textOffset));
+      const found = lines.find((line) => line.insn >= insn && has(line)) ?? lines.findLast(has);
+      const at = span(found);
+      const column = at && pattern.exec(at.text);
+      if (!at || !column) return undefined;
+      const { line } = at.range.start;
+      const range = {
+        start: { line, character: column.index },
+        end: { line, character: column.index + word.length },
+      };
+      return {
+        ...at,
+        range,
+        column: column.index + 1,
+        expression: expressionAround(at.text, column.index + 1),
+      };
+    },
     first: () => span(lines.find((line) => line.line > 0)),
   };
 }

@@ -1,6 +1,6 @@
 /** Requests that list what is loaded in the kernel and what programs can be attached to. */
-import { readFileSync, readdirSync, readlinkSync, statSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
+import { existsSync, readFileSync, readdirSync, readlinkSync, statSync } from 'node:fs';
+import { readFile, readdir } from 'node:fs/promises';
 import path from 'node:path';
 import type { Addon, AddonLinkInfo } from '../../addon/addon';
 import { isAddonError } from '../../addon/addon';
@@ -86,16 +86,15 @@ export const listHandlers: ListHandlers = {
     return { processes };
   },
 
-  async listKernelFunctions(_session, { contains, limit }) {
-    const { names, source } = kernelFunctions();
-    const matching = names.filter((name) => name.includes(contains));
-    return { functions: matching.slice(0, limit), total: matching.length, source };
+  async listKernelFunctions({ host: { addon } }, { contains, limit }, operation) {
+    const source = functionList();
+    return { ...(await addon.listKernelFunctions(operation, source, contains, limit)), source };
   },
 
   async listTracepoints(_session, { contains, limit }) {
     const tracefs = findTracefs();
     if (!tracefs) throw failure('unsupported', 'listTracepoints', tracefsMissing());
-    const tracepoints = readFileSync(path.join(tracefs, 'available_events'), 'utf8')
+    const tracepoints = (await readFile(path.join(tracefs, 'available_events'), 'utf8'))
       .split('\n')
       .filter((line) => line.includes(':') && line.includes(contains))
       .map((line) => {
@@ -199,26 +198,11 @@ function describeProcess(pid: string): Results['listProcesses']['processes'][num
   }
 }
 
-/** Functions that kprobes can be put on; without tracefs, all that the kernel has symbols for. */
-function kernelFunctions(): { names: string[]; source: string } {
+/** Functions that kprobes can be put on; without tracefs or dynamic ftrace, all that the kernel has symbols for. */
+function functionList(): string {
   const tracefs = findTracefs();
   const list = tracefs && path.join(tracefs, 'available_filter_functions');
-  try {
-    if (list) {
-      const lines = readFileSync(list, 'utf8').split('\n');
-      // A module's functions have its name in brackets after them.
-      return { names: unique(lines.map((line) => line.split(/[\s]/)[0] ?? '')), source: list };
-    }
-  } catch (error) {
-    // Not there without CONFIG_DYNAMIC_FTRACE.
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-  }
-  const symbols = [...readFileSync('/proc/kallsyms', 'utf8').matchAll(/^\S+ [tT] (\S+)/gm)];
-  return { names: unique(symbols.map((match) => match[1] ?? '')), source: '/proc/kallsyms' };
-}
-
-function unique(names: string[]): string[] {
-  return [...new Set(names.filter((name) => name !== ''))].sort();
+  return list && existsSync(list) ? list : '/proc/kallsyms';
 }
 
 /** Where cgroup v2 is mounted. */

@@ -1,4 +1,5 @@
 import type { Entry } from './kinds';
+import { plainExpectation, plainType } from './words';
 
 /** `0xbad2310`, which libbpf puts in place of an instruction whose CO-RE relocation failed (libbpf/relo_core.c). */
 export const POISONED_CALL = '195896080';
@@ -19,7 +20,10 @@ export const callEntries: Entry[] = [
         say: ({ here }) =>
           `${here} needs a field, type or enum value that this kernel does not have: libbpf could not resolve the CO-RE relocation`,
       },
-      { pattern: /^<invalid CO-RE relocation>/ },
+      {
+        pattern: /^failed to resolve CO-RE relocation <\w+> \[\d+\] (.*?) \(/,
+        say: ({ match, here }) => `${here} needs \`${match[1]}\`, which this kernel does not have`,
+      },
       { pattern: /^failed to resolve CO-RE relocation/ },
     ],
   },
@@ -89,10 +93,13 @@ export const callEntries: Entry[] = [
       {
         pattern: /^R(\d+) type=(\S+) expected=(.*)$/,
         say: ({ match: [, number, type, expected], here, register }) =>
-          `Argument ${number} of ${here} is ${register(number)}, of type ${type}; it takes ${expected}`,
+          `Argument ${number} of ${here} must be ${plainExpectation(expected as string)}; ${register(number)} is ${plainType(type as string)}`,
       },
       { pattern: /^R\d+ is of type \S+ but \S+ is expected/ },
-      { pattern: /^R\d+ (is not a (const|known constant|constant address)|must be a known constant)/ },
+      {
+        pattern: /^R(\d+) (is not a (const|known constant|constant address)|must be a known constant)/,
+        say: ({ match, here }) => `Argument ${match[1]} of ${here} must be a constant`,
+      },
       {
         pattern: /^cannot pass map_type (\d+) into func (\w+)#/,
         say: ({ match }) => `${match[2]} does not take a map of this type`,
@@ -126,7 +133,10 @@ export const callEntries: Entry[] = [
       { pattern: /^kernel function \S+ is sleepable but the program is not/ },
       { pattern: /^JIT (does not support|is required for) calling (kernel function|kfunc)/ },
       { pattern: /^kernel btf_id \d+ is not a function/ },
-      { pattern: /^(cannot find address for kernel function|kfunc .* is not a module BTF|.*module BTF)/ },
+      {
+        pattern:
+          /^(cannot find address for kernel function|(BTF fd for )?kfunc .*module BTF|metadata kfuncs require)/,
+      },
     ],
   },
   {
@@ -163,8 +173,7 @@ export const callEntries: Entry[] = [
       { pattern: /^Arg#\d+ type \S+ in \S+\(\) is not supported yet/ },
       { pattern: /^(Function \S+ has|Invalid BTF of func|Global functions need valid BTF)/ },
       {
-        pattern:
-          /^(global function calls|sleepable global function|function calls) (are not allowed|\S+ called in)/,
+        pattern: /^(global function calls are not allowed with|sleepable global function)/,
       },
       { pattern: /^callee expects \d+ args/ },
       { pattern: /^(missing btf func_info|func_info BTF section|number of funcs in func_info)/ },

@@ -11,6 +11,8 @@ export interface Facts {
   register(number: string | undefined): string;
   /** The source expression at the failing instruction, in backquotes, or `this instruction`. */
   here: string;
+  /** The failing instruction in the kernel's assembly; empty if unknown. */
+  assembly: string;
   /** Number out of all the kernel's last words, by a pattern with one group. */
   find(pattern: RegExp): string | undefined;
   /** The program's type in the kernel's words, e.g. `xdp`. */
