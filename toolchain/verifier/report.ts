@@ -168,7 +168,7 @@ function sourceOf(insn: number, positions: SourcePositions, { line }: Classified
 }
 
 function plainMessage(entry: Entry, said: string | undefined, words: string): string {
-  if (said) return said;
+  if (said) return said.charAt(0).toUpperCase() + said.slice(1);
   // Without words of our own for this case the kernel's stand beside the class they belong to.
   const first = words.split('\n')[0] ?? '';
   return first ? `${entry.title}: ${first}` : entry.title;
