@@ -18,7 +18,14 @@ const rooms = {
     'kernel/targets/target',
     'kernel/protocol',
   ],
-  'debug-adapter': ['debug-adapter', 'toolchain', 'kernel/client', 'kernel/protocol'],
+  // Without a window's kernel it starts one of its own, and has to read which.
+  'debug-adapter': [
+    'debug-adapter',
+    'toolchain',
+    'kernel/client',
+    'kernel/protocol',
+    'kernel/targets/target',
+  ],
   // It starts the window's kernel, so it knows the targets too.
   extension: [
     'extension',
@@ -37,6 +44,7 @@ const rooms = {
     'kernel/protocol',
     'language-server',
     'debug-adapter/runner',
+    'debug-adapter/errors',
     'debug-adapter/protocol',
   ],
 };
