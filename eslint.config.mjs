@@ -10,8 +10,22 @@ const rooms = {
   'kernel/client': ['kernel/client', 'kernel/targets', 'kernel/protocol'],
   'kernel/targets': ['kernel/targets', 'kernel/protocol', 'kernel/client'],
   'kernel/host': ['kernel/host', 'kernel/addon', 'kernel/protocol', 'kernel/client/framing'],
-  'language-server': ['language-server', 'toolchain', 'kernel/client', 'kernel/protocol'],
-  'debug-adapter': ['debug-adapter', 'toolchain', 'kernel/client', 'kernel/protocol'],
+  // A target's name is one of its settings.
+  'language-server': [
+    'language-server',
+    'toolchain',
+    'kernel/client',
+    'kernel/targets/target',
+    'kernel/protocol',
+  ],
+  // Without a window's kernel it starts one of its own, and has to read which.
+  'debug-adapter': [
+    'debug-adapter',
+    'toolchain',
+    'kernel/client',
+    'kernel/protocol',
+    'kernel/targets/target',
+  ],
   // It starts the window's kernel, so it knows the targets too.
   extension: [
     'extension',
@@ -30,6 +44,7 @@ const rooms = {
     'kernel/protocol',
     'language-server',
     'debug-adapter/runner',
+    'debug-adapter/errors',
     'debug-adapter/protocol',
   ],
 };

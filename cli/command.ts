@@ -33,23 +33,40 @@ export const compileOptions: Options = {
 };
 
 export function readArguments(name: string, command: Command, argv: string[]): Outcome<Arguments> {
+  const options = { ...common, ...command.options };
   try {
     const { values, positionals } = parseArgs({
-      args: argv,
-      options: { ...common, ...command.options },
+      args: joinValues(argv, options),
+      options,
       allowPositionals: true,
       strict: true,
     });
     return succeed({ values: values as Arguments['values'], positionals });
   } catch (error) {
-    // parseArgs explains how a value may begin with a dash at a length nobody reads.
-    const [first = ''] = (error as Error).message.split('. ');
+    // What follows the first sentence explains parseArgs, not this command.
+    const [first = ''] = (error as Error).message.split(/\.? (?:To specify|Did you)|\n|\.$/);
     return usage(name, first);
   }
 }
 
+/** `--clang-args "-O2 …"` as `--clang-args=-O2 …`: parseArgs refuses values that begin with a dash otherwise. */
+function joinValues(argv: string[], options: Options): string[] {
+  const joined: string[] = [];
+  for (let at = 0; at < argv.length; at++) {
+    const argument = argv[at]!;
+    if (argument === '--') return [...joined, ...argv.slice(at)];
+    const takesValue = argument.startsWith('--') && options[argument.slice(2)]?.type === 'string';
+    if (takesValue && at + 1 < argv.length) joined.push(`${argument}=${argv[++at]!}`);
+    else joined.push(argument);
+  }
+  return joined;
+}
+
 /** A command line that makes no sense, as a problem whose hint is where to read on. */
-export function usage(name: string, message: string): { ok: false; problem: import('../toolchain/problem').Problem } {
+export function usage(
+  name: string,
+  message: string,
+): { ok: false; problem: import('../toolchain/problem').Problem } {
   return fail('cli/usage', `${message}.`, `bpf-studio ${name} --help`);
 }
 
@@ -96,7 +113,8 @@ export function splitWords(line: string): Outcome<string[]> {
       open = true;
     }
   }
-  if (quote !== '') return fail('cli/quote', `A ${quote} in --clang-args is not closed.`, 'Close it: --clang-args "-DX=1"');
+  if (quote !== '')
+    return fail('cli/quote', `A ${quote} in --clang-args is not closed.`, 'Close it: --clang-args "-DX=1"');
   if (open) words.push(word);
   return succeed(words);
 }

@@ -1,5 +1,10 @@
 /** `bpf-studio doctor`: what this machine and the chosen kernel offer, and the command for what is missing. */
-import { checkEnvironment, type EnvironmentCheck, type EnvironmentFacts, type KernelFacts } from '../toolchain/environment/environment';
+import {
+  checkEnvironment,
+  type EnvironmentCheck,
+  type EnvironmentFacts,
+  type KernelFacts,
+} from '../toolchain/environment/environment';
 import { gatherFacts } from '../toolchain/environment/facts';
 import { findQemu, noQemu } from '../kernel/targets/vm/qemu';
 import { fetchHint, findKernels } from '../kernel/targets/vm/kernels';
@@ -7,7 +12,7 @@ import type { OpenedKernel } from '../kernel/client/open';
 import type { Problem } from '../toolchain/problem';
 import { compileOptions, targetOption, text, type Command } from './command';
 import { openSession } from './kernel';
-import { findClangFacts } from './compile';
+import { clangFacts } from './compile';
 
 export const command: Command = {
   help: `bpf-studio doctor [--target TARGET] [--clang PATH]
@@ -25,7 +30,7 @@ Exit status 1 when something is missing or degraded.`,
     try {
       const qemu = findQemu();
       const facts = gatherFacts({
-        clang: await findClangFacts(text(args, 'clang')),
+        clang: await clangFacts(text(args, 'clang')),
         headerDirectories: [`${__dirname}/include`, '/usr/include', '/usr/local/include'],
         kernel: kernelFacts(opened),
         qemu: qemu === undefined ? { problem: noQemu.message } : { path: qemu },

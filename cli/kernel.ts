@@ -14,7 +14,11 @@ export async function openSession(args: Arguments, io: Io): Promise<OpenedKernel
   const named = text(args, 'target');
   const target = named === undefined ? undefined : parseTarget(named);
   if (target && 'problem' in target) {
-    return { code: 'cli/target', message: target.problem, hint: 'bpf-studio kernels lists the kernels a VM can run.' };
+    return {
+      code: 'cli/target',
+      message: target.problem,
+      hint: 'bpf-studio kernels lists the kernels a VM can run.',
+    };
   }
   if (target?.kind === 'vm' && process.stderr.isTTY) io.err('bpf-studio: starting a VM …\n');
   try {

@@ -75,7 +75,9 @@ main(process.argv.slice(2)).then(
   },
   (error: unknown) => {
     // Nothing is expected to come here: problems are values. What does is our fault, and the stack tells where.
-    process.stderr.write(`bpf-studio: internal error: ${error instanceof Error ? error.stack : String(error)}\n`);
+    process.stderr.write(
+      `bpf-studio: internal error: ${error instanceof Error ? error.stack : String(error)}\n`,
+    );
     process.exitCode = 2;
   },
 );

@@ -19,9 +19,14 @@ export interface MapCodec {
   parseValue(text: string): Outcome<Uint8Array>;
 }
 
+/** For a map found in the kernel, whose BTF the kernel has. */
 export async function mapCodec(client: KernelClient, map: LoadedMap): Promise<MapCodec> {
-  const btf = await btfOf(client, map);
-  const cpus = perCpu(map.type) ? client.hello.kernel.possibleCpus : 1;
+  return codecFor(await btfOf(client, map), map, client.hello.kernel.possibleCpus);
+}
+
+/** `btf` is what the map's type ids refer to; `possibleCpus` how many values a per-CPU map has for a key. */
+export function codecFor(btf: Btf | undefined, map: LoadedMap, possibleCpus: number): MapCodec {
+  const cpus = perCpu(map.type) ? possibleCpus : 1;
   const stride = perCpu(map.type) ? roundUp8(map.valueSize) : map.valueSize;
   const one = (typeId: number, bytes: Uint8Array) =>
     btf && typeId > 0 ? toJson(decode(btf, typeId, bytes)) : plain(bytes);
@@ -36,7 +41,9 @@ export async function mapCodec(client: KernelClient, map: LoadedMap): Promise<Ma
     parseKey: (text) => parse(btf, map.keyTypeId, map.keySize, text, 'key'),
     parseValue(text) {
       if (!perCpu(map.type)) return parse(btf, map.valueTypeId, map.valueSize, text, 'value');
-      return parsePerCpu(text, cpus, stride, (part) => parse(btf, map.valueTypeId, map.valueSize, part, 'value'));
+      return parsePerCpu(text, cpus, stride, (part) =>
+        parse(btf, map.valueTypeId, map.valueSize, part, 'value'),
+      );
     },
   };
 }
@@ -64,7 +71,13 @@ function plain(bytes: Uint8Array): unknown {
   return Buffer.from(bytes).toString('hex');
 }
 
-function parse(btf: Btf | undefined, typeId: number, size: number, text: string, what: string): Outcome<Uint8Array> {
+function parse(
+  btf: Btf | undefined,
+  typeId: number,
+  size: number,
+  text: string,
+  what: string,
+): Outcome<Uint8Array> {
   if (text.startsWith('hex:')) return parseBytes(text.slice(4), size, what);
   if (btf && typeId > 0) return encode(btf, typeId, text);
   const number = /^-?\d+$/.test(text) ? BigInt(text) : undefined;

@@ -30,12 +30,17 @@ MAP is an id or a name. KEY and VALUE are JSON as \`dump\` prints them, typed by
     const [action = 'list', name, ...rest] = args.positionals;
     const operands = { list: 0, dump: 1, lookup: 2, update: 3, delete: 2 }[action];
     if (operands === undefined || args.positionals.length > operands + 1) {
-      const message = operands === undefined ? `maps has no action ${action}` : `maps ${action} takes ${operands} arguments`;
+      const message =
+        operands === undefined
+          ? `maps has no action ${action}`
+          : `maps ${action} takes ${operands} arguments`;
       io.problem(usage('maps', message).problem);
       return 2;
     }
     if (args.positionals.length < operands + 1 && operands > 0) {
-      io.problem(usage('maps', `maps ${action} needs ${['MAP', 'KEY', 'VALUE'].slice(0, operands).join(' ')}`).problem);
+      io.problem(
+        usage('maps', `maps ${action} needs ${['MAP', 'KEY', 'VALUE'].slice(0, operands).join(' ')}`).problem,
+      );
       return 2;
     }
     return withKernel(args, io, async ({ client }) => {
@@ -166,13 +171,19 @@ async function update(
   const value = codec.parseValue(valueText);
   const only = text(args, 'only');
   const flags = only === undefined ? 'any' : ({ new: 'noexist', existing: 'exist' } as const)[only];
-  const wrong = flags === undefined ? usage('maps', `--only is new or existing, not ${only}`) : !key.ok ? key : value;
+  const wrong =
+    flags === undefined ? usage('maps', `--only is new or existing, not ${only}`) : !key.ok ? key : value;
   if (!wrong.ok) {
     io.problem(wrong.problem);
     return 2;
   }
   if (key.ok && value.ok) {
-    await client.request('mapUpdate', { map: map.handle, key: key.value, value: value.value, flags: flags ?? 'any' });
+    await client.request('mapUpdate', {
+      map: map.handle,
+      key: key.value,
+      value: value.value,
+      flags: flags ?? 'any',
+    });
   }
   return 0;
 }

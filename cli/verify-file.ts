@@ -46,7 +46,11 @@ interface LspDiagnostic {
   data?: Record<string, unknown>;
 }
 
-export async function verifyFile(client: KernelClient, input: Input, signal: AbortSignal): Promise<FileResult> {
+export async function verifyFile(
+  client: KernelClient,
+  input: Input,
+  signal: AbortSignal,
+): Promise<FileResult> {
   const kernel = client.hello.kernel.release;
   if (input.object === undefined) return result(input, kernel, []);
   try {
@@ -64,7 +68,10 @@ export async function verifyFile(client: KernelClient, input: Input, signal: Abo
 }
 
 function result(input: Input, kernel: string, programs: FileResult['programs']): FileResult {
-  const diagnostics = [...input.diagnostics, ...input.problems.map((problem) => asDiagnostic(problem, input.path))];
+  const diagnostics = [
+    ...input.diagnostics,
+    ...input.problems.map((problem) => asDiagnostic(problem, input.path)),
+  ];
   const findings = [...diagnostics, ...programs.flatMap((program) => program.diagnostics)];
   const failed = programs.some(({ verdict }) => verdict.verdict !== 'accepted');
   const found = failed || findings.some(({ severity }) => severity === Severity.Error);

@@ -36,7 +36,8 @@ Writes the types of the kernel as vmlinux.h, from its BTF, to standard output or
         });
         return 2;
       }
-      if (io.json) io.outJson({ file, bytes: Buffer.byteLength(header), kernel: client.hello.kernel.release });
+      if (io.json)
+        io.outJson({ file, bytes: Buffer.byteLength(header), kernel: client.hello.kernel.release });
       return 0;
     });
   },

@@ -68,9 +68,8 @@ export function createLanguageServer(
   }
 
   async function start(): Promise<LanguageClient> {
-    const { qemuPath: _, ...settings } = readSettings();
     const initializationOptions: InitializationOptions = {
-      ...settings,
+      ...readSettings(),
       hostSocket: kernel.state.phase === 'running' ? kernel.state.kernel.socketPath : null,
       trusted: vscode.workspace.isTrusted,
     };
@@ -111,10 +110,7 @@ export function createLanguageServer(
   /** The server asks for the section `bpf`; flags and paths get their variables filled in on the way. */
   function settingsFor(item: { scopeUri?: string; section?: string } | undefined, answer: unknown): unknown {
     if (item?.section !== 'bpf') return answer;
-    const { qemuPath: _, ...settings } = readSettings(
-      item.scopeUri ? vscode.Uri.parse(item.scopeUri) : undefined,
-    );
-    return settings;
+    return readSettings(item.scopeUri ? vscode.Uri.parse(item.scopeUri) : undefined);
   }
 
   function onStatus(status: DocumentStatusParams): void {

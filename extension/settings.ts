@@ -11,7 +11,7 @@ export function substitute(text: string, folder: vscode.WorkspaceFolder | undefi
 }
 
 /** All settings as the language server and the debug adapter want them. */
-export function readSettings(resource?: vscode.Uri): Settings & { qemuPath: string } {
+export function readSettings(resource?: vscode.Uri): Settings {
   const folder =
     (resource && vscode.workspace.getWorkspaceFolder(resource)) ?? vscode.workspace.workspaceFolders?.[0];
   const configuration = vscode.workspace.getConfiguration('bpf', resource);
@@ -27,6 +27,5 @@ export function readSettings(resource?: vscode.Uri): Settings & { qemuPath: stri
       delay: configuration.get('verify.delay', 300),
     },
     target: configuration.get<string>('target', ''),
-    qemuPath: substitute(configuration.get<string>('qemu.path', ''), folder),
   };
 }

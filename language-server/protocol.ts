@@ -95,6 +95,12 @@ export const CompileDocument = 'bpf/compile';
 export interface CompileDocumentParams {
   uri: string;
 }
+/** Either an object, or why there is none; the source's errors are among the document's diagnostics. */
+export interface CompileDocumentResult {
+  /** The ELF object, base64. */
+  object?: string;
+  problem?: { code: string; message: string; hint?: string };
+}
 
 /** Scheme of the verifier log document: `bpf-log:/PROGRAM.bpflog?SOURCE-URI`. */
 export const LOG_SCHEME = 'bpf-log';

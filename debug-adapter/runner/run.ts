@@ -104,7 +104,7 @@ const USUAL_PACKET = [
   { type: 'ethernet' },
   { type: 'ipv4' },
   { type: 'udp' },
-  { type: 'payload', length: 22 },
+  { type: 'payload', length: 18 },
 ];
 
 async function packetFor(

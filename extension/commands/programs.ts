@@ -3,6 +3,7 @@ import * as vscode from 'vscode';
 import type { ProgramCommandArguments, ProgramStatus } from '../../language-server/protocol';
 import { looksLikeBpfSource } from '../bpf-source';
 import { errors, present } from '../errors';
+import { programsInText } from '../program-text';
 import type { Services } from '../services';
 
 export interface ChosenProgram {
@@ -24,25 +25,6 @@ export function programsOf(services: Services, document: vscode.TextDocument): P
   const known = services.server.status(document.uri)?.programs ?? [];
   const programs = known.length > 0 ? [...known] : programsInText(document.getText());
   return programs.sort((a, b) => a.line - b.line);
-}
-
-/**
- * `SEC("…")` followed by a function, by its text alone. Sections that hold no program (maps, license, version,
- * struct_ops members' container) are left out.
- */
-export function programsInText(text: string): ProgramStatus[] {
-  const pattern =
-    /^[ \t]*SEC\("([^"\n]+)"\)([\s\S]{0,300}?)\b(?:(?:BPF_[A-Z_0-9]+)\s*\(\s*([A-Za-z_]\w*)|([A-Za-z_]\w*)\s*\()/gm;
-  const programs: ProgramStatus[] = [];
-  for (const match of text.matchAll(pattern)) {
-    const [whole, section = '', between = '', macroName, plainName] = match;
-    if (/[;={]/.test(between) || /^(\.?maps|license|version|\.struct_ops|\.ksyms|\.kconfig)/.test(section))
-      continue;
-    const name = macroName ?? plainName ?? '';
-    const line = text.slice(0, match.index + whole.lastIndexOf(name)).split('\n').length - 1;
-    programs.push({ name, section, type: '', line, verdict: 'unknown' });
-  }
-  return programs;
 }
 
 /**

@@ -12,8 +12,9 @@ import { errors, present } from '../errors';
 import { isProblem } from '../window-kernel/kernel';
 import type { Services } from '../services';
 import { readSettings } from '../settings';
-import { chooseAttachSpec, requiredChoice } from './attach-choice';
+import { chooseAttachSpec } from './attach-choice';
 import { defaultPacket } from './default-packet';
+import { requiredChoice } from './required-choice';
 
 export function activate(context: vscode.ExtensionContext, services: Services): void {
   const dynamic: vscode.DebugConfigurationProvider = {

@@ -8,28 +8,35 @@ import {
 } from '../../toolchain/environment/environment';
 import { EditorCommands } from '../../language-server/protocol';
 import { present, errors, reporting, type Action } from '../errors';
+import type { TargetProblem } from '../../kernel/targets/target';
 import type { Services } from '../services';
+import type { RunningKernel } from '../window-kernel/kernel';
 import { gatherFacts } from './facts';
 import { renderPage, type PageMessage, type PageText } from './page';
 
 export function activate(context: vscode.ExtensionContext, services: Services): void {
   let panel: vscode.WebviewPanel | undefined;
-  const check = async () => {
-    const what = vscode.l10n.t('Checking the environment');
-    if (!vscode.workspace.isTrusted) return present(errors.untrusted(what), services.log);
-    const facts = await vscode.window.withProgress(
-      { location: vscode.ProgressLocation.Window, title: what },
-      () => gatherFacts(services),
+  const what = vscode.l10n.t('Checking the environment');
+  const gather = (kernel: Promise<RunningKernel | TargetProblem>) =>
+    vscode.window.withProgress({ location: vscode.ProgressLocation.Window, title: what }, async () =>
+      gatherFacts(await kernel, services),
     );
+  const check = async () => {
+    if (!vscode.workspace.isTrusted) return present(errors.untrusted(what), services.log);
+    const facts = await gather(services.kernel.ensure());
     panel ??= createPanel(context, services, () => (panel = undefined));
     show(panel, checkEnvironment(facts));
     panel.reveal();
   };
+  // An open page is about the kernel in use, also when that becomes another one.
+  const follow = services.kernel.onDidChange(async (state) => {
+    if (!panel || (state.phase !== 'running' && state.phase !== 'failed')) return;
+    const facts = await gather(Promise.resolve(state.phase === 'running' ? state.kernel : state.problem));
+    if (panel) show(panel, checkEnvironment(facts));
+  });
   context.subscriptions.push(
-    vscode.commands.registerCommand(
-      EditorCommands.checkEnvironment,
-      reporting(vscode.l10n.t('Checking the environment'), services.log, check),
-    ),
+    follow,
+    vscode.commands.registerCommand(EditorCommands.checkEnvironment, reporting(what, services.log, check)),
   );
 }
 

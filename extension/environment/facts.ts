@@ -1,69 +1,47 @@
-/** Gathers what toolchain/environment judges: tools, files and mounts here, abilities from the kernel in use. */
-import { execFile } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
-import { promisify } from 'node:util';
-import { existsSync } from 'node:fs';
+/** Gathers what toolchain/environment judges: tools and files of this machine, abilities of the kernel in use. */
+import { findKernels, fetchHint } from '../../kernel/targets/vm/kernels';
+import type { TargetProblem } from '../../kernel/targets/target';
+import { findQemu, noQemu } from '../../kernel/targets/vm/qemu';
+import { findClang, forgetClang } from '../../toolchain/clang/discover';
 import type { EnvironmentFacts, KernelFacts } from '../../toolchain/environment/environment';
-import { parseOsRelease } from '../../toolchain/environment/packages';
-import { findKernels } from '../../kernel/targets/vm/kernels';
-import { findQemu } from '../../kernel/targets/vm/qemu';
-import { isProblem } from '../window-kernel/kernel';
+import { gatherFacts as gatherMachineFacts } from '../../toolchain/environment/facts';
 import type { Services } from '../services';
 import { readSettings } from '../settings';
+import { isProblem, type RunningKernel } from '../window-kernel/kernel';
 
-const run = promisify(execFile);
-
-export async function gatherFacts(services: Services): Promise<EnvironmentFacts> {
-  const [kernel, clang, qemu, osRelease, mounts] = await Promise.all([
-    kernelFacts(services),
-    clangFacts(),
-    qemuFacts(),
-    readFile('/etc/os-release', 'utf8').catch(() => ''),
-    readFile('/proc/self/mounts', 'utf8').catch(() => ''),
-  ]);
-  const headers = ['/usr/include', '/usr/local/include'];
-  return {
-    distribution: parseOsRelease(osRelease),
-    isRoot: process.geteuid?.() === 0,
-    clang,
-    libbpfHeaders: headers.find((directory) => existsSync(`${directory}/bpf/bpf_helpers.h`)) ?? null,
-    kernel,
-    mountedTypes: mounts.split('\n').map((line) => line.split(' ')[2] ?? ''),
-    qemu,
-    vmKernels: findKernels()
-      .filter((found) => found.usable.ok)
-      .map(({ image, release }) => ({ path: image, release })),
-  };
+/** Facts about this machine and about `kernel`, the one in use or why there is none. */
+export async function gatherFacts(
+  kernel: RunningKernel | TargetProblem,
+  services: Services,
+): Promise<EnvironmentFacts> {
+  const qemu = findQemu();
+  return gatherMachineFacts({
+    kernel: kernelFacts(kernel),
+    clang: await clangFacts(),
+    qemu: qemu === undefined ? { problem: noQemu.message } : { path: qemu },
+    vmKernels: vmKernelFacts(),
+    headerDirectories: [services.installed('dist/include'), '/usr/include', '/usr/local/include'],
+  });
 }
 
-async function kernelFacts({ kernel }: Services): Promise<KernelFacts> {
-  const started = await kernel.ensure();
-  if (isProblem(started)) return { problem: started.message, hint: started.hint };
-  const { label, client } = started;
+function kernelFacts(kernel: RunningKernel | TargetProblem): KernelFacts {
+  if (isProblem(kernel)) return { problem: kernel.message, hint: kernel.hint };
+  const { label, client } = kernel;
   const { capabilities, kernel: identity } = client.hello;
-  const { load, btf, tracing, network } = capabilities;
-  return { label, release: identity.release, local: !label.startsWith('vm '), load, btf, tracing, network };
+  return { label, release: identity.release, local: label === 'this machine', ...capabilities };
 }
 
+/** Looks anew each time: the user may have installed one since. */
 async function clangFacts(): Promise<EnvironmentFacts['clang']> {
-  const { clang } = readSettings();
-  const path = clang.path || 'clang';
-  try {
-    const { stdout } = await run(path, ['--version']);
-    const version = /version (\S+)/.exec(stdout)?.[1] ?? stdout.split('\n')[0] ?? '';
-    return { path, version, major: Number.parseInt(version, 10) };
-  } catch (error) {
-    return { problem: (error as Error).message };
-  }
+  forgetClang();
+  const found = await findClang(readSettings().clang.path);
+  return 'problem' in found ? { problem: found.problem.message } : found.clang;
 }
 
-async function qemuFacts(): Promise<EnvironmentFacts['qemu']> {
-  const path = findQemu();
-  if (path === undefined) return { problem: 'qemu-system-x86_64 is not on PATH' };
-  try {
-    const { stdout } = await run(path, ['--version']);
-    return { path, version: /version (\S+)/.exec(stdout)?.[1] ?? '' };
-  } catch (error) {
-    return { problem: `${path} does not start: ${(error as Error).message}` };
-  }
+function vmKernelFacts(): EnvironmentFacts['vmKernels'] {
+  const found = findKernels();
+  const usable = found.filter((kernel) => kernel.usable.ok);
+  if (usable.length > 0) return { releases: usable.map(({ release }) => release) };
+  const reasons = found.map(({ usable: why }) => (why.ok ? '' : why.reason)).join('; ');
+  return { problem: reasons || 'no kernel image was found', hint: fetchHint };
 }

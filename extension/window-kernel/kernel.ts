@@ -100,7 +100,9 @@ export function createKernel(context: vscode.ExtensionContext, { log, installed 
     const wanted = target;
     const step = (line: string) => {
       log.info(line);
-      if (!abort.signal.aborted) enter({ phase: 'starting', target: wanted, step: line });
+      // The log keeps who said it; the status item has room for what was said.
+      const words = line.replace(/^(?:vm: )?(?:bpf-studio: )?/, '');
+      if (!abort.signal.aborted) enter({ phase: 'starting', target: wanted, step: words });
     };
     const spec = wanted === '' ? undefined : parseTarget(wanted);
     if (spec && 'problem' in spec) {

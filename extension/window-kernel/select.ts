@@ -1,4 +1,5 @@
 /** *BPF: Select Kernel*, and the two commands that act on the kernel that was selected. */
+import os from 'node:os';
 import path from 'node:path';
 import * as vscode from 'vscode';
 import { hasBpfPrivileges } from '../../kernel/targets/local';
@@ -6,7 +7,9 @@ import { findKernels, type VmKernel } from '../../kernel/targets/vm/kernels';
 import { errors, present, reporting } from '../errors';
 import type { Services } from '../services';
 import { downloadKernel } from './download';
+import { readSettings } from '../settings';
 import { isProblem, type Elevation } from './kernel';
+import { targetName } from './status';
 
 interface Choice extends vscode.QuickPickItem {
   /** What choosing it does; resolves to the target to change to, or undefined when the user stepped back. */
@@ -120,7 +123,7 @@ function vmChoice(kernel: VmKernel, description: string | undefined): Choice {
   return {
     label: `$(vm) Linux ${kernel.release}`,
     description,
-    detail: kernel.image,
+    detail: kernel.image.replace(`${os.homedir()}/`, '~/'),
     choose: () => Promise.resolve({ target: `vm:${kernel.image}` }),
   };
 }
@@ -146,7 +149,11 @@ async function change(
     return present(errors.untrusted(vscode.l10n.t('Starting a kernel')), log);
   }
   const result = await vscode.window.withProgress(
-    { location: vscode.ProgressLocation.Notification, title: vscode.l10n.t('BPF kernel'), cancellable: true },
+    {
+      location: vscode.ProgressLocation.Notification,
+      title: vscode.l10n.t('Starting {0}', targetName(target ?? readSettings().target)),
+      cancellable: true,
+    },
     async (progress, token) => {
       token.onCancellationRequested(() => kernel.cancel());
       const listening = kernel.onDidChange((state) => {

@@ -1,4 +1,5 @@
 /** The one language status item: which kernel speaks, what it can do, and what to do when it cannot. */
+import path from 'node:path';
 import * as vscode from 'vscode';
 import type { Ability } from '../../kernel/protocol';
 import type { Services } from '../services';
@@ -44,14 +45,14 @@ function describe(state: KernelState): Shown {
     case 'off':
       return {
         text: vscode.l10n.t('BPF: no kernel yet'),
-        detail: vscode.l10n.t('One is started when a BPF source is opened.'),
+        detail: vscode.l10n.t('starts with the first BPF source'),
         severity: Information,
         command: select,
       };
     case 'untrusted':
       return {
         text: vscode.l10n.t('BPF: syntax only'),
-        detail: vscode.l10n.t('The workspace is not trusted: nothing is compiled or loaded.'),
+        detail: vscode.l10n.t('workspace not trusted'),
         severity: Warning,
         command: { title: vscode.l10n.t('Manage Trust'), command: 'workbench.trust.manage' },
       };
@@ -72,7 +73,7 @@ function describe(state: KernelState): Shown {
     case 'running':
       return {
         text: `Linux ${state.kernel.client.hello.kernel.release}`,
-        detail: `${state.kernel.label} · ${abilities(state.kernel)}`,
+        detail: `${state.kernel.label.startsWith('vm ') ? vscode.l10n.t('in a VM') : state.kernel.label} · ${abilities(state.kernel)}`,
         severity:
           state.kernel.client.hello.capabilities.load.ok && !state.kernel.insteadOfLocal
             ? Information
@@ -87,7 +88,15 @@ export function targetName(target: string): string {
   if (target === '') return vscode.l10n.t('a kernel');
   if (target === 'local') return vscode.l10n.t('this machine');
   if (target === 'vm') return vscode.l10n.t('a VM');
-  return vscode.l10n.t('VM {0}', target.slice(target.lastIndexOf('/') + 1));
+  return vscode.l10n.t('{0} in a VM', imageName(target.slice('vm:'.length)));
+}
+
+/** What a person calls a kernel image: `6.12.107+deb13-amd64`, whether its file or its directory is named so. */
+export function imageName(image: string): string {
+  const name = path.basename(image);
+  return /^(vmlinuz|bzImage)$/.test(name)
+    ? path.basename(path.dirname(image))
+    : name.replace(/^vmlinuz-/, '');
 }
 
 /** What the kernel can do, in few words; for what it cannot, the host's own reason. */
@@ -106,7 +115,7 @@ export function abilities({ client, insteadOfLocal }: RunningKernel): string {
   const jit = capabilities.jit ? ['JIT'] : [];
   const list = [...able, ...jit].join(', ');
   const why = insteadOfLocal
-    ? [vscode.l10n.t('in a VM, because loading programs on this machine needs root')]
+    ? [vscode.l10n.t('chosen because loading programs on this machine needs root')]
     : [];
   return [list, ...unable, ...why].filter((part) => part !== '').join(' · ');
 }

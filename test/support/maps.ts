@@ -20,7 +20,9 @@ export async function readMap(client: KernelClient, object: Uint8Array, map: Loa
   const cpus = map.type.includes('percpu') ? client.hello.kernel.possibleCpus : 1;
   const stride = page.valueStride / cpus;
   return Array.from({ length: page.count }, (_, index) => ({
-    key: toJson(decode(btf, map.keyTypeId, page.keys.subarray(index * map.keySize, (index + 1) * map.keySize))),
+    key: toJson(
+      decode(btf, map.keyTypeId, page.keys.subarray(index * map.keySize, (index + 1) * map.keySize)),
+    ),
     values: Array.from({ length: cpus }, (_, cpu) => {
       const start = index * page.valueStride + cpu * stride;
       return toJson(decode(btf, map.valueTypeId, page.values.subarray(start, start + map.valueSize)));

@@ -31,7 +31,20 @@ export function createNetworkPair(): NetworkPair {
   };
   for (const each of Object.values(names)) ip('netns', 'add', each);
   try {
-    ip('link', 'add', 'veth0', 'netns', names.near, 'type', 'veth', 'peer', 'name', 'veth0', 'netns', names.far);
+    ip(
+      'link',
+      'add',
+      'veth0',
+      'netns',
+      names.near,
+      'type',
+      'veth',
+      'peer',
+      'name',
+      'veth0',
+      'netns',
+      names.far,
+    );
     for (const [index, each] of Object.values(names).entries()) {
       ip('-n', each, 'addr', 'add', `10.77.0.${index + 1}/24`, 'dev', 'veth0');
       // Without duplicate address detection the address is usable at once.

@@ -9,7 +9,7 @@ import { isByteArray } from './format';
 import { parseLiteral } from './literal';
 import type { Literal } from './literal';
 import { parseIpv4, parseIpv6, parseMac, unescapeText } from './text';
-import { bytesOf, childrenOf, decode, valueAt } from './value';
+import { bytesOf, childrenOf, decode } from './value';
 import type { DecodeOptions, Value } from './value';
 
 /**
@@ -83,10 +83,7 @@ function writeStruct(value: Value, literal: Literal): Failed | undefined {
   }
   const members = childrenOf(value);
   for (const [index, { name, value: item }] of literal.items.entries()) {
-    const member =
-      name === undefined
-        ? members[index]
-        : (valueAt(value, `${value.path}.${name}`) ?? memberOf(value, name));
+    const member = name === undefined ? members[index] : memberAt(value, name);
     if (!member) {
       const known = members.map((one) => one.name).join(', ');
       return fail(
@@ -99,6 +96,11 @@ function writeStruct(value: Value, literal: Literal): Failed | undefined {
     if (problem) return problem;
   }
   return undefined;
+}
+
+/** A member by name, or by names joined with dots. */
+function memberAt(value: Value, names: string): Value | undefined {
+  return names.split('.').reduce((at: Value | undefined, name) => at && memberOf(at, name), value);
 }
 
 /** A member by name, also one of an unnamed union or struct within. */

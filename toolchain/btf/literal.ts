@@ -69,12 +69,15 @@ function parseList(state: State, close: string, depth: number): Literal | undefi
       return { kind: 'list', items };
     }
     const rest = state.text.slice(state.at);
-    // A bare name before a colon would be the start of an IPv6 address as well, so JSON's names need their quotes.
-    const designator = /^(?:\.?([A-Za-z_]\w*(?:\.\w+)*)\s*=|"([^"\\]+)"\s*:|\[(\d+)\]\s*=)/.exec(rest);
+    // A bare name before a colon may begin an IPv6 address as well; in one no space follows the colon.
+    const designator =
+      /^(?:\.?([A-Za-z_]\w*(?:\.\w+)*)\s*=|"([^"\\]+)"\s*:|([A-Za-z_]\w*)\s*:(?=\s)|\[(\d+)\]\s*=)/.exec(
+        rest,
+      );
     if (designator) state.at += designator[0].length;
     const value = parse(state, depth + 1);
     if (!value) return undefined;
-    const name = designator?.[1] ?? designator?.[2] ?? designator?.[3];
+    const name = designator?.slice(1).find((group) => group !== undefined);
     items.push(name === undefined ? { value } : { name, value });
     skipSpace(state);
     if (state.text[state.at] === ',') state.at++;

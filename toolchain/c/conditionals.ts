@@ -54,7 +54,7 @@ export function selectBranches(text: string, tokens: Tokens, choice: Choice = 'f
   function close(branches: Branch[], endif: number): void {
     const alive = branches.filter((branch) => !branch.dead);
     for (const branch of branches) if (branch.dead) skip(branch);
-    const before = lastActive(tokens, active, branches[0]!.directive);
+    const before = lastActive(active, branches[0]!.directive);
     if (alive.every((branch) => isWhole(tokens, active, branch)) && fits(before)) {
       if (alive.length < 2 || alive.every((branch) => endsStatement(branch))) return;
     }
@@ -84,7 +84,7 @@ export function selectBranches(text: string, tokens: Tokens, choice: Choice = 'f
   }
 
   function endsStatement(branch: Branch): boolean {
-    const last = lastActive(tokens, active, branch.end);
+    const last = lastActive(active, branch.end);
     if (last <= branch.directive) return true;
     const kind = tokens.kind[last];
     return kind === Kind.Semicolon || kind === Kind.CloseBrace || kind === Kind.Comma;
@@ -108,7 +108,7 @@ function parseDirective(text: string, tokens: Tokens, index: number): Directive 
   return { name, opens, dead: opens && deadCondition.test(body) };
 }
 
-function lastActive(tokens: Tokens, active: Uint8Array, before: number): number {
+function lastActive(active: Uint8Array, before: number): number {
   let index = before - 1;
   while (index >= 0 && !active[index]) index--;
   return index;

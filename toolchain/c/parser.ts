@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { Language, Parser } from 'web-tree-sitter';
 
 let loading: Promise<Parser> | undefined;
@@ -23,6 +24,6 @@ async function load(): Promise<Parser> {
 }
 
 function locate(besideBundle: string, inPackage: string): string {
-  const bundled = path.join(import.meta.dirname ?? __dirname, besideBundle);
+  const bundled = path.join(path.dirname(fileURLToPath(import.meta.url)), besideBundle);
   return existsSync(bundled) ? bundled : createRequire(import.meta.url).resolve(inPackage);
 }

@@ -15,7 +15,7 @@ export interface Database {
 }
 
 /** The nearest compile_commands.json upward of `source` (also in a `build` directory), and the entry for it. */
-export function readSettingsFile(source: string): Database | undefined {
+export function readDatabaseFor(source: string): Database | undefined {
   let directory = path.dirname(source);
   for (;;) {
     for (const place of ['compile_commands.json', 'build/compile_commands.json']) {

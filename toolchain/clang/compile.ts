@@ -1,9 +1,10 @@
 /** Compiles a buffer, saved or not, to a BPF object. */
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { Severity, type Diagnostic } from '../diagnostic';
 import { DIAGNOSTIC_FLAGS, parseDiagnostics } from './diagnostics';
 import type { Clang } from './discover';
+import { withLinesOf } from './line-text';
 import { precompiledVmlinux } from './pch';
 import { run } from './run';
 
@@ -27,7 +28,7 @@ export interface CompileRequest {
 
 export type CompileResult =
   /** `object` is there unless `diagnostics` holds an error. */
-  | { outcome: 'compiled'; object: Uint8Array; diagnostics: Diagnostic[]; milliseconds: number }
+  | { outcome: 'compiled'; object: Uint8Array<ArrayBuffer>; diagnostics: Diagnostic[]; milliseconds: number }
   | { outcome: 'errors'; diagnostics: Diagnostic[]; milliseconds: number }
   | { outcome: 'cancelled' }
   /** clang could not do its work, for a reason that is not in the source. */
@@ -70,7 +71,12 @@ export async function compile(request: CompileRequest): Promise<CompileResult> {
       );
   }
   const diagnostics = parseDiagnostics(result.stderr, request.path, request.text);
-  if (result.status === 0) return { outcome: 'compiled', object: result.stdout, diagnostics, milliseconds };
+  if (result.status === 0) {
+    const { path: file, text } = request;
+    const compiled = new Uint8Array(result.stdout);
+    const object = isOnDisk(file, text) ? compiled : withLinesOf(compiled, file, text);
+    return { outcome: 'compiled', object, diagnostics, milliseconds };
+  }
   if (diagnostics.some(({ severity }) => severity === Severity.Error)) {
     return { outcome: 'errors', diagnostics, milliseconds };
   }
@@ -94,6 +100,16 @@ function runClang(request: CompileRequest, cwd: string, pch: string | undefined)
     timeoutMilliseconds: TIMEOUT_MILLISECONDS,
     maxOutputBytes: MAX_OBJECT_BYTES,
   });
+}
+
+/** Whether the file holds this very text. */
+function isOnDisk(file: string, text: string): boolean {
+  try {
+    return readFileSync(file, 'utf8') === text;
+  } catch {
+    // Never saved, or gone.
+    return false;
+  }
 }
 
 function blamesPrecompiled(stderr: string): boolean {

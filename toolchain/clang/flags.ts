@@ -1,7 +1,7 @@
 /** Which flags a file is compiled with, and why. */
 import { existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { readSettingsFile, type CompileCommand } from './compile-commands';
+import { readDatabaseFor, type CompileCommand } from './compile-commands';
 
 export interface FlagSettings {
   /** Flags that replace all others; null: search. */
@@ -16,6 +16,8 @@ export interface FlagRequest extends FlagSettings {
   cache: string;
   /** `uname -m` of the target, for `__TARGET_ARCH_…`. */
   machine: string;
+  /** A directory with libbpf's headers under `bpf/`, used where neither project nor system has them. */
+  bundledHeaders?: string;
   /** A directory with the `vmlinux.h` made from the target's BTF, used when the project has none. */
   generatedVmlinux?: string;
 }
@@ -24,6 +26,8 @@ export interface Flags {
   args: string[];
   /** Where they come from, for logs: `bpf.clang.args`, the path of compile_commands.json, `defaults`. */
   origin: string;
+  /** Whether a vmlinux.h of the project is on the include path. */
+  hasVmlinux: boolean;
   /** What was wrong with a compile_commands.json, in words for the user. */
   problem?: string;
 }
@@ -36,14 +40,22 @@ export function cacheDirectory(): string {
 
 /** Chooses the flags: the setting, else the file's entry in a compile_commands.json found upward, else defaults. */
 export function chooseFlags(request: FlagRequest): Flags {
-  if (request.args) return { args: [...request.args, ...request.extraArgs], origin: 'bpf.clang.args' };
-  const found = readSettingsFile(request.path);
-  if (found?.command) {
-    const args = [...forBpf(found.command), ...request.extraArgs];
-    return { args, origin: found.file };
+  const found = request.args ? undefined : readDatabaseFor(request.path);
+  const [own, origin] = request.args
+    ? [request.args, 'bpf.clang.args']
+    : found?.command
+      ? [forBpf(found.command), found.file]
+      : [defaults(request), 'defaults'];
+  const hasVmlinux = own.some((arg) => existsSync(path.join(arg.replace(/^-I/, ''), 'vmlinux.h')));
+  const ownDirectory = existsSync(path.join(path.dirname(request.path), 'vmlinux.h'));
+  const args = [...own];
+  // A build may make its vmlinux.h only later; until then the kernel's serves.
+  if (!request.args && !hasVmlinux && !ownDirectory && request.generatedVmlinux) {
+    args.push('-idirafter', request.generatedVmlinux);
   }
-  const flags = { args: [...defaults(request), ...request.extraArgs], origin: 'defaults' };
-  return found?.problem ? { ...flags, problem: found.problem } : flags;
+  args.push(...request.extraArgs);
+  const problem = found?.problem;
+  return { args, origin, hasVmlinux: hasVmlinux || ownDirectory, ...(problem && { problem }) };
 }
 
 /** A command of the build is taken as it is, but for a target and debug information, without which nothing works. */
@@ -79,14 +91,12 @@ function defaults(request: FlagRequest): string[] {
     '-Wno-compare-distinct-pointer-types',
   );
   for (const directory of projectDirectories(request.path)) args.push('-I', directory);
-  const hasVmlinux = args.some((arg) => existsSync(path.join(arg, 'vmlinux.h')));
-  const own = existsSync(path.join(path.dirname(request.path), 'vmlinux.h'));
-  if (!hasVmlinux && !own && request.generatedVmlinux) args.push('-I', request.generatedVmlinux);
   // With `-target bpf` clang does not search the directory of the host's <asm/types.h>.
   const multiarch = `/usr/include/${request.machine}-linux-gnu`;
   if (existsSync(multiarch)) args.push('-idirafter', multiarch);
   const stubs = stubDirectory(request.cache);
   if (stubs) args.push('-idirafter', stubs);
+  if (request.bundledHeaders) args.push('-idirafter', request.bundledHeaders);
   return args;
 }
 

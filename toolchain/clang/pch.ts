@@ -58,13 +58,15 @@ function startsWithVmlinux(text: string): boolean {
 function findHeader(args: readonly string[], sourceDirectory: string, text: string): string | undefined {
   const quoted = /#\s*include\s*"vmlinux\.h"/.test(text);
   const directories = quoted ? [sourceDirectory] : [];
+  const later: string[] = [];
   for (let index = 0; index < args.length; index++) {
     const arg = args[index]!;
     if (arg === '-iquote' || arg === '-include' || arg === '-imacros') return undefined;
     if (arg === '-I' || arg === '-isystem') directories.push(args[index + 1] ?? '.');
     else if (arg.startsWith('-I')) directories.push(arg.slice(2));
+    else if (arg === '-idirafter') later.push(args[index + 1] ?? '.');
   }
-  for (const directory of directories) {
+  for (const directory of [...directories, ...later]) {
     const file = path.resolve(sourceDirectory, directory, 'vmlinux.h');
     if (existsSync(file)) return file;
   }

@@ -92,7 +92,7 @@ const SUPPORT: Record<string, TestRunSupport> = {
     context: layouts.nfHookState,
     repeat: true,
     cpu: false,
-    output: 'packet',
+    output: 'none',
     contextOutput: false,
   },
 };

@@ -56,9 +56,13 @@ export interface Classified {
  * The class of what the kernel or libbpf said. The first line that any rule matches decides: the verifier says
  * first what is wrong and then adds details.
  */
-export function classifyMessage(lines: readonly string[]): Classified | undefined {
+export function classifyMessage(
+  lines: readonly string[],
+  saidBy: 'verifier' | 'libbpf' = 'verifier',
+): Classified | undefined {
+  const entries = saidBy === 'verifier' ? catalogue : [...loadingEntries, ...catalogue];
   for (const line of lines) {
-    for (const entry of catalogue) {
+    for (const entry of entries) {
       for (const rule of entry.rules) {
         const match = rule.pattern.exec(line);
         if (match) return { entry, rule, line, match };

@@ -100,7 +100,8 @@ export function classify(text: string, number: number): LogLine {
       if (/^processed \d+ insns/.test(text)) return line('statistics');
       return /^parent (didn't have|already had|state) /.test(text) ? line('precision') : line('text');
     case 's':
-      return /^stack depth \d/.test(text) && !text.includes('exceeds') ? line('statistics') : line('text');
+      if (/^stack depth (max )?\d/.test(text) && !text.includes('exceeds')) return line('statistics');
+      return /^subprog \d+ \(.*\) .*insns_self \d/.test(text) ? line('statistics') : line('text');
     case 'v':
       return text.startsWith('verification time ') ? line('statistics') : line('text');
     case 'm':
@@ -143,7 +144,9 @@ function numbered(text: string, line: (kind: LineKind, insn?: number) => LogLine
   let at = colon + 1;
   while (text[at] === ' ') at++;
   switch (text[at]) {
+    // libbpf puts `<invalid CO-RE relocation>` and the like in place of an instruction it had to poison.
     case '(':
+    case '<':
       return line('instruction', insn);
     case 'R':
     case 'f':
@@ -168,9 +171,13 @@ export interface LoggedInstruction {
 
 /** Takes an instruction line apart. */
 export function instructionOf(line: LogLine): LoggedInstruction | undefined {
-  const match = /^(\d+): \(([0-9a-f]{2})\) (.*?)\s*(?:; ((?:frame\d+: ?)?(?:R\d|fp-|refs=).*))?$/.exec(
-    line.text,
-  );
+  const poisoned = /^(\d+): (<.*)$/.exec(line.text);
+  if (poisoned) return { insn: Number(poisoned[1]), opcode: 0x85, text: poisoned[2] as string, state: '' };
+  // Behind a jump the state is printed on the same line, with the number of the next instruction before it.
+  const match =
+    /^(\d+): \(([0-9a-f]{2})\) (.*?)\s*(?:(?:; | \d+: ?)((?:frame\d+: ?)?(?:R\d|fp-|refs=).*))?$/.exec(
+      line.text,
+    );
   if (!match) return undefined;
   const [, insn, opcode, text, state = ''] = match;
   return { insn: Number(insn), opcode: parseInt(opcode as string, 16), text: (text as string).trim(), state };

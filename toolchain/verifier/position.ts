@@ -2,7 +2,7 @@ import type { Range } from '../diagnostic';
 import type { Btf } from '../btf/btf';
 import { lineAt, parseLineInfo } from '../btf/ext';
 import type { LineInfo } from '../btf/ext';
-import { spanOf } from './span';
+import { expressionAround, spanOf } from './span';
 
 export interface SourceSpan {
   /** Absolute path of the file. */
@@ -12,12 +12,21 @@ export interface SourceSpan {
   text: string;
   /** One-based, as the compiler says it; 0 for none. */
   column: number;
+  /** The expression at that place, which may begin before it: `eth->h_proto` where the column points at the member. */
+  expression: string;
 }
 
 /** From instructions of a loaded program to places in its source. */
 export interface SourcePositions {
   /** Where an instruction comes from; undefined when the object has no line information for it. */
   at(insn: number): SourceSpan | undefined;
+  /**
+   * The first position from an instruction on whose source line has a word, else the last one before it. The
+   * compiler gives relocated constants no line of their own.
+   */
+  withWord(word: string, insn: number): SourceSpan | undefined;
+  /** The place of a file (its name without directories) and one-based line, as the kernel's own report gives it. */
+  atLine(file: string, line: number, column: number): SourceSpan | undefined;
   /** The first position of the program. */
   first(): SourceSpan | undefined;
 }
@@ -44,10 +53,41 @@ export function sourcePositions(
       range: spanOf(text, line.line - 1, line.column),
       text,
       column: line.column,
+      expression: expressionAround(text, line.column),
     };
   };
   return {
-    at: (insn) => span(lineAt(lines, insn) ?? undefined),
+    at: (insn) => span(lineAt(lines, insn)),
+    withWord(word, insn) {
+      if (!btf || !/^\w+$/.test(word)) return undefined;
+      const pattern = new RegExp(`\\b${word}\\b`);
+      const has = (line: LineInfo) => pattern.test(btf.string(line.textOffset));
+      const found = lines.find((line) => line.insn >= insn && has(line)) ?? lines.findLast(has);
+      const at = span(found);
+      const column = at && pattern.exec(at.text);
+      if (!at || !column) return undefined;
+      const { line } = at.range.start;
+      const range = {
+        start: { line, character: column.index },
+        end: { line, character: column.index + word.length },
+      };
+      return {
+        ...at,
+        range,
+        column: column.index + 1,
+        expression: expressionAround(at.text, column.index + 1),
+      };
+    },
+    atLine(file, line, column) {
+      const here = lines.filter(
+        (one) => one.line === line && btf && baseName(btf.string(one.fileOffset)) === baseName(file),
+      );
+      return span(here.find((one) => one.column === column) ?? here[0]);
+    },
     first: () => span(lines.find((line) => line.line > 0)),
   };
+}
+
+function baseName(file: string): string {
+  return file.slice(file.lastIndexOf('/') + 1);
 }

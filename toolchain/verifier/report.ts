@@ -122,7 +122,7 @@ function classify(
   if (fromVerifier) return { ...fromVerifier, saidBy: 'verifier', words: terminal.join('\n') };
   const fallback = verdict.message?.trim() ? [verdict.message.trim()] : [];
   const lines = libbpf.length ? libbpf : fallback;
-  const fromLibbpf = classifyMessage(verdict.errno ? [...lines, verdict.errno] : lines);
+  const fromLibbpf = classifyMessage(verdict.errno ? [...lines, verdict.errno] : lines, 'libbpf');
   const words = lines.join('\n') || verdict.errno || '';
   if (fromLibbpf) return { ...fromLibbpf, saidBy: 'libbpf', words };
   return { entry: unreadableEntry, line: '', saidBy: 'libbpf', words: '' };
@@ -136,8 +136,12 @@ function failureOf(
 ): Failure {
   const { entry, rule, words, saidBy } = classified;
   const instruction = saidBy === 'verifier' ? placeOfFailure(trace, entry, classified.line) : undefined;
-  const at = instruction === undefined ? undefined : positions.at(instruction);
-  const facts = factsOf(verdict, trace, positions, classified, instruction);
+  const said = trace.report?.at;
+  const at =
+    instruction === undefined
+      ? said && positions.atLine(said.file, said.line, said.column)
+      : sourceOf(instruction, positions, classified);
+  const facts = factsOf(verdict, trace, positions, classified, at);
   const failure: Failure = {
     id: entry.id,
     title: entry.title,
@@ -161,8 +165,14 @@ function failureOf(
   return failure;
 }
 
+/** Where an instruction comes from; a failed CO-RE relocation stands where its member is named. */
+function sourceOf(insn: number, positions: SourcePositions, { line }: Classified): SourceSpan | undefined {
+  const member = /^failed to resolve CO-RE relocation .*?[ .](\w+) \(/.exec(line)?.[1];
+  return (member && positions.withWord(member, insn)) || positions.at(insn);
+}
+
 function plainMessage(entry: Entry, said: string | undefined, words: string): string {
-  if (said) return said;
+  if (said) return said.charAt(0).toUpperCase() + said.slice(1);
   // Without words of our own for this case the kernel's stand beside the class they belong to.
   const first = words.split('\n')[0] ?? '';
   return first ? `${entry.title}: ${first}` : entry.title;

@@ -117,9 +117,10 @@ int BPF_KRETPROBE(tcp_sendmsg_return, int result)
 // (MSG_PEEK). tcp_sock.copied_seq tells these apart: it moves with every byte taken out of the queue.
 static __always_inline __u32 newly_read(struct sock *sk, __u32 copied)
 {
+	struct tcp_sock *tcp = (struct tcp_sock *)sk;
 	__u64 key = (__u64)sk;
 	struct tcp_read_position now = {
-		.copied_seq = BPF_CORE_READ((struct tcp_sock *)sk, copied_seq),
+		.copied_seq = BPF_CORE_READ(tcp, copied_seq),
 		.copied = copied,
 	};
 	struct tcp_read_position *last = bpf_map_lookup_elem(&read_positions, &key);
@@ -133,6 +134,12 @@ static __always_inline __u32 newly_read(struct sock *sk, __u32 copied)
 		// Less than this read has taken in all: the rest was counted at the last call.
 		if (advance < copied)
 			fresh = copied - last->copied;
+	} else {
+		__u32 first_seq = BPF_CORE_READ(tcp, rcv_nxt) - (__u32)BPF_CORE_READ(tcp, bytes_received);
+
+		// Fewer bytes have ever left the queue than this: they were only looked at.
+		if (now.copied_seq - first_seq < copied)
+			return 0;
 	}
 	bpf_map_update_elem(&read_positions, &key, &now, BPF_ANY);
 	return fresh;

@@ -62,7 +62,12 @@ async function load(client: KernelClient, packetsPerSecond: bigint, burstPackets
     async block(prefix: number[], length: number): Promise<void> {
       const key = new Uint8Array([length, 0, 0, 0, ...prefix]);
       const name = prefix.length === 4 ? 'blocklist_v4' : 'blocklist_v6';
-      await client.request('mapUpdate', { map: map(name).handle, key, value: new Uint8Array(8), flags: 'any' });
+      await client.request('mapUpdate', {
+        map: map(name).handle,
+        key,
+        value: new Uint8Array(8),
+        flags: 'any',
+      });
     },
   };
 }
@@ -87,7 +92,10 @@ describe.skipIf(!asRoot)('xdp/firewall on described packets (needs root)', () =>
     const dropped = [
       packet({ type: 'ipv4', source: '10.1.2.3' }, ...udp),
       packet(...tags, { type: 'ipv4', source: '10.1.255.255' }, ...udp),
-      packet({ type: 'ipv4', source: '10.1.2.3', fragmentOffset: 64, protocol: 17 }, { type: 'payload', length: 64 }),
+      packet(
+        { type: 'ipv4', source: '10.1.2.3', fragmentOffset: 64, protocol: 17 },
+        { type: 'payload', length: 64 },
+      ),
       packet({ type: 'ipv6', source: 'fd01::7' }, ...udp),
       packet(tags[0]!, { type: 'ipv6', source: 'fd01:0:ffff::1' }, { type: 'fragment', offset: 64 }, ...udp),
     ];
@@ -130,7 +138,8 @@ describe.skipIf(!asRoot)('xdp/firewall on a veth (needs root)', () => {
       program,
       spec: { hook: 'xdp', interface: network.far.interface, netns: network.far.netns, mode: 'native' },
     });
-  const ping = (address: string) => network.near.run('ping', '-n', '-c', '4', '-i', '0.2', '-w', '2', address);
+  const ping = (address: string) =>
+    network.near.run('ping', '-n', '-c', '4', '-i', '0.2', '-w', '2', address);
 
   it('lets ping through until its source is blocked, and again afterwards', async () => {
     const firewall = await load(kernel.client, 0n, 0n);

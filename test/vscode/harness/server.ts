@@ -105,7 +105,7 @@ export async function startServer(
       ...common,
       ...['--disable-telemetry', '--disable-update-check', '--disable-getting-started-override'],
       ...(options.trust === true ? [] : ['--disable-workspace-trust']),
-      ...['--vscode-option', 'enable-smoke-test-driver', workspace],
+      workspace,
     ],
     {
       detached: true,
