@@ -59,28 +59,24 @@ async function reportOf(
 const patience = 300_000;
 
 describe('rejected', () => {
-  test.for(rejected)(
-    '$name',
-    async (fixture, { skip, expect }) => {
-      const { version, release } = kernel.client.hello.kernel;
-      if (!isFor(fixture, version)) skip(`not for Linux ${release}`);
-      const { report, text } = await reportOf(fixture, 'rejected');
-      const [diagnostic] = toDiagnostics(report, placesInText(fixture.path, fixture.text));
-      expect(fixture.error, `${fixture.name} has no #ERR marker`).toBeDefined();
-      expect(fixture.error?.ids, text).toContain(diagnostic?.code);
-      expect({ path: diagnostic?.path, line: (diagnostic?.range.start.line ?? -2) + 1 }, text).toEqual({
-        path: fixture.path,
-        line: fixture.error?.line,
-      });
-      const related = diagnostic?.related.map(({ range }) => range.start.line + 1);
-      expect(related, text).toEqual(expect.arrayContaining(fixture.causes));
-      expect(diagnostic?.data?.kernelMessage, text).not.toBe('');
-      // Linux 7.3 and later say themselves where it is.
-      const said = report.failure?.kernelReport?.at;
-      if (said && !said.file.endsWith('.h')) expect(said.line, text).toBe(fixture.error?.line);
-    },
-    patience,
-  );
+  test.for(rejected)('$name', { timeout: patience }, async (fixture, { skip, expect }) => {
+    const { version, release } = kernel.client.hello.kernel;
+    if (!isFor(fixture, version)) skip(`not for Linux ${release}`);
+    const { report, text } = await reportOf(fixture, 'rejected');
+    const [diagnostic] = toDiagnostics(report, placesInText(fixture.path, fixture.text));
+    expect(fixture.error, `${fixture.name} has no #ERR marker`).toBeDefined();
+    expect(fixture.error?.ids, text).toContain(diagnostic?.code);
+    expect({ path: diagnostic?.path, line: (diagnostic?.range.start.line ?? -2) + 1 }, text).toEqual({
+      path: fixture.path,
+      line: fixture.error?.line,
+    });
+    const related = diagnostic?.related.map(({ range }) => range.start.line + 1);
+    expect(related, text).toEqual(expect.arrayContaining(fixture.causes));
+    expect(diagnostic?.data?.kernelMessage, text).not.toBe('');
+    // Linux 7.3 and later say themselves where it is.
+    const said = report.failure?.kernelReport?.at;
+    if (said && !said.file.endsWith('.h')) expect(said.line, text).toBe(fixture.error?.line);
+  });
 });
 
 describe('accepted', () => {

@@ -59,9 +59,13 @@ test('every type reads as bpftool reads it', async () => {
       );
     }
     if (ours.kind === 'enum') {
-      expect(ours.enumerators.map((one) => [one.name, BigInt.asIntN(32, one.value)])).toEqual(
-        theirs.values?.map((one) => [one.name, BigInt.asIntN(32, BigInt(one.val))]),
-      );
+      const values = theirs.values ?? [];
+      expect(ours.enumerators.map((one) => one.name)).toEqual(values.map((one) => one.name));
+      for (const [at, { val }] of values.entries()) {
+        // bpftool prints a few values sign-extended to 64 bits, which JSON numbers cannot hold.
+        if (Number.isSafeInteger(val))
+          expect(BigInt.asUintN(32, ours.enumerators[at]?.value ?? 0n)).toBe(BigInt.asUintN(32, BigInt(val)));
+      }
     }
     if (ours.kind === 'func_proto') {
       expect(ours.parameters.map((one) => one.type)).toEqual(theirs.params?.map((one) => one.type_id));
