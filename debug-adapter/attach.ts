@@ -23,13 +23,14 @@ const REFRESH_MS = 1000;
 export async function attach(given: AttachArguments, environment: Environment): Promise<Debuggee> {
   const { kernel, listener, signal } = environment;
   listener.state({ phase: 'preparing' });
+  const { release } = environment.kernel.hello.kernel;
   const file = await openProgramFile(given.program, environment.compile, signal);
   const wanted = given.attach?.map(({ entry }) => chooseEntry(file, entry).name);
   const loaded = await loadObject(kernel, file, {
     ...(wanted ? { programs: wanted } : {}),
     ...(given.globals ? { globals: given.globals } : {}),
     signal,
-    onRejected: (verdict) => listener.output('stderr', describeRejection(verdict)),
+    onRejected: (verdict) => listener.output('stderr', describeRejection(verdict, file, release)),
   });
   const live = new Live(loaded, given, environment);
   try {

@@ -22,13 +22,14 @@ const THREAD = 1;
 export async function launch(given: LaunchArguments, environment: Environment): Promise<Debuggee> {
   const { listener, signal } = environment;
   listener.state({ phase: 'preparing' });
+  const { release } = environment.kernel.hello.kernel;
   const file = await openProgramFile(given.program, environment.compile, signal);
   const entry = chooseEntry(file, given.entry);
   const loaded = await loadObject(environment.kernel, file, {
     programs: [entry.name],
     ...(given.globals ? { globals: given.globals } : {}),
     signal,
-    onRejected: (verdict) => listener.output('stderr', describeRejection(verdict)),
+    onRejected: (verdict) => listener.output('stderr', describeRejection(verdict, file, release)),
   });
   try {
     const program = loaded.programs.find((candidate) => candidate.name === entry.name);
@@ -37,7 +38,6 @@ export async function launch(given: LaunchArguments, environment: Environment): 
         entry.name,
         loaded.programs.map(({ name }) => name),
       );
-    const { release } = environment.kernel.hello.kernel;
     listener.output('console', [
       `Loaded ${entry.name} (SEC("${entry.section}")) on ${environment.label}, Linux ${release}.`,
     ]);
