@@ -53,6 +53,8 @@ export async function launch(given: LaunchArguments, environment: Environment): 
 class Run implements Debuggee {
   readonly context: VariableContext;
   private last: RunReport | undefined;
+  private executing: Promise<void> | undefined;
+  private readonly stopping = new AbortController();
 
   constructor(
     private readonly loaded: LoadedObject,
@@ -70,10 +72,17 @@ class Run implements Debuggee {
     return [{ id: THREAD, name: `${name} (${type})`, frame, ...(place ? { place } : {}) }];
   }
 
-  /** One run; everything that came of it goes to the console. */
-  async execute(): Promise<void> {
+  /** One run; a second one that is asked for meanwhile is the same. */
+  execute(): Promise<void> {
+    this.executing ??= this.runOnce().finally(() => (this.executing = undefined));
+    return this.executing;
+  }
+
+  /** Everything that came of the run goes to the console. */
+  private async runOnce(): Promise<void> {
     this.last = undefined;
-    const { listener, signal, kernel } = this.environment;
+    const { listener, kernel } = this.environment;
+    const signal = AbortSignal.any([this.environment.signal, this.stopping.signal]);
     listener.state({ phase: 'running' });
     const printed: string[] = [];
     const trace = usesPrintk(this.loaded.file)
@@ -113,8 +122,11 @@ class Run implements Debuggee {
     else listener.stopped('entry', 'Loaded, not run yet: Continue runs it');
   }
 
-  stop(): Promise<void> {
-    return this.loaded.close();
+  async stop(): Promise<void> {
+    this.stopping.abort();
+    // Who asked for the run hears of its end; here only that it is over matters.
+    await this.executing?.catch(() => undefined);
+    await this.loaded.close();
   }
 }
 

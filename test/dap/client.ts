@@ -220,13 +220,18 @@ const objects = mkdtempSync(path.join(os.tmpdir(), 'bpfs-objects-'));
 export function objectOf(name: string): string {
   const object = path.join(objects, name.replace(/\.c$/, '.o'));
   if (existsSync(object)) return object;
-  const clang = ['clang', ...[21, 20, 19, 18, 17, 16, 15, 14].map((version) => `clang-${version}`)].find(
-    (command) =>
-      (process.env.PATH ?? '').split(':').some((directory) => existsSync(path.join(directory, command))),
-  );
   const multiarch = `/usr/include/${process.arch === 'x64' ? 'x86_64' : 'aarch64'}-linux-gnu`;
   const headers = path.resolve(import.meta.dirname, '../../dist/include');
   const args = ['-O2', '-g', '-target', 'bpf', '-I', headers, '-idirafter', multiarch];
-  execFileSync(clang ?? 'clang', [...args, '-c', fixture(name), '-o', object]);
+  execFileSync(tool('clang'), [...args, '-c', fixture(name), '-o', object]);
   return object;
+}
+
+/** A tool of LLVM on PATH, by its own name or with a version behind it, the newest first. */
+export function tool(name: string): string {
+  const directories = (process.env.PATH ?? '').split(':');
+  const names = [name, ...Array.from({ length: 17 }, (_, i) => `${name}-${30 - i}`)];
+  return (
+    names.find((found) => directories.some((directory) => existsSync(path.join(directory, found)))) ?? name
+  );
 }
