@@ -122,9 +122,34 @@ describe('network hooks on a veth', () => {
     });
     expect(attached).toMatchObject({ mechanism });
     if (implementation !== 'clsact') expect(attached.id).toBeGreaterThan(0);
+    expect(network.qdiscs(name).includes('clsact')).toBe(implementation === 'clsact');
     await expectRuns('atc', attached.link, () => network.sendArp());
     // The qdisc was ours and is empty, so it is gone too.
-    expect(network.ip('-d', 'link', 'show', 'dev', name)).not.toContain('clsact');
+    expect(network.qdiscs(name)).not.toContain('clsact');
+  });
+
+  test('the clsact qdisc and filters of others stay', async () => {
+    const spec = {
+      hook: 'tc',
+      interface: 'in0',
+      direction: 'egress',
+      implementation: 'clsact',
+      netns: network.path,
+    } as const;
+    const other = await openTestKernel();
+    const others = await load(other.client, await compiler.compile(OBJECT, { vmlinux: true }));
+    const ours = await attach('atc', spec);
+    await other.client.request('attach', { program: others.program('atc').handle, spec });
+    await client.request('detach', { link: ours.link });
+    const filters = execFileSync('tc', ['-n', network.name, 'filter', 'show', 'dev', 'in0', 'egress'], {
+      encoding: 'utf8',
+    });
+    expect(filters).toContain(`id ${others.program('atc').id} `);
+    expect(filters).not.toContain(`id ${object.program('atc').id} `);
+    await other.dispose();
+    // The qdisc is ours, who made it first; when we let go of it somebody used it, so nobody removes it.
+    expect(network.qdiscs('in0')).toContain('clsact');
+    execFileSync('tc', ['-n', network.name, 'qdisc', 'del', 'dev', 'in0', 'clsact']);
   });
 
   test('a socket filter', async () => {

@@ -138,6 +138,11 @@ export class TestNetwork {
     return execFileSync('ip', ['-n', this.name, ...args], { encoding: 'utf8' });
   }
 
+  /** The qdiscs of an interface, as tc(8) lists them. */
+  qdiscs(name: string): string {
+    return execFileSync('tc', ['-n', this.name, 'qdisc', 'show', 'dev', name], { encoding: 'utf8' });
+  }
+
   /** Sends packets out of `in0`: ARP requests for an address that nobody has. */
   sendArp(): void {
     // A datagram to a neighbour that does not answer makes the kernel ask for it.

@@ -15,10 +15,13 @@ import type { VerdictInput } from './report';
 export function placeOfFailure(path: FailingPath, entry: Entry, line: string): number | undefined {
   if (
     entry.scope === 'program' ||
-    /^(combined stack size|the call stack of|tail_calls are not allowed)/.test(line)
+    /^(combined stack size|tail_calls are not allowed|recursive call)/.test(line)
   ) {
     return undefined;
   }
+  // Said at the call that is one too deep, or, after everything was verified, of the program as a whole.
+  if (/^the call stack of/.test(line) && !/^call pc/.test(path.steps.at(-1)?.text ?? '')) return undefined;
+
   const named =
     /^(?:infinite loop detected at|unreachable|back-edge from|jump out of range from|the jump from|insn) insn ?(\d+)/.exec(
       line,
