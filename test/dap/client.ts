@@ -26,6 +26,8 @@ export class DapClient {
   private constructor(readonly process: ChildProcess) {
     process.stdout!.on('data', (chunk: Buffer) => this.receive(chunk));
     process.stderr!.on('data', (chunk: Buffer) => (this.stderr += chunk.toString()));
+    // A test may write to an adapter that has just ended.
+    process.stdin!.on('error', () => {});
     this.exited = new Promise((resolve) => process.on('exit', (status) => resolve(status)));
   }
 
@@ -73,7 +75,11 @@ export class DapClient {
     const seq = this.seq++;
     const response = new Promise<DebugProtocol.Response>((resolve) => this.pending.set(seq, resolve));
     this.send({ seq, type: 'request', command, ...(args === undefined ? {} : { arguments: args }) });
-    const answered = await bounded(response, () => `no response to ${command}; stderr: ${this.stderr}`);
+    const gone = this.exited.then((status) => {
+      throw new Error(`the adapter exited with ${status} before it answered ${command}`);
+    });
+    const missed = () => `no response to ${command}; stderr: ${this.stderr}`;
+    const answered = await bounded(Promise.race([response, gone]), missed);
     if (answered.success) return answered.body as T;
     const error = answered.body?.error as { id: number; showUser: boolean } | undefined;
     throw Object.assign(new Error(answered.message), { id: error?.id, showUser: error?.showUser });
