@@ -190,6 +190,7 @@ export interface Addon {
     input: {
       data?: Uint8Array;
       context?: Uint8Array;
+      contextInPlace?: boolean;
       dataOutSize: number;
       contextOutSize: number;
       repeat?: number;

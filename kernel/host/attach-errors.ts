@@ -21,7 +21,7 @@ export function attachError(error: AddonError, program: HeldProgram, spec: Attac
   return new HostErrorClass({
     ...plain,
     ...(explained?.unsupported ? { code: 'unsupported' as const } : {}),
-    message: `${program.name} could not be attached: ${explained?.message ?? said ?? error.message} (${error.code})`,
+    message: `${program.name} could not be attached: ${explained?.message ?? said ?? `${error.operation}: ${error.message}`} (${error.code})`,
     ...(explained ? { hint: explained.hint } : {}),
   });
 }

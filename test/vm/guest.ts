@@ -29,7 +29,9 @@ export async function startGuest(kernel: string, log: (line: string) => void = (
   });
   const options = { distDirectory: dist, elevate: 'never', log } as const;
   const vm: RunningVm | TargetProblem = await startVm({ kind: 'vm', kernel }, options, { testAgent });
-  void ('gone' in vm ? vm.gone : Promise.resolve()).then(() => rmSync(scratch, { recursive: true, force: true }));
+  void ('gone' in vm ? vm.gone : Promise.resolve()).then(() =>
+    rmSync(scratch, { recursive: true, force: true }),
+  );
   if ('code' in vm) throw new Error(`${vm.message}\n${vm.hint}`);
   return { ...vm, run: (...command) => runInGuest(vm.testSocketPath!, command) };
 }
@@ -42,7 +44,11 @@ function runInGuest(socketPath: string, command: string[]): Promise<string> {
     socket.on('error', reject);
     socket.on('close', () => {
       if (!answer.endsWith('\n')) return reject(new Error(`the VM went away during: ${command.join(' ')}`));
-      const { status, stdout, stderr } = JSON.parse(answer) as { status: unknown; stdout: string; stderr: string };
+      const { status, stdout, stderr } = JSON.parse(answer) as {
+        status: unknown;
+        stdout: string;
+        stderr: string;
+      };
       if (status === 0) resolve(stdout);
       else reject(new Error(`${command.join(' ')}: status ${status}: ${stderr}${stdout}`));
     });

@@ -3,6 +3,7 @@ import type { Classified } from './catalogue';
 import type { Entry, Facts } from './catalogue/kinds';
 import { originOf } from './origin';
 import type { Origin } from './origin';
+import { packetInvalidation } from './packet';
 import type { FailingPath, Step } from './path';
 import type { SourcePositions, SourceSpan } from './position';
 import type { VerdictInput } from './report';
@@ -14,10 +15,13 @@ import type { VerdictInput } from './report';
 export function placeOfFailure(path: FailingPath, entry: Entry, line: string): number | undefined {
   if (
     entry.scope === 'program' ||
-    /^(combined stack size|the call stack of|tail_calls are not allowed)/.test(line)
+    /^(combined stack size|tail_calls are not allowed|recursive call)/.test(line)
   ) {
     return undefined;
   }
+  // Said at the call that is one too deep, or, after everything was verified, of the program as a whole.
+  if (/^the call stack of/.test(line) && !/^call pc/.test(path.steps.at(-1)?.text ?? '')) return undefined;
+
   const named =
     /^(?:infinite loop detected at|unreachable|back-edge from|jump out of range from|the jump from|insn) insn ?(\d+)/.exec(
       line,
@@ -58,7 +62,13 @@ export function factsOf(
     assembly: path.steps[failingIndex(path)]?.text ?? '',
     programType: verdict.type,
     find: (pattern) => words.map((line) => pattern.exec(line)?.[1]).find((found) => found !== undefined),
-    register: (number) => describeRegister(path, positions, number, at),
+    register: (number) => describeRegister(path, positions, number, at) ?? `the value in R${number ?? '?'}`,
+    source: (number) => describeRegister(path, positions, number, at),
+    invalidation: (number) => {
+      const call = packetInvalidation(path, failingIndex(path), Number(number));
+      const place = call && positions.at(call.insn);
+      return place && `${expressionAt(place) ?? 'a call'} on line ${place.range.start.line + 1}`;
+    },
   };
 }
 
@@ -87,13 +97,12 @@ function describeRegister(
   positions: SourcePositions,
   number: string | undefined,
   failing: SourceSpan | undefined,
-): string {
-  const register = `the value in R${number?.replace(/^R/, '') ?? '?'}`;
+): string | undefined {
   const origin = originOfRegister(path, number);
   if (origin?.kind === 'argument') {
     return path.validating ? `argument ${origin.parameter} of \`${path.validating}\`` : 'the context';
   }
-  if (!origin?.step) return register;
+  if (!origin?.step) return undefined;
   const at = positions.at(origin.step.insn);
   const line = at ? ` on line ${at.range.start.line + 1}` : '';
   if (origin.kind === 'call') {
@@ -109,9 +118,9 @@ function describeRegister(
     const moved = !at || (failing && isSamePlace(at, failing)) || /^\w+\s*\(/.test(at.expression);
     const expression = moved ? undefined : expressionAt(at);
     if (expression) return `the value of ${expression}${line}`;
-    return moved ? register : `a value read${line}`;
+    return moved ? undefined : `a value read${line}`;
   }
-  return register;
+  return undefined;
 }
 
 export function isSamePlace(a: SourceSpan, b: SourceSpan): boolean {

@@ -136,7 +136,11 @@ function failureOf(
 ): Failure {
   const { entry, rule, words, saidBy } = classified;
   const instruction = saidBy === 'verifier' ? placeOfFailure(trace, entry, classified.line) : undefined;
-  const at = instruction === undefined ? undefined : sourceOf(instruction, positions, classified);
+  const said = trace.report?.at;
+  const at =
+    instruction === undefined
+      ? said && positions.atLine(said.file, said.line, said.column)
+      : sourceOf(instruction, positions, classified);
   const facts = factsOf(verdict, trace, positions, classified, at);
   const failure: Failure = {
     id: entry.id,

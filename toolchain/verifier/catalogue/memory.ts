@@ -66,7 +66,7 @@ export const memoryEntries: Entry[] = [
     related: ['origin'],
     rules: [
       {
-        pattern: /^(R\d+) min value is negative, either use unsigned index/,
+        pattern: /^R\d+ min value is negative, either use unsigned index/,
         say: ({ here }) => `The index used in ${here} may be negative`,
       },
       {
@@ -84,7 +84,7 @@ export const memoryEntries: Entry[] = [
     related: ['origin'],
     rules: [
       {
-        pattern: /^(R\d+) unbounded memory access, make sure to bounds check/,
+        pattern: /^R\d+ unbounded memory access, make sure to bounds check/,
         say: ({ here }) => `Nothing on this path limits how far ${here} reaches`,
       },
       { pattern: /^math between \S+ pointer and -?\d+ is not allowed/ },
@@ -100,8 +100,9 @@ export const memoryEntries: Entry[] = [
     related: ['origin'],
     rules: [
       {
-        pattern: /^(R\d+) min value is negative, either use unsigned or/,
-        say: ({ match, register }) => `The size passed in ${match[1]} may be negative: ${register(match[1])}`,
+        pattern: /^R(\d+) min value is negative, either use unsigned or/,
+        say: ({ match: [, number], here, source }) =>
+          `The size in argument ${number} of ${here} may be negative${source(number) ? `: it is ${source(number)}` : ''}`,
       },
     ],
   },
@@ -113,9 +114,9 @@ export const memoryEntries: Entry[] = [
     related: ['origin'],
     rules: [
       {
-        pattern: /^(R\d+) unbounded (memory access|size), use/,
-        say: ({ match, register }) =>
-          `Nothing on this path limits the size passed in ${match[1]}: ${register(match[1])}`,
+        pattern: /^R(\d+) unbounded memory access, use/,
+        say: ({ match: [, number], here, source }) =>
+          `The size in argument ${number} of ${here} has no upper bound on this path${source(number) ? `: it is ${source(number)}` : ''}`,
       },
     ],
   },

@@ -74,8 +74,12 @@ export const pointerEntries: Entry[] = [
     rules: [
       {
         pattern: /^R(\d+) invalid mem access '(?:scalar|inv)'/,
-        say: ({ match, register, here }) =>
-          `${here} follows ${register(match[1])}, which is a plain number to the verifier, not a pointer`,
+        say: ({ match: [, number], register, here, invalidation }) => {
+          const call = invalidation(number);
+          return call
+            ? `${here} follows ${register(number)}, but ${call} may have changed the packet, which ends all pointers read before`
+            : `${here} follows ${register(number)}, which is a plain number to the verifier, not a pointer`;
+        },
       },
     ],
   },
