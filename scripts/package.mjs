@@ -65,6 +65,8 @@ export async function packageExtension({ log = console.log } = {}) {
     target: 'linux-x64',
     dependencies: false,
     allowMissingRepository: true,
+    // Links of the README stay as they are: there is no repository address to put before them.
+    rewriteRelativeLinks: false,
   });
   const bytes = statSync(vsix).size;
   if (bytes > largestBytes) {
