@@ -10,11 +10,27 @@ const rooms = {
   'kernel/client': ['kernel/client', 'kernel/targets', 'kernel/protocol'],
   'kernel/targets': ['kernel/targets', 'kernel/protocol', 'kernel/client'],
   'kernel/host': ['kernel/host', 'kernel/addon', 'kernel/protocol', 'kernel/client/framing'],
-  'language-server': ['language-server', 'toolchain', 'kernel/client', 'kernel/protocol'],
-  'debug-adapter': ['debug-adapter', 'toolchain', 'kernel/client', 'kernel/protocol'],
+  // A target's name is one of its settings.
+  'language-server': [
+    'language-server',
+    'toolchain',
+    'kernel/client',
+    'kernel/targets/target',
+    'kernel/protocol',
+  ],
+  // Without a window's kernel it starts one of its own, and has to read which.
+  'debug-adapter': [
+    'debug-adapter',
+    'toolchain',
+    'kernel/client',
+    'kernel/protocol',
+    'kernel/targets/target',
+  ],
+  // It starts the window's kernel, so it knows the targets too.
   extension: [
     'extension',
     'kernel/client',
+    'kernel/targets',
     'kernel/protocol',
     'language-server/protocol',
     'debug-adapter/protocol',
@@ -24,9 +40,11 @@ const rooms = {
     'cli',
     'toolchain',
     'kernel/client',
+    'kernel/targets',
     'kernel/protocol',
     'language-server',
     'debug-adapter/runner',
+    'debug-adapter/errors',
     'debug-adapter/protocol',
   ],
 };
@@ -69,7 +87,7 @@ export default tseslint.config(
       globals: { process: 'readonly', console: 'readonly', Buffer: 'readonly', URL: 'readonly' },
     },
     rules: {
-      '@typescript-eslint/consistent-type-imports': 'error',
+      '@typescript-eslint/consistent-type-imports': ['error', { disallowTypeAnnotations: false }],
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
     },
   },

@@ -21,24 +21,79 @@ interface Common {
   clangPath?: string;
   /** Values of global variables set before load: variable name → JSON value. */
   globals?: Record<string, unknown>;
+  /** Ring buffers and perf event arrays carry no type: map name → C type of its records, e.g. `struct event`. */
+  events?: Record<string, string>;
 }
 
 /** `request: "launch"`: load, run once (or `repeat` times) through BPF_PROG_TEST_RUN, keep the maps to look at. */
 export interface LaunchArguments extends Common {
   /** C function name of the program; may be left out when the file has only one. */
   entry?: string;
-  /** Hex text (`"00 11 22 …"`), a capture file and one-based packet number, or layers. */
-  packet?: string | { pcap: string; index: number } | PacketLayers;
+  /** Hex text (`"00 11 22 …"`), a capture file and one-based packet number (the first when left out), or layers. */
+  packet?: string | { pcap: string; index?: number } | PacketLayers;
   /** Context fields by name, e.g. `{ "ingress_ifindex": 1 }`, or raw bytes as hex. */
   context?: Record<string, unknown> | string;
   repeat?: number;
   cpu?: number;
+  /** Stop before the run, with the maps as they were loaded; continue runs. */
   stopOnEntry?: boolean;
+  /** Run, print, and end the session. Set by the client for "Run Without Debugging". */
   noDebug?: boolean;
 }
+
+/**
+ * {@link AttachSpec} as JSON can say it: maps by name, and 64-bit numbers (`config`, `samplePeriod`,
+ * `sampleFrequency`, a uprobe's `offset`) as numbers or, beyond 2^53, as text.
+ */
+export type ConfiguredSpec =
+  | AttachSpec
+  | { hook: 'sockmap'; map: string }
+  | { hook: 'iter'; map: string }
+  | (Omit<Extract<AttachSpec, { hook: 'perfEvent' }>, 'config' | 'samplePeriod' | 'sampleFrequency'> & {
+      config: number | string;
+      samplePeriod?: number | string;
+      sampleFrequency?: number | string;
+    })
+  | (Omit<Extract<AttachSpec, { hook: 'uprobe' }>, 'offset'> & { offset: number | string });
 
 /** `request: "attach"`: load and attach to the real hook; maps refresh every second until the user detaches. */
 export interface AttachArguments extends Common {
   /** Programs to attach and how; absent: every program of the object, as its `SEC()` says. */
-  attach?: { entry: string; spec?: AttachSpec }[];
+  attach?: { entry: string; spec?: ConfiguredSpec }[];
+}
+
+/**
+ * Custom requests, for views that show a map apart from the Variables view. Keys and values are written as the
+ * Variables view shows them: `42`, `"text"`, `{saddr = 10.0.0.1, dport = 80}`.
+ */
+export const DeleteMapEntry = 'bpf/deleteMapEntry';
+export interface DeleteMapEntryArguments {
+  map: string;
+  key: string;
+}
+/** `deleted` is false when there was no such entry. */
+export interface DeleteMapEntryResponse {
+  deleted: boolean;
+}
+
+export const SetMapEntry = 'bpf/setMapEntry';
+export interface SetMapEntryArguments {
+  map: string;
+  key: string;
+  value: string;
+  /** `noexist`: add only; `exist`: change only; default: either. */
+  flags?: 'any' | 'noexist' | 'exist';
+}
+
+/** Reads the values again now, without waiting for the next second. */
+export const Refresh = 'bpf/refresh';
+
+/** Event: what the session is doing, for views and lenses. */
+export const SessionState = 'bpf/sessionState';
+export interface SessionStateEvent {
+  phase: 'preparing' | 'running' | 'finished' | 'attached' | 'ended';
+  /** `XDP_DROP (1)` after a run. */
+  returned?: string;
+  /** What is attached, one line each: `xdp on veth0 (native)`. */
+  attached?: string[];
 }

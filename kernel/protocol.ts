@@ -10,13 +10,14 @@
  * A connection is a session. Every object, map, link and reader belongs to the session that made it and is closed
  * by the host when the session's connection ends, for whatever reason.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 
 export const PROTOCOL_VERSION = 1;
 
 /** `BPF_OBJ_NAME_LEN` etc. do not matter here: names are the ELF symbol names, not the kernel's truncated ones. */
 const name = z.string().min(1).max(512);
-const bytes = z.instanceof(Uint8Array);
+/** Any Uint8Array, whatever buffer is behind it; zod alone would infer `Uint8Array<ArrayBuffer>`. */
+const bytes: z.ZodType<Uint8Array, Uint8Array> = z.instanceof(Uint8Array);
 /** Handles are small integers chosen by the host; they mean nothing outside their session. */
 const handle = z.number().int().nonnegative();
 const u32 = z.number().int().min(0).max(0xffff_ffff);

@@ -26,9 +26,10 @@ export interface Settings {
 export interface InitializationOptions extends Partial<Settings> {
   /**
    * Socket of a kernel host that is running already and shared by everything in the window. Absent: the server
-   * starts a host of its own for `target`.
+   * starts a host of its own for `target`. Null: the client owns the kernel and will announce it with
+   * {@link HostChanged}; until then the server compiles and has no verdicts.
    */
-  hostSocket?: string;
+  hostSocket?: string | null;
   /** False while the workspace is not trusted: nothing is compiled or loaded, syntax checks only. */
   trusted?: boolean;
 }
@@ -94,6 +95,31 @@ export const CompileDocument = 'bpf/compile';
 export interface CompileDocumentParams {
   uri: string;
 }
+/** Either an object, or why there is none; the source's errors are among the document's diagnostics. */
+export interface CompileDocumentResult {
+  /** The ELF object, base64. */
+  object?: string;
+  problem?: { code: string; message: string; hint?: string };
+}
 
 /** Scheme of the verifier log document: `bpf-log:/PROGRAM.bpflog?SOURCE-URI`. */
 export const LOG_SCHEME = 'bpf-log';
+
+/**
+ * Commands of the editor that lenses, code actions and the hints of problems carry. A program command takes one
+ * {@link ProgramCommandArguments}; `verifyNow` takes `{ uri }`; the others take nothing.
+ */
+export const EditorCommands = {
+  runProgram: 'bpf.runProgram',
+  attachProgram: 'bpf.attachProgram',
+  showVerifierLog: 'bpf.showVerifierLog',
+  verifyNow: 'bpf.verifyNow',
+  selectKernel: 'bpf.selectKernel',
+  checkEnvironment: 'bpf.checkEnvironment',
+  generateVmlinuxHeader: 'bpf.generateVmlinuxHeader',
+} as const;
+export interface ProgramCommandArguments {
+  uri: string;
+  /** C function name of the program. */
+  program: string;
+}

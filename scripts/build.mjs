@@ -1,5 +1,5 @@
 // `npm run build`: fills dist/ with one bundle a process, the WebAssembly parsers and the addon.
-import { cp, mkdir } from 'node:fs/promises';
+import { cp, mkdir, writeFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
@@ -41,6 +41,8 @@ const options = {
   define: { 'import.meta.url': '__bundleUrl' },
   banner: { js: "const __bundleUrl = require('node:url').pathToFileURL(__filename).href;" },
   logLevel: 'info',
+  // Tells package.mjs which npm packages are inside, for the third-party notices.
+  metafile: true,
 };
 
 await mkdir(dist, { recursive: true });
@@ -62,5 +64,6 @@ if (watch) {
   const context = await esbuild.context(options);
   await context.watch();
 } else {
-  await esbuild.build(options);
+  const { metafile } = await esbuild.build(options);
+  await writeFile(path.join(dist, 'meta.json'), JSON.stringify(metafile));
 }

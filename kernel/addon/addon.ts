@@ -101,6 +101,71 @@ export interface MapPage {
   unreadable?: string;
 }
 
+export interface AddonInterface {
+  index: number;
+  name: string;
+  kind: string;
+  mac: string;
+  up: boolean;
+  mtu: number;
+  addresses: string[];
+  /** Ids of attached programs, 0 if none. */
+  xdpNative: number;
+  xdpGeneric: number;
+  xdpOffload: number;
+}
+
+/** `struct bpf_link_info`: what every link has, and what its type has. */
+export interface AddonLinkInfo {
+  id: number;
+  type: string;
+  programId: number;
+  /** Tracepoint, kernel function, file or iterator target, for the types that have one. */
+  name: string;
+  ifindex?: number;
+  attachType?: number;
+  cgroupId?: number;
+  netnsIno?: number;
+  mapId?: number;
+  targetObjId?: number;
+  targetBtfId?: number;
+  family?: number;
+  hookNumber?: number;
+  priority?: number;
+  /** kprobe_multi: number of functions. */
+  count?: number;
+  /** `enum bpf_perf_event_type`. */
+  perfType?: number;
+}
+
+/** A filter on clsact, found again by the program it runs. */
+export interface TcFilter {
+  ifindex: number;
+  ingress: boolean;
+  programId: number;
+  /** The clsact qdisc was not there before and may be removed when it is empty. */
+  createdQdisc: boolean;
+}
+
+/** Records of a reader: `data` holds them back to back. `cpus` has -1 where the kernel does not say. */
+export interface RecordBatch {
+  data: Uint8Array;
+  lengths: Uint32Array;
+  cpus: Int32Array;
+  lost: number;
+}
+
+type AttachFunction<Options> = (
+  op: Op,
+  object: AddonObject,
+  program: string,
+  options: Options,
+) => Promise<AddonLink>;
+interface InNetns {
+  interface: string;
+  netns?: string | undefined;
+}
+
 export interface Addon {
   Operation: new () => Operation;
   libbpfVersion: string;
@@ -125,6 +190,7 @@ export interface Addon {
     input: {
       data?: Uint8Array;
       context?: Uint8Array;
+      contextInPlace?: boolean;
       dataOutSize: number;
       contextOutSize: number;
       repeat?: number;
@@ -166,6 +232,114 @@ export interface Addon {
     cursor?: Uint8Array,
   ): Promise<MapPage>;
   mapInfo(op: Op, fd: number): Promise<AddonMapInfo>;
+
+  attachAuto(op: Op, object: AddonObject, program: string): Promise<AddonLink>;
+  attachKprobe: AttachFunction<{ function: string; offset?: number | undefined; return: boolean }>;
+  attachKprobeMulti: AttachFunction<{
+    pattern?: string | undefined;
+    functions?: string[] | undefined;
+    return: boolean;
+  }>;
+  attachTracepoint: AttachFunction<{ category: string; name: string }>;
+  attachRawTracepoint: AttachFunction<{ name: string }>;
+  attachTrace(op: Op, object: AddonObject, program: string): Promise<AddonLink>;
+  attachUprobe: AttachFunction<{
+    binary: string;
+    function?: string | undefined;
+    offset?: bigint | undefined;
+    return: boolean;
+    pid?: number | undefined;
+  }>;
+  attachUsdt: AttachFunction<{ binary: string; provider: string; name: string; pid?: number | undefined }>;
+  attachPerfEvent: AttachFunction<{
+    type: number;
+    config: bigint;
+    samplePeriod?: bigint | undefined;
+    sampleFrequency?: bigint | undefined;
+    cpu?: number | undefined;
+    pid?: number | undefined;
+  }>;
+  /** `flags`: XDP_FLAGS_SKB_MODE 2, DRV_MODE 4, HW_MODE 8. */
+  attachXdp: AttachFunction<InNetns & { flags: number }>;
+  attachTcx: AttachFunction<InNetns & { ingress: boolean }>;
+  attachNetkit: AttachFunction<InNetns & { peer: boolean }>;
+  attachCgroup: AttachFunction<{ path: string }>;
+  attachSockmap: AttachFunction<{ map: number }>;
+  attachSockmapWithoutLink(
+    op: Op,
+    object: AddonObject,
+    program: string,
+    options: { map: number },
+  ): Promise<void>;
+  detachSockmap(op: Op, object: AddonObject, program: string, options: { map: number }): Promise<void>;
+  attachIter: AttachFunction<{ map?: number | undefined; pid?: number | undefined }>;
+  attachNetfilter: AttachFunction<{
+    family: number;
+    hookNumber: number;
+    priority: number;
+    flags: number;
+    netns?: string | undefined;
+  }>;
+  attachNetns: AttachFunction<{ netns?: string | undefined }>;
+  attachSocket: AttachFunction<InNetns>;
+  attachStructOps(op: Op, object: AddonObject, map: string): Promise<AddonLink>;
+  linkDetach(op: Op, link: AddonLink): Promise<void>;
+  linkFd(link: AddonLink): number;
+  linkInfo(op: Op, fd: number): Promise<AddonLinkInfo>;
+  iterRead(op: Op, link: AddonLink, maxBytes: number): Promise<{ data: Uint8Array; truncated: boolean }>;
+
+  tcCreateQdisc(
+    op: Op,
+    name: string,
+    netns: string | undefined,
+  ): Promise<{ ifindex: number; created: boolean }>;
+  tcAttach(
+    op: Op,
+    object: AddonObject,
+    program: string,
+    options: { ifindex: number; ingress: boolean; netns?: string | undefined },
+  ): Promise<void>;
+  tcIsAttached(op: Op, filter: TcFilter, netns: string | undefined): Promise<boolean>;
+  /** Resolves to whether the qdisc was removed too. */
+  tcDetach(op: Op, filter: TcFilter, netns: string | undefined): Promise<boolean>;
+
+  listInterfaces(op: Op, netns: string | undefined): Promise<AddonInterface[]>;
+  listProgramIds(op: Op): Promise<number[]>;
+  listMapIds(op: Op): Promise<number[]>;
+  listLinkIds(op: Op): Promise<number[]>;
+  listBtfIds(op: Op): Promise<number[]>;
+  /** Pairs of an id and the processes that have a descriptor of it. */
+  listHolders(op: Op): Promise<{ programs: [number, number[]][]; maps: [number, number[]][] }>;
+  attachTypeName(attachType: number): string;
+  btfInfo(op: Op, fd: number): Promise<{ id: number; name: string; kernel: boolean; size: number }>;
+  btfRaw(op: Op, fd: number): Promise<{ data: Uint8Array; name: string; kernel: boolean }>;
+  vmlinuxHeader(op: Op): Promise<string>;
+  probeFeatures(
+    op: Op,
+  ): Promise<{ programTypes: Record<string, boolean>; mapTypes: Record<string, boolean> }>;
+  /** `file` is tracefs' available_filter_functions or /proc/kallsyms. */
+  listKernelFunctions(
+    op: Op,
+    file: string,
+    contains: string,
+    limit: number,
+  ): Promise<{ functions: string[]; total: number }>;
+  listBinarySymbols(
+    op: Op,
+    binary: string,
+    contains: string,
+    limit: number,
+  ): Promise<{
+    functions: { name: string; offset: bigint }[];
+    probes: { provider: string; name: string; arguments: string }[];
+    total: number;
+  }>;
+
+  /** Starts a thread that calls back with batches; each has to be acknowledged for more to come. */
+  readerOpen(kind: 'ringbuf' | 'perf', fd: number, callback: (batch: RecordBatch) => void): AddonReader;
+  readerOpen(kind: 'pipe', path: string, callback: (batch: RecordBatch) => void): AddonReader;
+  readerAcknowledge(reader: AddonReader): void;
+  readerClose(op: Op, reader: AddonReader): Promise<void>;
 
   closeFd(fd: number): void;
   mapOpenById(op: Op, id: number): Promise<number>;

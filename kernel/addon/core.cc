@@ -115,12 +115,7 @@ struct Job {
       }
       return;
     }
-    Napi::Error error = Napi::Error::New(env, failure.message);
-    error.Set("operation", failure.operation);
-    error.Set("errno", Napi::Number::New(env, failure.error));
-    error.Set("code", ErrnoName(failure.error));
-    error.Set("libbpfLog", log);
-    deferred.Reject(error.Value());
+    deferred.Reject(ToError(env, failure, log).Value());
   }
 };
 
@@ -134,6 +129,15 @@ void Fail(const std::string& operation, int error, const std::string& message) {
     text = buffer;
   }
   throw Failure{operation, error, text};
+}
+
+Napi::Error ToError(Napi::Env env, const Failure& failure, const std::string& libbpfLog) {
+  Napi::Error error = Napi::Error::New(env, failure.message);
+  error.Set("operation", failure.operation);
+  error.Set("errno", Napi::Number::New(env, failure.error));
+  error.Set("code", ErrnoName(failure.error));
+  error.Set("libbpfLog", libbpfLog);
+  return error;
 }
 
 std::string ErrnoName(int error) {
@@ -240,6 +244,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   InitBtf(env, exports);
   InitEnumerate(env, exports);
   InitProbe(env, exports);
+  InitSymbols(env, exports);
   InitReader(env, exports);
   InitProcess(env, exports);
   return exports;

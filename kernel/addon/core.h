@@ -32,6 +32,9 @@ inline int Check(const std::string& operation, int result) {
   return result;
 }
 
+// The Error that JavaScript gets for a failure.
+Napi::Error ToError(Napi::Env env, const Failure& failure, const std::string& libbpfLog = {});
+
 // The errno's symbolic name, `EPERM`; `errno 524` for those that glibc does not name.
 std::string ErrnoName(int error);
 
@@ -101,6 +104,7 @@ void InitNetwork(Napi::Env env, Napi::Object exports);
 void InitBtf(Napi::Env env, Napi::Object exports);
 void InitEnumerate(Napi::Env env, Napi::Object exports);
 void InitProbe(Napi::Env env, Napi::Object exports);
+void InitSymbols(Napi::Env env, Napi::Object exports);
 void InitReader(Napi::Env env, Napi::Object exports);
 void InitProcess(Napi::Env env, Napi::Object exports);
 

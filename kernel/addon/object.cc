@@ -184,11 +184,7 @@ Napi::Value Synchronously(const Napi::CallbackInfo& info, Function work) {
   try {
     work();
   } catch (const Failure& failure) {
-    Napi::Error error = Napi::Error::New(env, failure.message);
-    error.Set("operation", failure.operation);
-    error.Set("errno", Napi::Number::New(env, failure.error));
-    error.Set("code", ErrnoName(failure.error));
-    throw error;
+    throw ToError(env, failure);
   }
   return env.Undefined();
 }

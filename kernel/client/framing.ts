@@ -9,17 +9,33 @@ export const MAX_REQUEST_BYTES = 96 * 1024 * 1024;
 /** Largest frame a client accepts: a verifier log of a million lines and more. */
 export const MAX_RESPONSE_BYTES = 1024 * 1024 * 1024;
 
-const encoder = new Encoder({ useBigInt64: true, ignoreUndefined: true, maxDepth: 64 });
+const options = { useBigInt64: true, ignoreUndefined: true, maxDepth: 64 };
+const encoder = new Encoder(options);
+/** Messages with more bytes than this get an encoder whose buffer is large enough from the start. */
+const LARGE_BYTES = 32 * 1024;
 
-/** The bytes of one frame. Throws a RangeError when the value does not fit in `maxBytes`. */
+/** The bytes of one frame, to be written one after the other. Throws a RangeError when they are more than `maxBytes`. */
 export function encodeFrame(value: unknown, maxBytes: number): Uint8Array[] {
-  const body = encoder.encode(value);
+  const bulk = bulkBytes(value, 0);
+  // A buffer that grows by doubling would copy a page of map entries several times over.
+  const body =
+    bulk > LARGE_BYTES
+      ? new Encoder({ ...options, initialBufferSize: bulk + LARGE_BYTES }).encodeSharedRef(value)
+      : encoder.encode(value);
   if (body.byteLength > maxBytes) {
     throw new RangeError(`the message takes ${body.byteLength} bytes, more than the ${maxBytes} of a frame`);
   }
   const header = Buffer.alloc(4);
   header.writeUInt32LE(body.byteLength);
   return [header, body];
+}
+
+/** Bytes of the byte arrays and long strings near the top of a message. */
+function bulkBytes(value: unknown, depth: number): number {
+  if (value instanceof Uint8Array) return value.byteLength;
+  if (typeof value === 'string') return value.length;
+  if (typeof value !== 'object' || value === null || Array.isArray(value) || depth > 3) return 0;
+  return Object.values(value).reduce<number>((sum, field) => sum + bulkBytes(field, depth + 1), 0);
 }
 
 /** Why a peer's bytes could not be understood; the connection is of no further use. */

@@ -1,13 +1,19 @@
 /** Every request's handler. */
-import { failure } from './errors';
+import { attachHandlers } from './methods/attach';
+import { featureHandlers } from './methods/features';
 import { identityHandlers } from './methods/identity';
+import { listHandlers } from './methods/lists';
 import { mapHandlers } from './methods/maps';
 import { objectHandlers } from './methods/objects';
+import { readerHandlers } from './methods/readers';
 import type { Handlers } from './session';
 
-export const handlers = {
+export const handlers: Handlers = {
   ...identityHandlers,
+  ...featureHandlers,
   ...objectHandlers,
+  ...attachHandlers,
   ...mapHandlers,
-} as unknown as Handlers;
-void failure;
+  ...readerHandlers,
+  ...listHandlers,
+};

@@ -22,9 +22,10 @@ export interface OpenParams {
 /** Name of objects for libbpf; the kernel shows its first letters before `.rodata` and the like. */
 const OBJECT_NAME = 'bpf';
 const STATS_LOG_BYTES = 64 * 1024;
+/** Memory that the verifier does not write to is never taken, so the first buffer holds most logs. */
 const WHOLE_LOG_BYTES = 16 * 1024 * 1024;
-/** A V8 string of one-byte characters cannot be longer than 512 MiB. */
-const MAX_LOG_BYTES = 512 * 1024 * 1024;
+/** V8's strings end at 512 MiB. */
+const MAX_LOG_BYTES = 500 * 1024 * 1024;
 
 /** Opens the object and selects what to load of it. Throws a HostError with code `badObject` when it is no BPF ELF file. */
 export async function openObject(
@@ -204,7 +205,7 @@ export async function loadObject(
     }
     await addon.objectClose(null, object);
     if (refused.errno === 'ENOSPC' && logBytes < MAX_LOG_BYTES) {
-      logBytes *= 4;
+      logBytes = Math.min(logBytes * 4, MAX_LOG_BYTES);
       continue;
     }
     const verdict = judge(refused, attempt.libbpfLog);
@@ -261,7 +262,9 @@ async function tryLoad(
 
 /** The reason that libbpf gives for an object is better than the errno it ends with. */
 function prepareError(log: string, error: ProtocolError): ProtocolError {
-  const reason = cleanLog(log).find((line) => !/^failed to load object/.test(line));
+  const reason = cleanLog(log)
+    .filter((line) => !/^failed to load object|Retrying without BTF/.test(line))
+    .at(-1);
   return { ...error, message: reason ? `${reason} (${error.errno})` : error.message };
 }
 
@@ -299,6 +302,15 @@ function judge(
   const lines = linesAbout(program.name, libbpfLog);
   const said = terminalMessage(program.log);
   const stats = parseStats(program.log);
+  if (errno === 'ENOSPC') {
+    return {
+      ...facts(program),
+      verdict: 'error',
+      message: `the verifier's log is longer than ${MAX_LOG_BYTES >> 20} MiB, so the load was abandoned; ask for less of it`,
+      errno,
+      libbpfLog: lines,
+    };
+  }
   if (said) {
     return {
       ...facts(program),
@@ -342,7 +354,7 @@ async function wholeLog(
   name: string,
   operation: Operation,
 ): Promise<string | undefined> {
-  for (let logBytes = WHOLE_LOG_BYTES; ; logBytes *= 4) {
+  for (let logBytes = WHOLE_LOG_BYTES; ; logBytes = Math.min(logBytes * 4, MAX_LOG_BYTES)) {
     const object = await openObject(addon, params, operation);
     try {
       const attempt = await tryLoad(

@@ -9,28 +9,39 @@
  */
 import net from 'node:net';
 import path from 'node:path';
+import type { Duplex } from 'node:stream';
 import { parseArgs } from 'node:util';
 import type { Addon } from '../addon/addon';
 import { loadAddon } from '../addon/addon';
 import { ChannelMux } from '../client/mux';
 import { openPort } from '../client/port';
 import { serve } from './connection';
-import { createGuardian } from './guardian';
+import { Guardian, runGuardian } from './guardian';
 import type { Host } from './session';
 
 function main(): void {
   const { values } = parseArgs({
-    options: { listen: { type: 'string' }, uid: { type: 'string' }, channel: { type: 'string' } },
+    options: {
+      listen: { type: 'string' },
+      uid: { type: 'string' },
+      channel: { type: 'string' },
+      guardian: { type: 'boolean' },
+    },
   });
+  const addonFile = path.join(__dirname, 'bpf-studio.node');
+  if (values.guardian) {
+    void runGuardian(() => loadAddon(addonFile));
+    return;
+  }
   let addon: Addon;
   try {
-    addon = loadAddon(path.join(__dirname, 'bpf-studio.node'));
+    addon = loadAddon(addonFile);
   } catch (error) {
     report({ problem: `The addon cannot be loaded: ${error instanceof Error ? error.message : error}` });
     process.exitCode = 2;
     return;
   }
-  const host: Host = { addon, guardian: createGuardian() };
+  const host: Host = { addon, guardian: new Guardian(__filename) };
   const sessions = new Set<Promise<void>>();
   const start = (stream: Parameters<typeof serve>[1]) => {
     const session = serve(host, stream).finally(() => sessions.delete(session));
@@ -53,7 +64,7 @@ function main(): void {
   }
 }
 
-type Start = (stream: import('node:stream').Duplex) => void;
+type Start = (stream: Duplex) => void;
 type End = (closeAll: () => void) => Promise<void>;
 
 function report(message: { ready: true } | { problem: string }): void {

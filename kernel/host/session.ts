@@ -3,11 +3,12 @@
  * made is released when its connection ends, in the order links, readers, maps, objects.
  */
 import type { z } from 'zod';
-import type { Addon, AddonLink, AddonObject, AddonReader, Operation } from '../addon/addon';
+import type { Addon, AddonLink, AddonObject, AddonReader, MapPage, Operation } from '../addon/addon';
 import type { EventName, Events, LinkDescription, LoadedMap, Method, Params, Results } from '../protocol';
 import { PROTOCOL_VERSION, requestSchemas } from '../protocol';
 import { failure, toProtocolError } from './errors';
 import type { Guardian } from './guardian';
+import { watchLinks } from './link-watch';
 
 export type Parsed<M extends Method> = z.output<(typeof requestSchemas)[M]>;
 
@@ -31,6 +32,8 @@ export interface HeldMap extends LoadedMap {
   /** The map has a file descriptor of its own, not its object's. */
   owned: boolean;
   object?: number;
+  /** The next page of a reading of the whole map. */
+  readAhead?: { cursor: Uint8Array; limit: number; startedAt: number; page: Promise<MapPage> } | undefined;
 }
 export interface HeldLink extends LinkDescription {
   /** Undoes the attachment. */
@@ -78,6 +81,7 @@ export class Session {
   readonly links = new Map<number, HeldLink>();
   readonly readers = new Map<number, HeldReader>();
   tracePipe: { close(): Promise<void> } | undefined;
+  private endWatch: (() => void) | undefined;
   private nextHandle = 1;
   private greeted = false;
   private ended = false;
@@ -96,6 +100,13 @@ export class Session {
 
   emit<E extends EventName>(event: E, params: Events[E]): Promise<void> {
     return this.ended ? Promise.resolve() : this.connection.send({ event, params });
+  }
+
+  /** From the first link on, links that come to nothing are noticed and told of. */
+  watchLinks(): void {
+    this.endWatch ??= watchLinks(this.links, (link, { description }, reason) => {
+      void this.emit('linkGone', { link, description, reason });
+    });
   }
 
   /** A frame from the client. Anything that is not a request ends the connection after an error is sent. */
@@ -196,6 +207,7 @@ export class Session {
   async end(): Promise<void> {
     if (this.ended) return;
     this.ended = true;
+    this.endWatch?.();
     for (const request of this.running.values()) request.operation.cancel();
     for (const wake of this.waiting.splice(0)) wake();
     await Promise.all([...this.running.values()].map((request) => request.done));

@@ -48,7 +48,7 @@ export const mapHandlers: MapHandlers = {
   },
 
   async mapInfo(session, { map }) {
-    const { fd, owned: _owned, object: _object, ...held } = session.map(map);
+    const { fd, owned: _owned, object: _object, readAhead: _ahead, ...held } = session.map(map);
     const { frozen } = await session.host.addon.mapInfo(null, fd);
     return { ...held, frozen };
   },
@@ -86,7 +86,7 @@ export const mapHandlers: MapHandlers = {
     const reason = whyNotIterable(held.type);
     if (reason) throw failure('unsupported', 'mapEntries', `${held.name}: ${reason}`);
     const stride = valueBytes(addon, held);
-    const page = await readPage(addon, held, stride, Math.min(limit, 1 << 20), cursor, operation);
+    const page = await readAheadPage(addon, held, stride, Math.min(limit, 1 << 20), cursor, operation);
     return {
       keys: page.keys,
       values: page.values,
@@ -147,6 +147,41 @@ function queue(map: HeldMap, operation: string): HeldMap {
   throw failure('badRequest', operation, `map ${map.name} is a ${map.type}, not a queue or a stack`);
 }
 
+/** Pages from this many entries on belong to a reading of the whole map. */
+const READ_AHEAD_ENTRIES = 4096;
+/** How long a page may have waited and still be what the kernel would say now. */
+const READ_AHEAD_MS = 100;
+
+/**
+ * A page, from the page before if that was read ahead: while the client takes one page, the kernel copies the next.
+ * A page that waited longer than {@link READ_AHEAD_MS} is thrown away.
+ */
+async function readAheadPage(
+  addon: Addon,
+  map: HeldMap,
+  stride: number,
+  limit: number,
+  cursor: Uint8Array | undefined,
+  operation: Operation,
+): Promise<MapPage> {
+  const ahead = map.readAhead;
+  map.readAhead = undefined;
+  const fits =
+    ahead &&
+    cursor &&
+    ahead.limit === limit &&
+    performance.now() - ahead.startedAt < READ_AHEAD_MS &&
+    Buffer.compare(ahead.cursor, cursor) === 0;
+  const page = await (fits ? ahead.page : readPage(addon, map, stride, limit, cursor, operation));
+  if (page.cursor && limit >= READ_AHEAD_ENTRIES) {
+    const next = readPage(addon, map, stride, limit, page.cursor, null);
+    // If it is never asked for, nobody needs to know that it failed.
+    next.catch(() => {});
+    map.readAhead = { cursor: page.cursor, limit, startedAt: performance.now(), page: next };
+  }
+  return page;
+}
+
 /** Map types whose batch lookup this kernel turned out not to have. */
 const withoutBatch = new Set<string>();
 const NO_BATCH = new Set(['EINVAL', 'ENOTSUPP', 'EOPNOTSUPP', 'EINTR', 'EFAULT']);
@@ -157,7 +192,7 @@ async function readPage(
   stride: number,
   limit: number,
   cursor: Uint8Array | undefined,
-  operation: Operation,
+  operation: Operation | null,
 ): Promise<MapPage> {
   const read = { batch: 0, each: 1 } as const;
   const tag = (page: MapPage, how: number): MapPage =>

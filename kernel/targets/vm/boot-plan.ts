@@ -8,6 +8,10 @@ import type { KernelModule } from './modules';
 export const HOST_PORT = 'bpf-studio.host';
 export const TEST_PORT = 'bpf-studio.test';
 
+/** The bundle's files that the kernel host consists of, and where the guest has them. */
+const hostFiles = ['kernel-host.js', 'bpf-studio.node'];
+const GUEST_DIST = '/bpf-studio/dist';
+
 /** A directory of this machine that the guest sees, read-only, over 9p. */
 export interface Share {
   /** 9p mount tag, at most 31 bytes. */
@@ -18,14 +22,17 @@ export interface Share {
 }
 
 export interface GuestSpec {
-  /** Node, or an Electron executable that acts as Node (VS Code's `process.execPath`). */
+  /** The executable that runs this: Node, or VS Code's Electron, which acts as Node when told to. */
   node: string;
+  electron: boolean;
   /** Directory with `kernel-host.js`, the addon and `vm-init`. */
   dist: string;
   modules: KernelModule[];
   /** Where the kernel's remaining modules are, for loading on demand; absent when unknown. */
   modulesDirectory?: string;
   release: string;
+  /** The kernel's build configuration, to be found at /boot/config-RELEASE as everywhere. */
+  configuration?: Buffer;
   /** Only tests: a script that Node runs in the guest beside the kernel host, with {@link TEST_PORT}. */
   testAgent?: string;
 }
@@ -54,10 +61,11 @@ export function buildGuest(spec: GuestSpec): Guest {
     return path.join(target, path.relative(root, file));
   };
 
-  // Electron needs the resources beside its executable, and Node nothing else: its own directory is right for both.
-  const guestNode = inGuest(node, path.dirname(node), 'node', '/bpf-studio/node');
-  const host = path.join(realpathSync(spec.dist), 'kernel-host.js');
-  const guestHost = inGuest(host, path.dirname(host), 'dist', '/bpf-studio/dist');
+  // Read page by page over 9p, Node would take longer to start than the kernel (on 5.10 three times as long), so it
+  // is carried in the initramfs. Electron is larger and needs the resources beside it: its directory is shared.
+  const guestNode = spec.electron
+    ? inGuest(node, path.dirname(node), 'node', '/bpf-studio/node')
+    : '/bpf-studio/node';
   const agent = spec.testAgent === undefined ? undefined : realpathSync(spec.testAgent);
   const guestAgent = agent && inGuest(agent, path.dirname(agent), 'test', '/bpf-studio/test');
   if (spec.modulesDirectory !== undefined) {
@@ -99,38 +107,46 @@ export function buildGuest(spec: GuestSpec): Guest {
         ]
       : []),
     ['say', 'starting the kernel host'],
-    ['run', guestNode, guestHost, '--channel', `/dev/virtio-ports/${HOST_PORT}`],
+    ['run', guestNode, `${GUEST_DIST}/kernel-host.js`, '--channel', `/dev/virtio-ports/${HOST_PORT}`],
   ];
 
-  const entries: CpioEntry[] = [
-    ...directories([
-      ...[
-        '/proc',
-        '/sys',
-        '/dev',
-        '/tmp',
-        '/run',
-        '/root',
-        '/etc/alternatives',
-        '/var/lib',
-        '/modules',
-        '/mnt',
-      ],
-      ...shares.map((share) => share.target),
-    ]),
-    { kind: 'file', path: '/init', data: readFileSync(path.join(spec.dist, 'vm-init')), executable: true },
+  const file = (name: string, data: Buffer, executable = false): CpioEntry => ({
+    kind: 'file',
+    path: name,
+    data,
+    executable,
+  });
+  const members: CpioEntry[] = [
+    file('/init', readFileSync(path.join(spec.dist, 'vm-init')), true),
+    file('/boot.plan', Buffer.from(plan.map((step) => step.join('\t')).join('\n'))),
     { kind: 'symlink', path: '/modprobe', target: '/init' },
     { kind: 'symlink', path: '/var/run', target: '/run' },
-    { kind: 'file', path: '/boot.plan', data: Buffer.from(plan.map((step) => step.join('\t')).join('\n')) },
-    ...spec.modules.map((module): CpioEntry => ({
-      kind: 'file',
-      path: `/modules/${module.fileName}`,
-      data: module.data,
-    })),
+    ...spec.modules.map((module) => file(`/modules/${module.fileName}`, module.data)),
+    ...hostFiles.map((name) => file(`${GUEST_DIST}/${name}`, readFileSync(path.join(spec.dist, name)))),
+    ...(spec.electron ? [] : [file(guestNode, loadedPart(node), true)]),
+    ...(spec.configuration ? [file(`/boot/config-${spec.release}`, spec.configuration)] : []),
     ...system.symlinks,
     ...configuration(),
   ];
-  return { shares, initramfs: writeCpio(entries) };
+  const mountPoints = ['/proc', '/sys', '/dev', '/tmp', '/run', ...shares.map((share) => share.target)];
+  const needed = directories([
+    ...mountPoints,
+    '/root',
+    ...members.map((member) => path.dirname(member.path)),
+  ]);
+  return { shares, initramfs: writeCpio([...needed, ...members]) };
+}
+
+/** An executable without the symbols and debug information behind the last segment that is loaded. */
+function loadedPart(executable: string): Buffer {
+  const file = readFileSync(executable);
+  const programHeaders = Number(file.readBigUInt64LE(32));
+  let end = 0;
+  for (let i = 0; i < file.readUInt16LE(56); i++) {
+    const at = programHeaders + i * file.readUInt16LE(54);
+    end = Math.max(end, Number(file.readBigUInt64LE(at + 8) + file.readBigUInt64LE(at + 32)));
+  }
+  return file.subarray(0, end);
 }
 
 function isInside(file: string, directory: string): boolean {

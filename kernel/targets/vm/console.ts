@@ -1,4 +1,4 @@
-import type { Phase, RelayMessage } from './messages';
+import { now, type Phase, type Tell } from './messages';
 
 const KEPT_LINES = 200;
 const SHOWN_LINES = 6;
@@ -16,10 +16,7 @@ export class Console {
   private qemuLines: string[] = [];
   private unfinished = '';
 
-  constructor(
-    private readonly tell: (message: RelayMessage) => void,
-    private readonly now: () => number,
-  ) {}
+  constructor(private readonly tell: Tell) {}
 
   /** Nothing was ever printed: not a single instruction may have run. */
   get isSilent(): boolean {
@@ -44,7 +41,7 @@ export class Console {
     if (this.lines.length > KEPT_LINES) this.lines.shift();
     this.tell({ event: 'log', line: `vm: ${line}` });
     const phase = phases.find(([pattern]) => pattern.test(line));
-    if (phase) this.tell({ event: 'phase', name: phase[1], ms: this.now() });
+    if (phase) this.tell({ event: 'phase', name: phase[1], ms: now() });
   }
 
   /** Why the VM ended, without a full stop. */

@@ -5,16 +5,15 @@
  * It lives as long as its starter holds its stdin open. QEMU lives as long as it does: see `launcher`.
  */
 import { createInterface } from 'node:readline';
-import type { RelayMessage, RelayRequest } from './messages';
+import type { RelayRequest, Tell } from './messages';
 import { runVm } from './relay';
 
-const tell = (message: RelayMessage): void => void process.stdout.write(`${JSON.stringify(message)}\n`);
+const tell: Tell = (message) => void process.stdout.write(`${JSON.stringify(message)}\n`);
 
 const lines = createInterface({ input: process.stdin });
 let end: (() => void) | undefined;
 lines.once('line', (line) => {
-  const stop = runVm(JSON.parse(line) as RelayRequest, tell);
-  end = stop;
+  end = runVm(JSON.parse(line) as RelayRequest, tell);
 });
 lines.once('close', () => (end ? end() : process.exit(0)));
 // Signals from a terminal reach the whole process group; the starter decides.

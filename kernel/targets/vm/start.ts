@@ -53,6 +53,7 @@ export async function startVm(
       kernel,
       qemu,
       node: process.execPath,
+      electron: process.versions['electron'] !== undefined,
       dist: options.distDirectory,
       ...(testAgent ? { testAgent } : {}),
     },

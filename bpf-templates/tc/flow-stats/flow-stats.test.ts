@@ -1,0 +1,163 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openKernel, type OpenedKernel } from '../../../kernel/client/open';
+import type { LoadedMap } from '../../../kernel/protocol';
+import { compileTemplate, dist } from '../../../test/support/bpf-object';
+import { readMap } from '../../../test/support/maps';
+import { createNetworkPair, type NetworkEnd, type NetworkPair } from '../../../test/support/network';
+
+const asRoot = process.geteuid?.() === 0;
+const TCP = 6;
+const UDP = 17;
+const ethernet = 14;
+const tcpWithTimestamps = 32;
+/** A SYN has MSS, SACK permitted and window scale on top of the timestamps. */
+const moreInSyn = 8;
+
+interface Flow {
+  key: { local_port: number; remote_port: number; protocol: number };
+  values: Stats[];
+}
+interface Stats {
+  ingress_packets: number;
+  ingress_bytes: number;
+  egress_packets: number;
+  egress_bytes: number;
+}
+
+describe.skipIf(!asRoot)('tc/flow-stats on a veth (needs root)', () => {
+  let kernel: OpenedKernel;
+  let network: NetworkPair;
+  let object: Uint8Array;
+
+  beforeAll(async () => {
+    const opened = await openKernel({
+      target: { kind: 'local' },
+      name: 'test',
+      distDirectory: dist,
+      elevate: 'never',
+      log: () => {},
+    });
+    if (!('client' in opened)) throw new Error(`${opened.message} ${opened.hint}`);
+    kernel = opened;
+    network = createNetworkPair();
+    object = await compileTemplate(kernel.client, 'bpf-templates/tc/flow-stats/flow-stats.bpf.c');
+  });
+  afterAll(async () => {
+    network?.dispose();
+    await kernel?.dispose();
+  });
+
+  /** Both programs on one end's interface; returns how to read the flows. */
+  async function watch(end: NetworkEnd, implementation: 'tcx' | 'clsact') {
+    const { client } = kernel;
+    const opened = await client.request('objectOpen', { object });
+    const loaded = await client.request('objectLoad', { object: opened.object, log: 'rejected' });
+    for (const direction of ['ingress', 'egress'] as const) {
+      const program = loaded.programs.find(({ name }) => name === `count_${direction}`)!;
+      const { interface: device, netns } = end;
+      const spec = { hook: 'tc', interface: device, direction, implementation, netns } as const;
+      await client.request('attach', { program: program.handle, spec });
+    }
+    const map = (name: string): LoadedMap => loaded.maps.find((each) => each.name === name)!;
+    return {
+      flows: async (name: 'flows_v4' | 'flows_v6', protocol: number) =>
+        ((await readMap(client, object, map(name))) as Flow[]).filter(({ key }) => key.protocol === protocol),
+      close: () => client.request('objectClose', { object: opened.object }),
+    };
+  }
+
+  /**
+   * One connection from near to far that carries `bytes`, closed in order by both. Resolves with the payload that the
+   * kernel says it sent: a busy machine makes it send some of it again.
+   */
+  async function sendTcp(address: string, port: number, bytes: number): Promise<number> {
+    const server = `
+import socket
+s = socket.create_server(("${address}", ${port}), family=socket.${address.includes(':') ? 'AF_INET6' : 'AF_INET'})
+print("listening", flush=True)
+s.settimeout(20)
+c, _ = s.accept()
+n = 0
+while chunk := c.recv(65536): n += len(chunk)
+print(n)
+`;
+    const client = `
+import socket, time
+for _ in range(200):
+    try: c = socket.create_connection(("${address}", ${port}), 10); break
+    except ConnectionRefusedError: time.sleep(0.02)
+c.sendall(bytes(${bytes})); c.shutdown(socket.SHUT_WR); c.recv(1)
+info = c.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+# tcpi_bytes_sent
+print(int.from_bytes(info[200:208], "little")); c.close()
+`;
+    const [received, sent] = await Promise.all([
+      network.far.run('python3', '-c', server),
+      network.near.run('python3', '-c', client),
+    ]);
+    expect(sent.stderr).toBe('');
+    expect(received.stdout).toBe(`listening\n${bytes}\n`);
+    return Number(sent.stdout);
+  }
+
+  it.each([
+    ['clsact', 'flows_v4', 20],
+    ['tcx', 'flows_v6', 40],
+  ] as const)(
+    'counts merged segments as what is on the wire: %s, %s',
+    async (implementation, map, ipHeader) => {
+      const near = await watch(network.near, implementation);
+      const far = await watch(network.far, implementation);
+      const payload = 2_000_000;
+      const port = map === 'flows_v4' ? 7004 : 7006;
+      const onTheWire = await sendTcp(
+        map === 'flows_v4' ? network.far.ipv4 : network.far.ipv6,
+        port,
+        payload,
+      );
+
+      // Connection attempts that were refused have flows of their own, from other ports.
+      const byBytes = (flows: Flow[]) =>
+        flows
+          .map(({ values }) => values[0]!)
+          .sort((a, b) => b.egress_bytes + b.ingress_bytes - a.egress_bytes - a.ingress_bytes)[0]!;
+      const sender = byBytes(await near.flows(map, TCP));
+      const receiver = byBytes(await far.flows(map, TCP));
+      await near.close();
+      await far.close();
+
+      const headers = ethernet + ipHeader + tcpWithTimestamps;
+      expect(sender.egress_bytes).toBe(onTheWire + sender.egress_packets * headers + moreInSyn);
+      expect(sender.egress_packets).toBeGreaterThanOrEqual(
+        Math.ceil(payload / (1500 - ipHeader - tcpWithTimestamps)),
+      );
+      expect(receiver).toEqual({
+        ingress_packets: sender.egress_packets,
+        ingress_bytes: sender.egress_bytes,
+        egress_packets: sender.ingress_packets,
+        egress_bytes: sender.ingress_bytes,
+      });
+    },
+  );
+
+  it('counts fragments under their addresses, with ports only in the first', async () => {
+    const near = await watch(network.near, 'tcx');
+    const payload = 4000;
+    const send = `
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("${network.near.ipv4}", 7100))
+s.setsockopt(socket.IPPROTO_IP, 10, 0)
+s.sendto(bytes(${payload}), ("${network.far.ipv4}", 9))
+`;
+    expect((await network.near.run('python3', '-c', send)).stderr).toBe('');
+    const flows = await near.flows('flows_v4', UDP);
+    await near.close();
+    const withPorts = flows.filter(({ key }) => key.local_port !== 0);
+    const rest = flows.filter(({ key }) => key.local_port === 0);
+    expect(withPorts.map(({ values }) => values[0]!.egress_packets)).toEqual([1]);
+    expect(rest.map(({ values }) => values[0]!.egress_packets)).toEqual([2]);
+    const bytes = [...withPorts, ...rest].reduce((sum, { values }) => sum + values[0]!.egress_bytes, 0);
+    expect(bytes).toBe(payload + 8 + 3 * (ethernet + 20));
+  });
+});

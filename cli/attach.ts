@@ -1,0 +1,168 @@
+/** `bpf-studio attach`: programs on their real hooks for as long as the command runs. */
+import { AdapterError } from '../debug-adapter/errors';
+import { attachAll, detachAll, type Attachment } from '../debug-adapter/runner/attachments';
+import { describeRecord, describeTraceLine } from '../debug-adapter/runner/describe';
+import type { LoadedObject } from '../debug-adapter/runner/load';
+import { usesPrintk } from '../debug-adapter/runner/object';
+import { RecordReaders } from '../debug-adapter/runner/records';
+import { TracePipe } from '../debug-adapter/runner/trace-pipe';
+import { toJson } from '../toolchain/btf/format';
+import { attachSpecs, attachTargetOptions } from './attach-spec';
+import { compileOptions, flag, targetOption, text, usage, type Arguments, type Command } from './command';
+import type { ExitStatus, Io } from './io';
+import { withKernel } from './kernel';
+import { chosenPrograms, globalsOf, load, loadOptions, programFile, runnerProblem } from './load';
+import { watchMaps } from './map-watch';
+import { inputOf } from './source';
+
+export const command: Command = {
+  help: `bpf-studio attach FILE [--prog NAME]… [--interface IF] [--target TARGET]
+
+Loads FILE, attaches its programs to their hooks, and prints ring-buffer and perf records, bpf_printk lines and changed
+map entries until Ctrl-C. Then everything is detached; so it is when the terminal closes or this process is killed.
+
+  -p, --prog NAME      only this program; may be repeated
+  -i, --interface IF   for XDP, tc, netkit and socket filters
+  --netns NS           the interface's network namespace: a name as in \`ip netns\`, or a path
+  --mode MODE          XDP: native or generic; without it the kernel's choice
+  --direction DIR      tc: ingress or egress; without it what SEC() or the program's name says
+  --cgroup PATH        for cgroup programs and sock_ops
+  --spec JSON          exactly this hook, as "spec" in launch.json; with one --prog
+  -g, --global X=V     set a global variable before loading; may be repeated
+  --no-maps            do not print map entries
+  --interval SECONDS   how often maps are looked at; default 1
+  -t, --target         local, vm, vm:PATH-TO-VMLINUZ
+  --clang, --clang-args, --json
+
+  sudo bpf-studio attach tcp-traffic.bpf.c
+  sudo bpf-studio attach firewall.bpf.c -i veth0 -g packets_per_second=100
+  sudo bpf-studio attach trace.bpf.o -p on_open --spec '{"hook": "kprobe", "function": "do_sys_openat2", "return": false}'`,
+  options: {
+    ...targetOption,
+    ...compileOptions,
+    ...loadOptions,
+    ...attachTargetOptions,
+    'no-maps': { type: 'boolean', default: false },
+    interval: { type: 'string' },
+  },
+  async run(args, io) {
+    const [name, ...more] = args.positionals;
+    const globals = globalsOf('attach', args);
+    const interval = Number(text(args, 'interval') ?? 1);
+    const wrong =
+      name === undefined || more.length > 0
+        ? usage('attach', 'attach takes one FILE')
+        : !(interval > 0)
+          ? usage('attach', `--interval ${text(args, 'interval')} is not a number of seconds`)
+          : globals;
+    if (!wrong.ok || !globals.ok) {
+      io.problem(wrong.ok ? usage('attach', '').problem : wrong.problem);
+      return 2;
+    }
+    return withKernel(args, io, async (kernel) => {
+      const input = await inputOf(name!, args, Promise.resolve(kernel), io.interrupted);
+      const file = programFile(input, io);
+      if ('stop' in file) return file.stop;
+      const programs = chosenPrograms(file, args);
+      if (!programs.ok) {
+        io.problem(programs.problem);
+        return 2;
+      }
+      try {
+        const wanted = { globals: globals.value, ...(programs.value ? { programs: programs.value } : {}) };
+        const loaded = await load(kernel.client, input, file, wanted, io);
+        if ('stop' in loaded) return loaded.stop;
+        return await attachLoaded(loaded, args, interval, io);
+      } catch (error) {
+        if (!(error instanceof AdapterError)) throw error;
+        io.problem(runnerProblem(error));
+        return 2;
+      }
+    });
+  },
+};
+
+async function attachLoaded(
+  loaded: LoadedObject,
+  args: Arguments,
+  interval: number,
+  io: Io,
+): Promise<ExitStatus> {
+  const specs = await attachSpecs(loaded, args);
+  if (!specs.ok) {
+    io.problem(specs.problem);
+    return 2;
+  }
+  // Readers first: what the first hit of a program writes must not be lost.
+  await printEvents(loaded, io);
+  const attachments = await attachAll(loaded, specs.value, io.interrupted);
+  for (const { program, description } of attachments) {
+    if (io.json) io.outJson({ type: 'attached', program, description });
+    else io.err(`${program}: ${description}\n`);
+  }
+  if (!io.json) io.err('Ctrl-C detaches.\n');
+  const maps = flag(args, 'no-maps') ? undefined : watchMaps(loaded, io);
+  const status = await untilDone(loaded, attachments, interval, maps, io);
+  if (maps && status === 0) await maps.refresh();
+  const problems = await detachAll(loaded.kernel, attachments);
+  for (const problem of problems) io.err(`bpf-studio: ${problem}\n`);
+  return problems.length > 0 ? 2 : status;
+}
+
+/** Waits for Ctrl-C, the end of the kernel host, or the last link's end; looks at the maps meanwhile. */
+async function untilDone(
+  loaded: LoadedObject,
+  attachments: Attachment[],
+  interval: number,
+  maps: ReturnType<typeof watchMaps> | undefined,
+  io: Io,
+): Promise<ExitStatus> {
+  const left = new Set(attachments.map(({ link }) => link));
+  let end: (status: ExitStatus) => void = () => {};
+  const ended = new Promise<ExitStatus>((resolve) => (end = resolve));
+  io.interrupted.addEventListener('abort', () => end(0), { once: true });
+  if (io.interrupted.aborted) end(0);
+  const subscription = loaded.kernel.on('linkGone', ({ link, description, reason }) => {
+    left.delete(link);
+    if (io.json) io.outJson({ type: 'linkGone', description, reason });
+    else io.err(`bpf-studio: ${description} is gone: ${reason}\n`);
+    if (left.size === 0) end(1);
+  });
+  void loaded.kernel.gone.then((reason) => {
+    if (!io.interrupted.aborted) io.err(`bpf-studio: ${reason}\n`);
+    end(2);
+  });
+  let busy = false;
+  const timer = setInterval(async () => {
+    // A look that takes longer than the interval is not overtaken by the next.
+    if (busy || !maps) return;
+    busy = true;
+    // When the host is gone that is said above.
+    await maps.refresh().catch(() => {});
+    busy = false;
+  }, interval * 1000);
+  const status = await ended;
+  clearInterval(timer);
+  subscription.dispose();
+  return status;
+}
+
+async function printEvents(loaded: LoadedObject, io: Io): Promise<void> {
+  await RecordReaders.open(loaded, undefined, {
+    record(record) {
+      const { map, cpu, data, value } = record;
+      if (io.json) io.outJson({ type: 'record', map, cpu, data, value: value && toJson(value) });
+      else io.out(`${describeRecord(record).join('\n')}\n`);
+    },
+    lost(map, count) {
+      if (io.json) io.outJson({ type: 'lost', map, count });
+      else io.err(`bpf-studio: ${count} records of ${map} were lost: more arrive than can be printed\n`);
+    },
+  });
+  if (!usesPrintk(loaded.file)) return;
+  const trace = await TracePipe.open(loaded.kernel, (line) => {
+    if (io.json) io.outJson({ type: 'trace', ...line });
+    else io.out(`${describeTraceLine(line)}\n`);
+  });
+  if ('reason' in trace) io.err(`bpf-studio: bpf_printk lines cannot be read: ${trace.reason}\n`);
+}

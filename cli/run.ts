@@ -1,0 +1,196 @@
+/** `bpf-studio run`: a program run by the kernel on an input of the user's choice. */
+import path from 'node:path';
+import { AdapterError } from '../debug-adapter/errors';
+import { describeRecord, describeRun, describeTraceLine } from '../debug-adapter/runner/describe';
+import type { LoadedObject } from '../debug-adapter/runner/load';
+import { usesPrintk } from '../debug-adapter/runner/object';
+import { RecordReaders } from '../debug-adapter/runner/records';
+import { runProgram, type RunInput, type RunReport } from '../debug-adapter/runner/run';
+import { TracePipe } from '../debug-adapter/runner/trace-pipe';
+import { toJson } from '../toolchain/btf/format';
+import { fail, succeed, type Outcome } from '../toolchain/problem';
+import { compileOptions, flag, targetOption, text, usage, type Arguments, type Command } from './command';
+import type { ExitStatus, Io } from './io';
+import { withKernel } from './kernel';
+import { chosenPrograms, globalsOf, load, loadOptions, programFile, runnerProblem } from './load';
+import { showMaps } from './map-watch';
+import { inputOf } from './source';
+
+export const command: Command = {
+  help: `bpf-studio run FILE --prog NAME [--packet PACKET] [--ctx CONTEXT] [--repeat N]
+
+Loads FILE, runs one program with BPF_PROG_TEST_RUN, prints what it returned and what became of the packet, its
+bpf_printk lines, and the records of its ring buffers, and unloads it.
+
+  -p, --prog NAME      C function name; may be left out when FILE has one program
+  --packet HEX         bytes: "ffffffffffff 020000000001 0800 …"
+  --packet FILE.pcap:N packet number N (the first is 1) of a .pcap or .pcapng file
+  --packet JSON        layers: [{"type": "ethernet"}, {"type": "ipv4", "source": "10.0.0.7"}, {"type": "udp"}]
+  --ctx JSON|HEX       context fields: {"ingress_ifindex": 1}, or the whole context
+  --repeat N           run it N times; the time printed is the average
+  --cpu N              CPU to run on, for raw_tracepoint programs
+  -g, --global X=V     set a global variable before loading; may be repeated
+  --maps               print the maps' contents afterwards
+  -t, --target         local, vm, vm:PATH-TO-VMLINUZ
+  --clang, --clang-args, --json
+
+  bpf-studio run xdp_drop.bpf.c --packet http.pcapng:3
+  bpf-studio run tc.bpf.o --prog ingress --packet '[{"type":"ethernet"},{"type":"ipv6"},{"type":"tcp"}]' --repeat 1000`,
+  options: {
+    ...targetOption,
+    ...compileOptions,
+    ...loadOptions,
+    packet: { type: 'string' },
+    ctx: { type: 'string' },
+    repeat: { type: 'string' },
+    cpu: { type: 'string' },
+    maps: { type: 'boolean', default: false },
+  },
+  async run(args, io) {
+    const [name, ...more] = args.positionals;
+    const given = runInput(args);
+    const globals = globalsOf('run', args);
+    const wrong =
+      name === undefined || more.length > 0
+        ? usage('run', 'run takes one FILE')
+        : !given.ok
+          ? given
+          : globals;
+    if (!wrong.ok || !given.ok || !globals.ok) {
+      io.problem(wrong.ok ? { code: '', message: '', hint: '' } : wrong.problem);
+      return 2;
+    }
+    return withKernel(args, io, async (kernel) => {
+      const input = await inputOf(name!, args, Promise.resolve(kernel), io.interrupted);
+      const file = programFile(input, io);
+      if ('stop' in file) return file.stop;
+      const chosen = chosenPrograms(file, args);
+      const names = chosen.ok ? (chosen.value ?? file.object.programs.map((program) => program.name)) : [];
+      if (!chosen.ok || names.length !== 1) {
+        io.problem(
+          chosen.ok
+            ? usage('run', `${name} has the programs ${names.join(', ')}: choose one with --prog`).problem
+            : chosen.problem,
+        );
+        return 2;
+      }
+      try {
+        const loaded = await load(
+          kernel.client,
+          input,
+          file,
+          { programs: names, globals: globals.value },
+          io,
+        );
+        if ('stop' in loaded) return loaded.stop;
+        return await runLoaded(loaded, names[0]!, given.value, flag(args, 'maps'), io);
+      } catch (error) {
+        if (!(error instanceof AdapterError)) throw error;
+        io.problem(runnerProblem(error));
+        return 2;
+      }
+    });
+  },
+};
+
+async function runLoaded(
+  loaded: LoadedObject,
+  name: string,
+  given: RunInput,
+  withMaps: boolean,
+  io: Io,
+): Promise<ExitStatus> {
+  const readers = await RecordReaders.open(loaded, undefined, {
+    record: (record) => {
+      const { map, cpu, data, value } = record;
+      if (io.json) io.outJson({ type: 'record', map, cpu, data, value: value && toJson(value) });
+      else io.out(`${describeRecord(record).join('\n')}\n`);
+    },
+    lost: (map, count) => {
+      if (io.json) io.outJson({ type: 'lost', map, count });
+      else io.err(`bpf-studio: ${count} records of ${map} were lost\n`);
+    },
+  });
+  const trace = usesPrintk(loaded.file)
+    ? await TracePipe.open(loaded.kernel, (line) => {
+        if (io.json) io.outJson({ type: 'trace', ...line });
+        else io.out(`${describeTraceLine(line)}\n`);
+      })
+    : undefined;
+  if (trace && 'reason' in trace) io.err(`bpf-studio: bpf_printk lines cannot be read: ${trace.reason}\n`);
+  const program = loaded.programs.find((each) => each.name === name)!;
+  const report = await runProgram(loaded, program, given, io.interrupted);
+  await readers.settled();
+  if (trace && 'pipe' in trace) await trace.pipe.settled();
+  if (io.json) io.outJson(resultOf(report));
+  else io.out(`${describeRun(report).join('\n')}\n`);
+  if (withMaps) await showMaps(loaded, io);
+  return 0;
+}
+
+function resultOf(report: RunReport): unknown {
+  const { program, returned, duration, repeat, input, output, fields, notes } = report;
+  return {
+    type: 'result',
+    program: program.name,
+    returned,
+    durationNs: duration,
+    repeat,
+    packet: input?.data,
+    output,
+    context: fields,
+    notes,
+  };
+}
+
+function runInput(args: Arguments): Outcome<RunInput> {
+  const input: RunInput = {};
+  const packet = text(args, 'packet');
+  if (packet !== undefined) {
+    const parsed = packetArgument(packet);
+    if (!parsed.ok) return parsed;
+    input.packet = parsed.value;
+  }
+  const context = text(args, 'ctx');
+  if (context !== undefined) {
+    if (!context.trimStart().startsWith('{')) input.context = context;
+    else {
+      const parsed = json('--ctx', context);
+      if (!parsed.ok) return parsed;
+      input.context = parsed.value as Record<string, unknown>;
+    }
+  }
+  for (const name of ['repeat', 'cpu'] as const) {
+    const given = text(args, name);
+    if (given === undefined) continue;
+    if (!/^\d+$/.test(given) || (name === 'repeat' && Number(given) === 0)) {
+      return usage('run', `--${name} ${given} is not a number${name === 'repeat' ? ' of at least 1' : ''}`);
+    }
+    input[name] = Number(given);
+  }
+  return succeed(input);
+}
+
+function packetArgument(given: string): Outcome<NonNullable<RunInput['packet']>> {
+  if (given.trimStart().startsWith('[')) {
+    const parsed = json('--packet', given);
+    return parsed.ok ? succeed(parsed.value as Record<string, unknown>[]) : parsed;
+  }
+  const capture = /^(.+\.(?:pcap|pcapng|cap)):(\d+)$/.exec(given);
+  if (capture) return succeed({ pcap: path.resolve(capture[1]!), index: Number(capture[2]) });
+  if (/\.(pcap|pcapng|cap)$/.test(given))
+    return usage('run', `--packet ${given} needs a packet number: ${given}:1`);
+  return succeed(given);
+}
+
+function json(option: string, given: string): Outcome<unknown> {
+  try {
+    return succeed(JSON.parse(given) as unknown);
+  } catch (error) {
+    return fail(
+      'cli/json',
+      `${option} is not JSON: ${(error as Error).message}.`,
+      `Quote it for the shell: ${option} '[…]'`,
+    );
+  }
+}

@@ -1,0 +1,42 @@
+/** What a FILE argument stands for: an object's bytes, read or compiled, and what was found on the way. */
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import type { Diagnostic } from '../toolchain/diagnostic';
+import type { Problem } from '../toolchain/problem';
+import type { Arguments } from './command';
+import type { OpenedKernel } from '../kernel/client/open';
+
+export interface Input {
+  /** As the user wrote it. */
+  file: string;
+  /** Absolute. */
+  path: string;
+  /** Absent when there is none: the file cannot be read, or does not compile. */
+  object?: Uint8Array;
+  /** clang's and the syntax checks'. */
+  diagnostics: Diagnostic[];
+  /** What kept the file from being verified and is no finding in the source. */
+  problems: Problem[];
+}
+
+/** Reads an object, compiles anything else. Never rejects. `session` is for vmlinux.h, from the target's BTF. */
+export async function inputOf(
+  file: string,
+  args: Arguments,
+  session: Promise<OpenedKernel | Problem>,
+  signal: AbortSignal,
+): Promise<Input> {
+  const input: Input = { file, path: path.resolve(file), diagnostics: [], problems: [] };
+  if (/\.[ch]$/.test(file)) return (await import('./compile')).compiled(input, args, session, signal);
+  try {
+    input.object = await readFile(input.path);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    input.problems.push({
+      code: 'cli/read',
+      message: `${file} cannot be read: ${code === 'ENOENT' ? 'there is no such file' : message}.`,
+      hint: 'Name a .bpf.c source or a BPF object file.',
+    });
+  }
+  return input;
+}

@@ -1,0 +1,132 @@
+/** One file's verdicts, as `verify --json` prints them and as the terminal shows them. */
+import { pathToFileURL } from 'node:url';
+import type { KernelClient } from '../kernel/client/client';
+import { KernelError } from '../kernel/client/errors';
+import type { ProgramVerdict, VerifierStats } from '../kernel/protocol';
+import { Severity, type Diagnostic } from '../toolchain/diagnostic';
+import type { Problem } from '../toolchain/problem';
+import type { ExitStatus } from './io';
+import { problemOf } from './kernel';
+import type { Input } from './source';
+
+export interface FileResult {
+  status: ExitStatus;
+  json: FileReport;
+  /** What the rendering for a person needs beyond the report. */
+  programs: { verdict: ProgramVerdict; diagnostics: Diagnostic[] }[];
+  diagnostics: Diagnostic[];
+}
+
+/** DESIGN.md's entry point: one line of `verify --json`. */
+export interface FileReport {
+  file: string;
+  kernel: string;
+  programs: ProgramReport[];
+  diagnostics: LspDiagnostic[];
+}
+
+interface ProgramReport {
+  name: string;
+  section: string;
+  type: string;
+  verdict: ProgramVerdict['verdict'];
+  /** Absent when the kernel was never asked. */
+  stats?: { insns: number; states: number; stackDepth: number; microseconds: number };
+  diagnostics: LspDiagnostic[];
+}
+
+/** LSP's shape. A finding in a header has its path in `data.path`, since the file's own is the line's `file`. */
+interface LspDiagnostic {
+  range: Diagnostic['range'];
+  severity: Severity;
+  code: string;
+  source: string;
+  message: string;
+  relatedInformation: { location: { uri: string; range: Diagnostic['range'] }; message: string }[];
+  data?: Record<string, unknown>;
+}
+
+export async function verifyFile(
+  client: KernelClient,
+  input: Input,
+  signal: AbortSignal,
+): Promise<FileResult> {
+  const kernel = client.hello.kernel.release;
+  if (input.object === undefined) return result(input, kernel, []);
+  try {
+    const answer = await client.request('verify', { object: input.object, log: 'rejected' }, { signal });
+    const rejected = answer.programs.some(({ verdict }) => verdict !== 'accepted');
+    // Explaining takes the object's BTF and the catalogue; accepted programs need neither.
+    const explain = rejected ? (await import('./explain')).explainer(input, kernel) : () => [];
+    const programs = answer.programs.map((verdict) => ({ verdict, diagnostics: explain(verdict) }));
+    if (!answer.error) return result(input, kernel, programs);
+    const problem = problemOf(new KernelError(answer.error));
+    return result({ ...input, problems: [...input.problems, problem] }, kernel, programs);
+  } catch (error) {
+    return result({ ...input, problems: [...input.problems, problemOf(error)] }, kernel, []);
+  }
+}
+
+function result(input: Input, kernel: string, programs: FileResult['programs']): FileResult {
+  const diagnostics = [
+    ...input.diagnostics,
+    ...input.problems.map((problem) => asDiagnostic(problem, input.path)),
+  ];
+  const findings = [...diagnostics, ...programs.flatMap((program) => program.diagnostics)];
+  const failed = programs.some(({ verdict }) => verdict.verdict !== 'accepted');
+  const found = failed || findings.some(({ severity }) => severity === Severity.Error);
+  return {
+    status: input.problems.length > 0 ? 2 : found ? 1 : 0,
+    json: {
+      file: input.file,
+      kernel,
+      programs: programs.map(({ verdict, diagnostics: own }) => ({
+        name: verdict.name,
+        section: verdict.section,
+        type: verdict.type,
+        verdict: verdict.verdict,
+        ...(verdict.stats ? { stats: statsOf(verdict.stats) } : {}),
+        diagnostics: own.map((diagnostic) => asLsp(diagnostic, input.path)),
+      })),
+      diagnostics: diagnostics.map((diagnostic) => asLsp(diagnostic, input.path)),
+    },
+    programs,
+    diagnostics,
+  };
+}
+
+/** `stackDepth` adds up the subprograms', as veristat does: what the deepest chain of calls takes at most. */
+function statsOf({ insns, states, stackDepth, microseconds }: VerifierStats) {
+  return { insns, states, stackDepth: stackDepth.reduce((sum, depth) => sum + depth, 0), microseconds };
+}
+
+/** What kept a file from being verified, as a finding at its start. */
+function asDiagnostic(problem: Problem, path: string): Diagnostic {
+  const start = { line: 0, character: 0 };
+  return {
+    path,
+    range: { start, end: start },
+    severity: Severity.Error,
+    code: problem.code,
+    source: 'bpf-studio',
+    message: `${problem.message}\n${problem.hint}`,
+    related: [],
+  };
+}
+
+function asLsp(diagnostic: Diagnostic, file: string): LspDiagnostic {
+  const { range, severity, code, source, message, related, path } = diagnostic;
+  const data = { ...diagnostic.data, ...(path === file ? {} : { path }) };
+  return {
+    range,
+    severity,
+    code,
+    source,
+    message,
+    relatedInformation: related.map((one) => ({
+      location: { uri: pathToFileURL(one.path).href, range: one.range },
+      message: one.message,
+    })),
+    ...(Object.keys(data).length > 0 ? { data } : {}),
+  };
+}

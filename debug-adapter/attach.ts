@@ -1,0 +1,161 @@
+/**
+ * `request: "attach"`: programs attached to their real hooks.
+ *
+ * Nothing ever pauses, yet VS Code shows variables of stopped threads only. So each attachment is a thread that is
+ * reported as stopped in a frame named for its hook, while the program goes on; values on display are refreshed
+ * every second through DAP's `invalidated` event. Continue reads them at once and reports the same stop again.
+ */
+import type { Debuggee, DebuggeeThread, Environment } from './debuggee';
+import { describeKernelError } from './errors';
+import type { AttachArguments } from './protocol';
+import { attachAll, detachAll, type Attachment } from './runner/attachments';
+import { describeRecord, describeRejection, describeTraceLine } from './runner/describe';
+import { loadObject, type LoadedObject } from './runner/load';
+import { chooseEntry, openProgramFile, placeOf, usesPrintk } from './runner/object';
+import { OutputLimit } from './runner/output-limit';
+import { RecordReaders } from './runner/records';
+import { TracePipe } from './runner/trace-pipe';
+import { KernelError } from '../kernel/client/errors';
+import { VariableContext } from './variables/context';
+
+const REFRESH_MS = 1000;
+
+export async function attach(given: AttachArguments, environment: Environment): Promise<Debuggee> {
+  const { kernel, listener, signal } = environment;
+  listener.state({ phase: 'preparing' });
+  const file = await openProgramFile(given.program, environment.compile, signal);
+  const wanted = given.attach?.map(({ entry }) => chooseEntry(file, entry).name);
+  const loaded = await loadObject(kernel, file, {
+    ...(wanted ? { programs: wanted } : {}),
+    ...(given.globals ? { globals: given.globals } : {}),
+    signal,
+    onRejected: (verdict) => listener.output('stderr', describeRejection(verdict)),
+  });
+  const live = new Live(loaded, given, environment);
+  try {
+    await live.start();
+    return live;
+  } catch (error) {
+    await live.stop();
+    throw error;
+  }
+}
+
+class Live implements Debuggee {
+  readonly context: VariableContext;
+  private attachments: { thread: DebuggeeThread; attachment: Attachment }[] = [];
+  private readers: RecordReaders | undefined;
+  private trace: TracePipe | undefined;
+  private subscription: { dispose(): void } | undefined;
+  private timer: NodeJS.Timeout | undefined;
+  private stopping: Promise<void> | undefined;
+  private readonly limit: OutputLimit;
+
+  constructor(
+    private readonly loaded: LoadedObject,
+    private readonly given: AttachArguments,
+    private readonly environment: Environment,
+  ) {
+    this.context = new VariableContext(loaded);
+    this.limit = new OutputLimit((lines) => environment.listener.output('stdout', lines));
+  }
+
+  get threads(): DebuggeeThread[] {
+    return this.attachments.map(({ thread }) => thread);
+  }
+
+  async start(): Promise<void> {
+    const { kernel, listener, signal } = this.environment;
+    // Readers first, so that nothing which the first hit writes is missed.
+    await this.openOutputs();
+    this.subscription = kernel.on('linkGone', ({ link, reason }) => this.linkGone(link, reason));
+    const attached = await attachAll(this.loaded, this.given.attach, signal);
+    this.attachments = attached.map((attachment, i) => {
+      const place = placeOf(this.loaded.file, attachment.program);
+      const name = `${attachment.program}: ${attachment.description}`;
+      const frame = `attached: ${attachment.description}`;
+      return { attachment, thread: { id: i + 1, name, frame, ...(place ? { place } : {}) } };
+    });
+    listener.output(
+      'console',
+      attached.map(({ program, description }) => `Attached ${program}: ${description}.`),
+    );
+    this.tellState();
+    this.schedule();
+  }
+
+  private async openOutputs(): Promise<void> {
+    const { kernel, listener } = this.environment;
+    this.readers = await RecordReaders.open(this.loaded, this.given.events, {
+      record: (record) => this.limit.add(() => describeRecord(record)),
+      lost: (map, count) => this.limit.add(() => [`${map}: ${count} records were lost, the buffer was full`]),
+    });
+    if (!usesPrintk(this.loaded.file)) return;
+    const trace = await TracePipe.open(kernel, (line) => this.limit.add(() => [describeTraceLine(line)]));
+    if ('pipe' in trace) this.trace = trace.pipe;
+    else listener.output('console', [`The program's bpf_printk output cannot be shown: ${trace.reason}`]);
+  }
+
+  /** The next refresh is planned when the last one is done, so that a slow kernel is not asked ever more. */
+  private schedule(): void {
+    this.timer = setTimeout(() => void this.tick(), REFRESH_MS);
+  }
+
+  private async tick(): Promise<void> {
+    try {
+      if (await this.context.refresh()) this.environment.listener.changed();
+    } catch (error) {
+      if (this.stopping || (error instanceof KernelError && error.code === 'hostGone')) return;
+      const words = error instanceof KernelError ? describeKernelError(error) : String(error);
+      this.environment.listener.output('stderr', [`The values could not be refreshed: ${words}`]);
+    }
+    if (!this.stopping) this.schedule();
+  }
+
+  private linkGone(link: number, reason: string): void {
+    const index = this.attachments.findIndex(({ attachment }) => attachment.link === link);
+    const [gone] = index < 0 ? [] : this.attachments.splice(index, 1);
+    if (!gone) return;
+    const { listener } = this.environment;
+    listener.output('stderr', [`${gone.thread.name} is no longer attached: ${reason}.`]);
+    listener.threadGone(gone.thread.id);
+    this.tellState();
+    if (this.attachments.length === 0) listener.ended('Nothing is attached any more.');
+  }
+
+  private tellState(): void {
+    this.environment.listener.state({
+      phase: 'attached',
+      attached: this.attachments.map(({ attachment }) => attachment.description),
+    });
+  }
+
+  async resume(): Promise<void> {
+    await this.context.refresh();
+    this.announce();
+  }
+
+  announce(): void {
+    this.environment.listener.stopped('pause', 'Attached: the program runs on, values are live');
+  }
+
+  stop(): Promise<void> {
+    this.stopping ??= this.release();
+    return this.stopping;
+  }
+
+  private async release(): Promise<void> {
+    clearTimeout(this.timer);
+    this.subscription?.dispose();
+    const { kernel, listener } = this.environment;
+    const problems = await detachAll(
+      kernel,
+      this.attachments.map(({ attachment }) => attachment),
+    );
+    if (problems.length > 0) listener.output('stderr', problems);
+    await this.readers?.close();
+    await this.trace?.close();
+    this.limit.close();
+    await this.loaded.close();
+  }
+}

@@ -1,0 +1,49 @@
+/** What a session debugs: a program that was run, or programs that are attached. DAP is none of its business. */
+import type { KernelClient } from '../kernel/client/client';
+import type { SessionStateEvent } from './protocol';
+import type { Compile, SourcePlace } from './runner/object';
+import type { VariableContext } from './variables/context';
+
+export interface DebuggeeThread {
+  id: number;
+  /** `xdp_drop (xdp)`, `xdp_drop: xdp on veth0 (native)`. */
+  name: string;
+  /** The one frame's name. */
+  frame: string;
+  /** The function's line. */
+  place?: SourcePlace;
+}
+
+/** What a debuggee tells its session. */
+export interface Listener {
+  /** `console`: about the session; `stdout`: what the program wrote; `stderr`: what went wrong. */
+  output(category: 'console' | 'stdout' | 'stderr', lines: readonly string[]): void;
+  /** Execution rests and values can be looked at; `description` stands where VS Code shows the reason. */
+  stopped(reason: 'entry' | 'pause', description: string): void;
+  /** Values that may be on display have changed. */
+  changed(): void;
+  threadGone(id: number): void;
+  /** Nothing is left to debug. */
+  ended(reason: string): void;
+  state(state: SessionStateEvent): void;
+}
+
+export interface Environment {
+  kernel: KernelClient;
+  /** `this machine`, for messages. */
+  label: string;
+  compile: Compile;
+  listener: Listener;
+  signal: AbortSignal;
+}
+
+export interface Debuggee {
+  readonly threads: readonly DebuggeeThread[];
+  readonly context: VariableContext;
+  /** Runs again, or reads again what is attached; reports `stopped` when done. */
+  resume(): Promise<void>;
+  /** Reports the state it is in as `stopped`, once the client is ready to hear it. */
+  announce(): void;
+  /** Detaches and unloads everything. Safe to call more than once. */
+  stop(): Promise<void>;
+}

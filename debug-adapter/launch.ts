@@ -1,0 +1,122 @@
+/** `request: "launch"`: a program run once through BPF_PROG_TEST_RUN, its maps kept to be looked at. */
+import type { Debuggee, DebuggeeThread, Environment } from './debuggee';
+import { noSuchProgram } from './errors';
+import type { LaunchArguments } from './protocol';
+import {
+  describeNotes,
+  describeRecord,
+  describeRejection,
+  describeResult,
+  describeTraceLine,
+} from './runner/describe';
+import { loadObject, type LoadedObject } from './runner/load';
+import { chooseEntry, openProgramFile, placeOf, usesPrintk } from './runner/object';
+import { RecordReaders } from './runner/records';
+import { runProgram, type RunReport } from './runner/run';
+import { TracePipe } from './runner/trace-pipe';
+import { VariableContext } from './variables/context';
+import type { LoadedProgram } from '../kernel/protocol';
+
+const THREAD = 1;
+
+export async function launch(given: LaunchArguments, environment: Environment): Promise<Debuggee> {
+  const { listener, signal } = environment;
+  listener.state({ phase: 'preparing' });
+  const file = await openProgramFile(given.program, environment.compile, signal);
+  const entry = chooseEntry(file, given.entry);
+  const loaded = await loadObject(environment.kernel, file, {
+    programs: [entry.name],
+    ...(given.globals ? { globals: given.globals } : {}),
+    signal,
+    onRejected: (verdict) => listener.output('stderr', describeRejection(verdict)),
+  });
+  try {
+    const program = loaded.programs.find((candidate) => candidate.name === entry.name);
+    if (!program)
+      throw noSuchProgram(
+        entry.name,
+        loaded.programs.map(({ name }) => name),
+      );
+    const { release } = environment.kernel.hello.kernel;
+    listener.output('console', [
+      `Loaded ${entry.name} (SEC("${entry.section}")) on ${environment.label}, Linux ${release}.`,
+    ]);
+    const run = new Run(loaded, program, given, environment);
+    if (given.stopOnEntry !== true || given.noDebug === true) await run.execute();
+    return run;
+  } catch (error) {
+    await loaded.close();
+    throw error;
+  }
+}
+
+class Run implements Debuggee {
+  readonly context: VariableContext;
+  private last: RunReport | undefined;
+
+  constructor(
+    private readonly loaded: LoadedObject,
+    private readonly program: LoadedProgram,
+    private readonly given: LaunchArguments,
+    private readonly environment: Environment,
+  ) {
+    this.context = new VariableContext(loaded);
+  }
+
+  get threads(): DebuggeeThread[] {
+    const { name, type } = this.program;
+    const place = placeOf(this.loaded.file, name);
+    const frame = this.last ? `${name}() = ${this.last.returned.text}` : `${name}()`;
+    return [{ id: THREAD, name: `${name} (${type})`, frame, ...(place ? { place } : {}) }];
+  }
+
+  /** One run; everything that came of it goes to the console. */
+  async execute(): Promise<void> {
+    this.last = undefined;
+    const { listener, signal, kernel } = this.environment;
+    listener.state({ phase: 'running' });
+    const printed: string[] = [];
+    const trace = usesPrintk(this.loaded.file)
+      ? await TracePipe.open(kernel, (line) => printed.push(describeTraceLine(line, OWN_TASK)))
+      : undefined;
+    const records: string[] = [];
+    const readers = await RecordReaders.open(this.loaded, this.given.events, {
+      record: (record) => records.push(...describeRecord(record)),
+      lost: (map, count) => records.push(`${map}: ${count} records were lost, the buffer was full`),
+    });
+    try {
+      this.last = await runProgram(this.loaded, this.program, this.given, signal);
+      if (trace && 'pipe' in trace) await trace.pipe.settled();
+      await readers.settled();
+    } finally {
+      if (trace && 'pipe' in trace) await trace.pipe.close();
+      await readers.close();
+      // What the program wrote is worth reading, above all when the run failed.
+      if (trace && 'reason' in trace)
+        listener.output('console', [`The program's bpf_printk output cannot be shown: ${trace.reason}`]);
+      if (this.last) listener.output('console', describeNotes(this.last));
+      listener.output('stdout', [...printed, ...records]);
+    }
+    listener.output('console', describeResult(this.last));
+    await this.context.refresh();
+    listener.state({ phase: 'finished', returned: this.last.returned.text });
+  }
+
+  async resume(): Promise<void> {
+    await this.execute();
+    this.announce();
+  }
+
+  announce(): void {
+    const { listener } = this.environment;
+    if (this.last) listener.stopped('pause', `Run finished: ${this.last.returned.text}`);
+    else listener.stopped('entry', 'Loaded, not run yet: Continue runs it');
+  }
+
+  stop(): Promise<void> {
+    return this.loaded.close();
+  }
+}
+
+/** Test runs happen in the kernel host, whose threads are Node's or Electron's. */
+const OWN_TASK = /^(node|libuv-worker|code|electron|MainThread|DedicatedWorker).*-\d+$/i;

@@ -1,0 +1,86 @@
+/** The shapes of DAP requests that the session answers, for checking what clients send. */
+import { z } from 'zod';
+
+const integer = z.number().int();
+const reference = integer.min(0);
+
+/** Unknown members are let through: DAP grows, and clients send what newer versions have. */
+export const requests = {
+  initialize: z.looseObject({
+    pathFormat: z.string().optional(),
+    linesStartAt1: z.boolean().optional(),
+    columnsStartAt1: z.boolean().optional(),
+    supportsInvalidatedEvent: z.boolean().optional(),
+    supportsVariablePaging: z.boolean().optional(),
+  }),
+  launch: z.unknown(),
+  attach: z.unknown(),
+  restart: z.looseObject({ arguments: z.unknown().optional() }).optional(),
+  configurationDone: z.unknown(),
+  disconnect: z.unknown(),
+  terminate: z.unknown(),
+  cancel: z.looseObject({ requestId: integer.optional(), progressId: z.string().optional() }).optional(),
+  setBreakpoints: z.looseObject({
+    source: z.looseObject({}),
+    breakpoints: z.array(z.looseObject({ line: integer })).optional(),
+  }),
+  setFunctionBreakpoints: z.looseObject({ breakpoints: z.array(z.looseObject({})) }),
+  setExceptionBreakpoints: z.looseObject({ filters: z.array(z.string()) }),
+  threads: z.unknown(),
+  stackTrace: z.looseObject({
+    threadId: integer,
+    startFrame: reference.optional(),
+    levels: reference.optional(),
+  }),
+  scopes: z.looseObject({ frameId: integer }),
+  variables: z.looseObject({
+    variablesReference: reference,
+    filter: z.enum(['indexed', 'named']).optional(),
+    start: reference.optional(),
+    count: reference.optional(),
+  }),
+  setVariable: z.looseObject({ variablesReference: reference, name: z.string(), value: z.string() }),
+  setExpression: z.looseObject({ expression: z.string(), value: z.string() }),
+  evaluate: z.looseObject({ expression: z.string(), context: z.string().optional() }),
+  readMemory: z.looseObject({
+    memoryReference: z.string(),
+    offset: integer.optional(),
+    count: reference,
+  }),
+  continue: z.looseObject({ threadId: integer }),
+  pause: z.looseObject({ threadId: integer }),
+  'bpf/deleteMapEntry': z.looseObject({ map: z.string(), key: z.string() }),
+  'bpf/setMapEntry': z.looseObject({
+    map: z.string(),
+    key: z.string(),
+    value: z.string(),
+    flags: z.enum(['any', 'noexist', 'exist']).optional(),
+  }),
+  'bpf/refresh': z.unknown(),
+} as const;
+
+export type Command = keyof typeof requests;
+export type Arguments<C extends Command> = z.output<(typeof requests)[C]>;
+
+/** Requests that move execution by less than a whole run. */
+export const STEPPING = new Set([
+  'next',
+  'stepIn',
+  'stepOut',
+  'stepBack',
+  'reverseContinue',
+  'goto',
+  'restartFrame',
+]);
+
+/** What is wrong with a request's arguments: `variablesReference: expected number, received string`. */
+export function checkArguments<C extends Command>(
+  command: C,
+  given: unknown,
+): { ok: true; value: Arguments<C> } | { ok: false; problem: string } {
+  const parsed = requests[command].safeParse(given);
+  if (parsed.success) return { ok: true, value: parsed.data as Arguments<C> };
+  const issue = parsed.error.issues[0]!;
+  const place = issue.path.length > 0 ? `${issue.path.join('.')}: ` : '';
+  return { ok: false, problem: `${place}${issue.message}` };
+}

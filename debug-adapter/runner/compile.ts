@@ -1,0 +1,94 @@
+/** Sources to objects, with the flags that the editor uses too. */
+import { mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import type { KernelClient } from '../../kernel/client/client';
+import { KernelError } from '../../kernel/client/errors';
+import { compile } from '../../toolchain/clang/compile';
+import { findClang } from '../../toolchain/clang/discover';
+import { cacheDirectory, chooseFlags } from '../../toolchain/clang/flags';
+import { Severity, type Diagnostic } from '../../toolchain/diagnostic';
+import { badObject, cancelled, compilationFailed, programFileUnreadable } from '../errors';
+import type { Compile } from './object';
+
+export interface CompilerSettings {
+  /** Empty or absent: the newest on PATH. */
+  clangPath?: string;
+  /** Replace all found or default flags. */
+  clangArgs?: string[];
+}
+
+/** A compiler for one session; `onDiagnostics` is told what clang said of sources that compiled. */
+export function compilerFor(
+  kernel: KernelClient,
+  settings: CompilerSettings,
+  log: (line: string) => void,
+  onDiagnostics: (diagnostics: Diagnostic[]) => void,
+): Compile {
+  return async (source, signal) => {
+    const text = await readFile(source, 'utf8').catch((error: NodeJS.ErrnoException) => {
+      throw programFileUnreadable(source, error.code === 'ENOENT' ? 'there is no such file' : error.message);
+    });
+    const search = await findClang(settings.clangPath ?? '');
+    if ('problem' in search) throw badObject(search.problem.message, search.problem.hint);
+    const cache = cacheDirectory();
+    const { args } = chooseFlags({
+      args: settings.clangArgs ?? null,
+      extraArgs: [],
+      path: source,
+      cache,
+      machine: kernel.hello.kernel.machine,
+      ...(await generatedVmlinux(kernel, text, cache, signal)),
+    });
+    const result = await compile({ clang: search.clang, path: source, text, args, cache, signal, log });
+    switch (result.outcome) {
+      case 'compiled':
+        onDiagnostics(result.diagnostics);
+        return result.object;
+      case 'errors':
+        throw compilationFailed(source, result.diagnostics.map(describeDiagnostic).join('\n'));
+      case 'cancelled':
+        throw cancelled();
+      case 'problem':
+        throw badObject(result.message, result.hint);
+    }
+  };
+}
+
+/** `drop.bpf.c:12:5: error: …`, as compilers write it, so that consoles link it. */
+export function describeDiagnostic({ path: file, range, severity, message }: Diagnostic): string {
+  const word = severity === Severity.Error ? 'error' : severity === Severity.Warning ? 'warning' : 'note';
+  return `${file}:${range.start.line + 1}:${range.start.character + 1}: ${word}: ${message}`;
+}
+
+/** A directory with vmlinux.h of the kernel that will run the program, made once for each kernel release. */
+async function generatedVmlinux(
+  kernel: KernelClient,
+  text: string,
+  cache: string,
+  signal: AbortSignal,
+): Promise<{ generatedVmlinux?: string }> {
+  if (!/#\s*include\s*[<"]vmlinux\.h[>"]/.test(text)) return {};
+  const { release, machine } = kernel.hello.kernel;
+  const directory = path.join(cache, 'vmlinux', `${release}-${machine}`);
+  const file = path.join(directory, 'vmlinux.h');
+  if (
+    await stat(file).then(
+      (found) => found.size > 0,
+      () => false,
+    )
+  )
+    return { generatedVmlinux: directory };
+  try {
+    const header = await kernel.request('vmlinuxHeader', {}, { signal });
+    await mkdir(directory, { recursive: true });
+    // Several processes may write the same header; each sees a whole one.
+    const temporary = `${file}.${process.pid}`;
+    await writeFile(temporary, header.text);
+    await rename(temporary, file);
+    return { generatedVmlinux: directory };
+  } catch (error) {
+    // Without BTF clang says that vmlinux.h is missing, which is the error that the user can act on.
+    if (error instanceof KernelError && error.code !== 'hostGone' && error.code !== 'cancelled') return {};
+    throw error;
+  }
+}

@@ -1,0 +1,66 @@
+/** Runs, records and rejections as text, one line each, for the Debug Console and the terminal. */
+import { format } from '../../toolchain/btf/format';
+import { hexdump } from '../../toolchain/packet/hexdump';
+import type { ProgramVerdict } from '../../kernel/protocol';
+import { recordTypeName, type MapRecord } from './records';
+import type { RunReport } from './run';
+import type { TraceLine } from './trace-pipe';
+
+/** `xdp_drop returned XDP_DROP (1) in 39 ns`, and what became of packet and context. */
+export function describeRun(report: RunReport): string[] {
+  return [...describeNotes(report), ...describeResult(report)];
+}
+
+/** As {@link describeRun}, without the notes. */
+export function describeResult(report: RunReport): string[] {
+  const { program, returned, input, difference, fields } = report;
+  const lines = [`${program.name} returned ${returned.text}${describeTime(report)}`];
+  if (input && difference) {
+    if (difference.changed) lines.push('packet:', ...difference.lines.map((line) => `  ${line}`));
+    else lines.push(`packet: unchanged (${input.data.length} bytes)`);
+  }
+  if (fields) {
+    const values = Object.entries(fields.values).map(([name, value]) => `${name} = ${value}`);
+    lines.push(`${fields.struct}: ${values.length > 0 ? values.join(', ') : 'all zero'}`);
+  }
+  return lines;
+}
+
+/** What was done to the input on the way, or stands in for what the configuration left out. */
+export function describeNotes({ notes }: RunReport): string[] {
+  return notes.map((note) => `note: ${note}`);
+}
+
+/** BPF_PROG_TEST_RUN measures to the nanosecond and gives the average over all repetitions. */
+function describeTime({ duration, repeat }: RunReport): string {
+  if (duration === undefined) return '';
+  return repeat > 1 ? ` in ${duration} ns on average over ${repeat} runs` : ` in ${duration} ns`;
+}
+
+export function describeTraceLine({ task, cpu, message }: TraceLine, ownTask?: RegExp): string {
+  const foreign = task !== '' && !ownTask?.test(task);
+  return `bpf_printk: ${message}${foreign ? `  (${task}, CPU ${cpu})` : ''}`;
+}
+
+/** `events: struct event {pid = 1, comm = "x"}`, or a hexdump where the type is not certain. */
+export function describeRecord(record: MapRecord): string[] {
+  const cpu = record.cpu === undefined ? '' : ` CPU ${record.cpu}`;
+  const heading = `${record.map}${cpu}: ${recordTypeName(record)}`;
+  if (record.value) return [`${heading} ${format(record.value, 400)}`];
+  return [heading, ...hexdump(record.data, 128).map((row) => `  ${row}`)];
+}
+
+/** Lines of a log that a console shows; the verifier's reason stands at the end. */
+const LOG_TAIL = 40;
+
+export function describeRejection(verdict: ProgramVerdict): string[] {
+  const lines = [
+    `The kernel rejected ${verdict.name} (SEC("${verdict.section}")): ${verdict.message ?? 'no reason given'}`,
+  ];
+  const log = (verdict.log ?? '').trimEnd().split('\n');
+  if (log.length > LOG_TAIL)
+    lines.push(`… ${log.length - LOG_TAIL} lines of the verifier's log before these`);
+  if (verdict.log) lines.push(...log.slice(-LOG_TAIL));
+  else if (verdict.libbpfLog) lines.push(...verdict.libbpfLog.trimEnd().split('\n').slice(-LOG_TAIL));
+  return lines;
+}

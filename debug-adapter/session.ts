@@ -1,0 +1,389 @@
+/** The debug adapter's conversation with its client: DAP and nothing else is known here and only here. */
+import { Event, Response } from '@vscode/debugadapter';
+import { ProtocolServer } from '@vscode/debugadapter/lib/protocol';
+import type { DebugProtocol } from '@vscode/debugprotocol';
+import type { OpenedKernel } from '../kernel/client/open';
+import { KernelError } from '../kernel/client/errors';
+import { checkConfiguration, attachArguments, launchArguments } from './arguments';
+import { attach } from './attach';
+import type { Debuggee, Environment, Listener } from './debuggee';
+import * as errors from './errors';
+import { launch } from './launch';
+import { SessionState, type AttachArguments, type LaunchArguments } from './protocol';
+import { checkArguments, requests, STEPPING, type Arguments, type Command } from './requests';
+import { capabilities } from './capabilities';
+import { compilerFor, describeDiagnostic } from './runner/compile';
+import { VariablesView } from './variables/view';
+
+/** How to get at a kernel; injected, because it depends on where the bundle lies. */
+export type OpenKernel = (
+  options: { target?: string; hostSocket?: string },
+  log: (line: string) => void,
+  signal: AbortSignal,
+) => Promise<OpenedKernel>;
+
+type Configuration =
+  { request: 'launch'; given: LaunchArguments } | { request: 'attach'; given: AttachArguments };
+
+type Handler<C extends Command> = (given: Arguments<C>, request: DebugProtocol.Request) => unknown;
+
+export class BpfDebugSession extends ProtocolServer {
+  private client: Arguments<'initialize'> | undefined;
+  private configuration: Configuration | undefined;
+  private kernel: OpenedKernel | undefined;
+  private debuggee: Debuggee | undefined;
+  private readonly view = new VariablesView();
+  private phase: 'new' | 'starting' | 'started' | 'ended' = 'new';
+  private configured = false;
+  private announced = false;
+  /** Requests under way that can be cancelled, by `seq`. */
+  private readonly running = new Map<number, AbortController>();
+  /** The answer to the launch, attach or restart that is under way. */
+  private starting: Promise<void> = Promise.resolve();
+  private ending: Promise<void> | undefined;
+
+  constructor(
+    private readonly openKernel: OpenKernel,
+    /** Called once everything is released and answered. */
+    private readonly onEnd: () => void,
+  ) {
+    super();
+    // What is not even JSON cannot be answered; without this listener it would end the process.
+    this.on('error', (event: { body?: unknown }) =>
+      this.listener.output('stderr', [
+        `The client sent what is not DAP: ${JSON.stringify(event.body ?? '')}`,
+      ]),
+    );
+  }
+
+  protected override dispatchRequest(request: DebugProtocol.Request): void {
+    const answered = this.answer(request);
+    if (['launch', 'attach', 'restart'].includes(request.command)) this.starting = answered;
+  }
+
+  private async answer(request: DebugProtocol.Request): Promise<void> {
+    const response: DebugProtocol.Response = new Response(request);
+    try {
+      response.body = await this.handle(request);
+      this.sendResponse(response);
+    } catch (thrown) {
+      const error = asAdapterError(thrown);
+      response.success = false;
+      response.message = error.message;
+      response.body = { error: { id: error.id, format: error.message, showUser: error.showUser } };
+      this.sendResponse(response);
+    } finally {
+      this.running.delete(request.seq);
+    }
+    this.afterResponse(request.command, response.success);
+  }
+
+  private handle(request: DebugProtocol.Request): unknown {
+    const { command } = request;
+    const leaving = command === 'disconnect' || command === 'terminate';
+    if (this.phase === 'ended' && !leaving) throw errors.sessionEnded(command);
+    if (!this.client && command !== 'initialize' && !leaving) throw errors.notInitialized(command);
+    if (STEPPING.has(command)) throw errors.steppingUnsupported(command);
+    if (!Object.hasOwn(requests, command)) throw errors.unknownCommand(command);
+    const checked = checkArguments(command as Command, request.arguments);
+    if (!checked.ok) throw errors.badArguments(command, checked.problem);
+    const handler = this.handlers[command as Command] as Handler<Command>;
+    return handler(checked.value, request);
+  }
+
+  /** Events whose place is behind a response. */
+  private afterResponse(command: string, success: boolean): void {
+    if (command === 'initialize' && success) this.sendEvent(new Event('initialized'));
+    if (['launch', 'attach', 'configurationDone'].includes(command) && success) this.announceOnce();
+    if (command === 'restart' && success) this.debuggee?.announce();
+    if (command === 'terminate') this.sendEvent(new Event('terminated'));
+    if (command === 'disconnect') this.onEnd();
+  }
+
+  private readonly handlers: { [C in Command]: Handler<C> } = {
+    initialize: (given) => {
+      if (this.client) throw errors.alreadyInitialized();
+      if (given.pathFormat !== undefined && given.pathFormat !== 'path') throw errors.pathFormat();
+      this.client = given;
+      return capabilities;
+    },
+    launch: (given, request) => this.open('launch', given, request),
+    attach: (given, request) => this.open('attach', given, request),
+    restart: async (given, request) => {
+      if (!this.configuration || this.phase !== 'started') throw errors.notStarted('restart');
+      const next = given?.arguments
+        ? this.check(this.configuration.request, given.arguments)
+        : this.configuration;
+      await this.debuggee?.stop();
+      this.debuggee = undefined;
+      try {
+        await this.begin(next, this.controller(request).signal);
+      } catch (thrown) {
+        // What ran before is unloaded; there is nothing to go back to.
+        this.finish();
+        throw thrown;
+      }
+    },
+    configurationDone: () => {
+      this.configured = true;
+    },
+    disconnect: () => this.end(),
+    terminate: () => this.end(),
+    cancel: (given) => {
+      if (given?.requestId !== undefined) this.running.get(given.requestId)?.abort();
+    },
+
+    setBreakpoints: (given) => ({
+      breakpoints: (given.breakpoints ?? []).map(({ line }) => ({
+        verified: false,
+        line,
+        message: NO_BREAKPOINTS,
+      })),
+    }),
+    setFunctionBreakpoints: (given) => ({
+      breakpoints: given.breakpoints.map(() => ({ verified: false, message: NO_BREAKPOINTS })),
+    }),
+    setExceptionBreakpoints: () => ({}),
+
+    threads: () => ({ threads: (this.debuggee?.threads ?? []).map(({ id, name }) => ({ id, name })) }),
+    stackTrace: ({ threadId, startFrame }) => ({
+      stackFrames: (startFrame ?? 0) > 0 ? [] : [this.frame(threadId)],
+      totalFrames: 1,
+    }),
+    scopes: ({ frameId }) => {
+      this.frame(frameId);
+      return { scopes: this.view.scopes() };
+    },
+    variables: async ({ variablesReference, filter, start, count }) => {
+      this.started('variables');
+      return { variables: await this.view.variables(variablesReference, filter, start, count) };
+    },
+    setVariable: async ({ variablesReference, name, value }) => {
+      this.started('setVariable');
+      const { name: _, ...rest } = await this.view.set(variablesReference, name, value);
+      return rest;
+    },
+    setExpression: async ({ expression, value }) => {
+      this.started('setExpression');
+      const { name: _, ...rest } = await this.view.setExpression(expression, value);
+      return rest;
+    },
+    evaluate: async ({ expression }) => {
+      this.started('evaluate');
+      return this.view.evaluate(expression);
+    },
+    readMemory: ({ memoryReference, offset, count }) => {
+      this.started('readMemory');
+      return this.view.readMemory(memoryReference, offset ?? 0, count);
+    },
+    continue: ({ threadId }) => {
+      const debuggee = this.started('continue');
+      this.thread(threadId);
+      // The answer comes first: the client must know that the thread goes on before it hears that it stopped.
+      setImmediate(() => void debuggee.resume().catch((thrown: unknown) => this.reportFailure(thrown)));
+      return { allThreadsContinued: true };
+    },
+    pause: ({ threadId }) => {
+      const debuggee = this.started('pause');
+      this.thread(threadId);
+      setImmediate(() => debuggee.announce());
+    },
+
+    'bpf/deleteMapEntry': async ({ map, key }) => {
+      this.started('bpf/deleteMapEntry');
+      const deleted = await this.view.deleteEntry(map, key);
+      this.listener.changed();
+      return { deleted };
+    },
+    'bpf/setMapEntry': async ({ map, key, value, flags }) => {
+      this.started('bpf/setMapEntry');
+      await this.view.setEntry(map, key, value, flags ?? 'any');
+      this.listener.changed();
+    },
+    'bpf/refresh': async () => {
+      if (await this.started('bpf/refresh').context.refresh()) this.listener.changed();
+    },
+  };
+
+  private check(request: 'launch' | 'attach', given: unknown): Configuration {
+    const checked =
+      request === 'launch'
+        ? checkConfiguration(launchArguments, given)
+        : checkConfiguration(attachArguments, given);
+    if (!checked.ok) throw errors.badConfiguration(checked.problem);
+    return { request, given: checked.value } as Configuration;
+  }
+
+  private controller(request: DebugProtocol.Request): AbortController {
+    const controller = new AbortController();
+    this.running.set(request.seq, controller);
+    return controller;
+  }
+
+  private async open(
+    kind: 'launch' | 'attach',
+    given: unknown,
+    request: DebugProtocol.Request,
+  ): Promise<void> {
+    if (this.phase !== 'new') throw errors.alreadyStarted();
+    const configuration = this.check(kind, given);
+    this.phase = 'starting';
+    const { signal } = this.controller(request);
+    try {
+      const { target, hostSocket } = configuration.given;
+      this.kernel = await this.openKernel(
+        { ...(target === undefined ? {} : { target }), ...(hostSocket === undefined ? {} : { hostSocket }) },
+        (line) => this.listener.output('console', [line]),
+        signal,
+      );
+      const opened = this.kernel;
+      void opened.client.gone.then((reason) => {
+        // Connections that this session closed itself are no news.
+        if (this.kernel === opened) this.kernelGone(reason);
+      });
+      await this.begin(configuration, signal);
+      if (this.ending) throw errors.cancelled();
+      this.phase = 'started';
+    } catch (thrown) {
+      await this.release();
+      if (!this.ending) this.phase = 'new';
+      throw signal.aborted ? errors.cancelled() : thrown;
+    }
+  }
+
+  private async begin(configuration: Configuration, signal: AbortSignal): Promise<void> {
+    const kernel = this.kernel!;
+    const { given } = configuration;
+    const environment: Environment = {
+      kernel: kernel.client,
+      label: kernel.label ?? "the window's kernel",
+      compile: compilerFor(
+        kernel.client,
+        given,
+        () => {},
+        (found) => this.listener.output('stderr', found.map(describeDiagnostic)),
+      ),
+      listener: this.listener,
+      signal,
+    };
+    this.debuggee =
+      configuration.request === 'launch'
+        ? await launch(configuration.given, environment)
+        : await attach(configuration.given, environment);
+    this.configuration = configuration;
+    this.view.show(this.debuggee.context);
+  }
+
+  /** The first stop is told when the client has said all it wants to say before, and the launch is answered. */
+  private announceOnce(): void {
+    if (this.announced || !this.configured || this.phase !== 'started') return;
+    this.announced = true;
+    if (this.configuration?.request === 'launch' && this.configuration.given.noDebug === true)
+      this.sendEvent(new Event('terminated'));
+    else this.debuggee?.announce();
+  }
+
+  private frame(threadId: number): DebugProtocol.StackFrame {
+    const { id, frame, place } = this.thread(threadId);
+    return {
+      id,
+      name: frame,
+      line: place?.line ?? 0,
+      column: place ? 1 : 0,
+      ...(place
+        ? { source: { name: place.path.split('/').at(-1)!, path: place.path } }
+        : { presentationHint: 'label' as const }),
+    };
+  }
+
+  private thread(id: number) {
+    const thread = this.started('thread').threads.find((candidate) => candidate.id === id);
+    if (!thread) throw errors.unknownReference('thread', id);
+    return thread;
+  }
+
+  private started(command: string): Debuggee {
+    if (!this.debuggee) throw errors.notStarted(command);
+    return this.debuggee;
+  }
+
+  private readonly listener: Listener = {
+    output: (category, lines) => {
+      if (lines.length === 0) return;
+      this.sendEvent(new Event('output', { category, output: `${lines.join('\n')}\n` }));
+    },
+    stopped: (reason, description) => {
+      const threadId = this.debuggee?.threads[0]?.id;
+      this.sendEvent(
+        new Event('stopped', {
+          reason,
+          description,
+          allThreadsStopped: true,
+          ...(threadId === undefined ? {} : { threadId }),
+        }),
+      );
+    },
+    changed: () => {
+      if (this.client?.supportsInvalidatedEvent)
+        this.sendEvent(new Event('invalidated', { areas: ['variables'] }));
+    },
+    threadGone: (threadId) => this.sendEvent(new Event('thread', { reason: 'exited', threadId })),
+    ended: (reason) => {
+      this.listener.output('console', [reason]);
+      this.finish();
+    },
+    state: (state) => this.sendEvent(new Event(SessionState, state)),
+  };
+
+  /** What goes wrong outside a request has only the console to be told in. */
+  private reportFailure(thrown: unknown): void {
+    const error = asAdapterError(thrown);
+    this.listener.output('stderr', [error.message]);
+    if (!this.ending) this.debuggee?.announce();
+  }
+
+  private kernelGone(reason: string): void {
+    if (this.ending) return;
+    this.listener.output('stderr', [errors.hostGone(reason).message]);
+    this.finish();
+  }
+
+  /** The session ends by itself. */
+  private finish(): void {
+    void this.end().then(() => this.sendEvent(new Event('terminated')));
+  }
+
+  /** Cancels what is under way and releases everything; safe in every state and more than once. */
+  end(): Promise<void> {
+    this.ending ??= (async () => {
+      for (const controller of this.running.values()) controller.abort();
+      // A launch that is cancelled cleans up after itself and is answered before the session ends.
+      await this.starting;
+      await this.release();
+      this.phase = 'ended';
+      this.listener.state({ phase: 'ended' });
+    })();
+    return this.ending;
+  }
+
+  private async release(): Promise<void> {
+    const { debuggee, kernel } = this;
+    this.debuggee = undefined;
+    this.kernel = undefined;
+    try {
+      await debuggee?.stop();
+    } finally {
+      // The host releases what is left when its connection ends, so this must happen whatever came before.
+      await kernel?.dispose();
+    }
+  }
+}
+
+const NO_BREAKPOINTS = 'The kernel runs a BPF program as a whole; it cannot stop at a line.';
+
+function asAdapterError(thrown: unknown): errors.AdapterError {
+  if (thrown instanceof errors.AdapterError) return thrown;
+  if (!(thrown instanceof KernelError)) return errors.internal(thrown);
+  if (thrown.code === 'hostGone') return errors.hostGone(thrown.message);
+  return thrown.code === 'cancelled' ? errors.cancelled() : errors.kernelRefused(thrown);
+}

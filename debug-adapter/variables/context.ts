@@ -1,0 +1,117 @@
+/** What rows are made from: the kernel session, the object's types, and what was read since the last refresh. */
+import type { KernelClient } from '../../kernel/client/client';
+import type { LoadedMap } from '../../kernel/protocol';
+import type { Btf } from '../../toolchain/btf/btf';
+import { parseBtf } from '../../toolchain/btf/parse';
+import type { LoadedObject } from '../runner/load';
+import { EntryIndex } from './entries';
+import { valueStride } from './map-kinds';
+
+export class VariableContext {
+  private indexes = new Map<number, EntryIndex>();
+  private globals = new Map<number, Uint8Array>();
+  private inner = new Map<number, Promise<LoadedMap>>();
+  private readonly btfs = new Map<number, Promise<Btf | undefined>>();
+  private programs: Promise<Map<number, string>> | undefined;
+
+  constructor(readonly loaded: LoadedObject) {}
+
+  get kernel(): KernelClient {
+    return this.loaded.kernel;
+  }
+
+  get btf(): Btf | undefined {
+    return this.loaded.file.object.btf;
+  }
+
+  get possibleCpus(): number {
+    return this.kernel.hello.kernel.possibleCpus;
+  }
+
+  /** Entries of a map as of the last refresh. */
+  index(map: LoadedMap): EntryIndex {
+    let index = this.indexes.get(map.handle);
+    if (!index) {
+      index = new EntryIndex(this.kernel, map, map.keySize + valueStride(map, this.possibleCpus));
+      this.indexes.set(map.handle, index);
+    }
+    return index;
+  }
+
+  /** A section of global variables as of the last refresh. */
+  async section(map: LoadedMap): Promise<Uint8Array | undefined> {
+    const known = this.globals.get(map.handle);
+    if (known) return known;
+    const bytes = await this.readSection(map);
+    if (bytes) this.globals.set(map.handle, bytes);
+    return bytes;
+  }
+
+  async readSection(map: LoadedMap): Promise<Uint8Array | undefined> {
+    const { value } = await this.kernel.request('mapLookup', { map: map.handle, key: new Uint8Array(4) });
+    return value ?? undefined;
+  }
+
+  /** A map that is the value of another one; open until the next refresh. */
+  innerMap(id: number): Promise<LoadedMap> {
+    let map = this.inner.get(id);
+    if (!map) {
+      map = this.kernel.request('mapOpenById', { id });
+      this.inner.set(id, map);
+    }
+    return map;
+  }
+
+  /** Types of a map that the object did not define itself. */
+  btfOf(map: LoadedMap): Promise<Btf | undefined> {
+    if (map.btfId === undefined || map.btfId === 0) return Promise.resolve(this.btf);
+    let btf = this.btfs.get(map.btfId);
+    if (!btf) {
+      btf = this.kernel.request('btf', { source: { id: map.btfId } }).then(({ data }) => {
+        const parsed = parseBtf(data);
+        return parsed.ok ? parsed.value : undefined;
+      });
+      this.btfs.set(map.btfId, btf);
+    }
+    return btf;
+  }
+
+  /** Names of all programs in the kernel, for program arrays. */
+  async programName(id: number): Promise<string | undefined> {
+    this.programs ??= this.kernel
+      .request('listPrograms', {})
+      .then(({ programs }) => new Map(programs.map((program) => [program.id, program.name])));
+    return (await this.programs).get(id);
+  }
+
+  /**
+   * Forgets what was read, so that rows are made from new values; tells whether anything that was shown has
+   * changed. Reads again as much as was shown and no more.
+   */
+  async refresh(): Promise<boolean> {
+    const before = { indexes: this.indexes, globals: this.globals };
+    const inner = [...this.inner.values()];
+    this.indexes = new Map();
+    this.globals = new Map();
+    this.inner = new Map();
+    this.programs = undefined;
+    let changed = inner.length > 0;
+    for (const [handle, old] of before.indexes) {
+      // Inner maps are closed below; what they hold is read again when somebody opens them.
+      if (!this.loaded.maps.some((map) => map.handle === handle)) continue;
+      const fresh = this.index(old.map);
+      await fresh.page(0, old.length + 1);
+      changed ||= !fresh.equals(old);
+    }
+    for (const [handle, old] of before.globals) {
+      const map = this.loaded.maps.find((candidate) => candidate.handle === handle);
+      const fresh = map && (await this.section(map));
+      changed ||= !fresh || Buffer.compare(fresh, old) !== 0;
+    }
+    for (const opening of inner) {
+      const map = await opening.catch(() => undefined);
+      if (map) await this.kernel.request('mapClose', { map: map.handle });
+    }
+    return changed;
+  }
+}

@@ -1,0 +1,169 @@
+/** What the Variables view asks of a debuggee, in DAP's terms. */
+import type { DebugProtocol } from '@vscode/debugprotocol';
+import { cannotEvaluate, cannotSet, unknownReference } from '../errors';
+import type { VariableContext } from './context';
+import { encodeAs, encodeKey, evaluate } from './evaluate';
+import { globalMaps, globalNodes } from './globals';
+import { mapNodes, typedMap, userMaps, type TypedMap } from './maps';
+import { PAGE, rangeNodes, type VariableNode } from './node';
+import { Registry } from './registry';
+
+/** A memory view reads at most this much at once. */
+const MAX_READ = 16 * 1024 * 1024;
+
+export class VariablesView {
+  private readonly registry = new Registry();
+  /** Rows served last under each reference, by name, for setVariable. */
+  private readonly served = new Map<number, Map<string, VariableNode>>();
+  private current: VariableContext | undefined;
+
+  /** The debuggee that is looked at; another one after a restart. */
+  show(context: VariableContext): void {
+    this.current = context;
+    this.registry.clear();
+    this.served.clear();
+  }
+
+  private get context(): VariableContext {
+    if (!this.current) throw cannotEvaluate('Nothing is loaded yet.');
+    return this.current;
+  }
+
+  scopes(): DebugProtocol.Scope[] {
+    const { context } = this;
+    const scope = (name: string, count: number, children: () => Promise<VariableNode[]>) => ({
+      name,
+      variablesReference: this.registry.reference({ path: name, name, value: '', children }),
+      namedVariables: count,
+      expensive: false,
+    });
+    const scopes = [scope('Maps', userMaps(context).length, () => mapNodes(context))];
+    if (globalMaps(context).length > 0) {
+      const { namedVariables: _, ...globals } = scope('Globals', 0, () => globalNodes(context));
+      return [...scopes, globals];
+    }
+    return scopes;
+  }
+
+  async variables(
+    reference: number,
+    filter: 'indexed' | 'named' | undefined,
+    start: number | undefined,
+    count: number | undefined,
+  ): Promise<DebugProtocol.Variable[]> {
+    const node = this.node(reference);
+    const paged = node.indexed !== undefined;
+    if (filter === 'named' && paged) return [];
+    // DAP: a count of 0, like none, means all that is left.
+    const many = count === 0 ? undefined : count;
+    const rows = await this.rows(node, start, many);
+    const names = this.served.get(reference) ?? new Map<string, VariableNode>();
+    this.served.set(reference, names);
+    for (const row of rows) names.set(row.name, row);
+    return rows.map((row) => this.describe(row));
+  }
+
+  private async rows(
+    node: VariableNode,
+    start: number | undefined,
+    count: number | undefined,
+  ): Promise<VariableNode[]> {
+    if (!node.children) return [];
+    const { children } = node;
+    if (start === undefined && count === undefined && node.indexed !== undefined && node.indexed > PAGE)
+      return rangeNodes(node.path, node.indexed, (from, many) => children(from, many));
+    return children(start, count);
+  }
+
+  async set(reference: number, name: string, value: string): Promise<DebugProtocol.Variable> {
+    const parent = this.node(reference);
+    const row =
+      this.served.get(reference)?.get(name) ??
+      ((await parent.children?.()) ?? []).find((candidate) => candidate.name === name);
+    if (!row) throw cannotSet(`${parent.name} has no row ${name}.`);
+    return this.describe(await assign(row, value));
+  }
+
+  async setExpression(expression: string, value: string): Promise<DebugProtocol.Variable> {
+    return this.describe(await assign(await evaluate(this.context, expression), value));
+  }
+
+  async evaluate(expression: string): Promise<DebugProtocol.EvaluateResponse['body']> {
+    const { value, name: _, ...rest } = this.describe(await evaluate(this.context, expression));
+    return { result: value, ...rest };
+  }
+
+  async readMemory(
+    reference: string,
+    offset: number,
+    count: number,
+  ): Promise<DebugProtocol.ReadMemoryResponse['body']> {
+    const node = this.node(Number(/^memory:(\d+)$/.exec(reference)?.[1] ?? -1));
+    const bytes = (await node.memory?.()) ?? new Uint8Array(0);
+    const start = Math.max(0, offset);
+    const data = offset < 0 ? new Uint8Array(0) : bytes.subarray(start, start + Math.min(count, MAX_READ));
+    return {
+      address: `0x${start.toString(16)}`,
+      data: Buffer.from(data).toString('base64'),
+      ...(data.length < count ? { unreadableBytes: count - data.length } : {}),
+    };
+  }
+
+  async deleteEntry(name: string, key: string): Promise<boolean> {
+    const typed = this.mapNamed(name);
+    const { existed } = await this.context.kernel.request('mapDelete', {
+      map: typed.map.handle,
+      key: encodeKey(typed, key),
+    });
+    await this.context.refresh();
+    return existed;
+  }
+
+  async setEntry(
+    name: string,
+    key: string,
+    value: string,
+    flags: 'any' | 'noexist' | 'exist',
+  ): Promise<void> {
+    const typed = this.mapNamed(name);
+    await this.context.kernel.request('mapUpdate', {
+      map: typed.map.handle,
+      key: encodeKey(typed, key),
+      value: encodeAs(typed, typed.valueType, typed.map.valueSize, value),
+      flags,
+    });
+    await this.context.refresh();
+  }
+
+  private mapNamed(name: string): TypedMap {
+    const map = userMaps(this.context).find((candidate) => candidate.name === name);
+    if (!map) throw cannotSet(`There is no map "${name}".`);
+    return typedMap(this.context, map);
+  }
+
+  private node(reference: number): VariableNode {
+    const node = this.registry.find(reference);
+    if (!node) throw unknownReference('variablesReference', reference);
+    return node;
+  }
+
+  private describe(node: VariableNode): DebugProtocol.Variable {
+    const reference = node.children || node.memory ? this.registry.reference(node) : 0;
+    return {
+      name: node.name,
+      value: node.value,
+      variablesReference: node.children ? reference : 0,
+      ...(node.type === undefined ? {} : { type: node.type }),
+      ...(node.evaluateName === undefined ? {} : { evaluateName: node.evaluateName }),
+      ...(node.indexed === undefined ? {} : { indexedVariables: node.indexed }),
+      ...(node.memory ? { memoryReference: `memory:${reference}` } : {}),
+      ...(node.assign ? {} : { presentationHint: { attributes: ['readOnly'] } }),
+    };
+  }
+}
+
+async function assign(row: VariableNode, value: string): Promise<VariableNode> {
+  if (row.assign) return row.assign(value);
+  const reason = row.readOnly ? `: ${row.readOnly}` : '';
+  throw cannotSet(`${row.name} cannot be set${reason}.`);
+}

@@ -1,0 +1,31 @@
+/** The `bpf.*` settings, read in one place. Their defaults stand in package.json. */
+import * as vscode from 'vscode';
+import type { Settings } from '../language-server/protocol';
+
+/** `${workspaceFolder}` and `${env:NAME}` in paths and flags: VS Code does not resolve them in settings. */
+export function substitute(text: string, folder: vscode.WorkspaceFolder | undefined): string {
+  return text.replace(/\$\{(workspaceFolder|env:([^}]+))\}/g, (whole, name: string, variable?: string) => {
+    if (variable !== undefined) return process.env[variable] ?? '';
+    return name === 'workspaceFolder' ? (folder?.uri.fsPath ?? whole) : whole;
+  });
+}
+
+/** All settings as the language server and the debug adapter want them. */
+export function readSettings(resource?: vscode.Uri): Settings {
+  const folder =
+    (resource && vscode.workspace.getWorkspaceFolder(resource)) ?? vscode.workspace.workspaceFolders?.[0];
+  const configuration = vscode.workspace.getConfiguration('bpf', resource);
+  const flags = (list: string[] | null) => list?.map((flag) => substitute(flag, folder)) ?? null;
+  return {
+    clang: {
+      path: substitute(configuration.get<string>('clang.path', ''), folder),
+      args: flags(configuration.get<string[] | null>('clang.args', null)),
+      extraArgs: flags(configuration.get<string[]>('clang.extraArgs', [])) ?? [],
+    },
+    verify: {
+      when: configuration.get('verify.when', 'onType'),
+      delay: configuration.get('verify.delay', 300),
+    },
+    target: configuration.get<string>('target', ''),
+  };
+}

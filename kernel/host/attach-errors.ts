@@ -1,0 +1,107 @@
+/** Why an attachment failed, for a user: errno and hook together say more than either. */
+import { existsSync } from 'node:fs';
+import os from 'node:os';
+import type { AddonError } from '../addon/addon';
+import type { AttachSpec } from '../protocol';
+import type { HostError } from './errors';
+import { HostError as HostErrorClass, toProtocolError } from './errors';
+import { cleanLog } from './load';
+import type { HeldProgram } from './session';
+
+interface Explanation {
+  message: string;
+  hint: string;
+  unsupported?: boolean;
+}
+
+export function attachError(error: AddonError, program: HeldProgram, spec: AttachSpec): HostError {
+  const plain = toProtocolError(error, 'attach');
+  const explained = explain(error, program, spec);
+  const said = cleanLog(error.libbpfLog ?? '').at(-1);
+  return new HostErrorClass({
+    ...plain,
+    ...(explained?.unsupported ? { code: 'unsupported' as const } : {}),
+    message: `${program.name} could not be attached: ${explained?.message ?? said ?? `${error.operation}: ${error.message}`} (${error.code})`,
+    ...(explained ? { hint: explained.hint } : {}),
+  });
+}
+
+function explain(
+  { code, operation }: AddonError,
+  program: HeldProgram,
+  spec: AttachSpec,
+): Explanation | undefined {
+  const isProbe =
+    spec.hook === 'kprobe' ||
+    (spec.hook === 'auto' && /^(kprobe|kretprobe|ksyscall|kretsyscall)\//.test(program.section));
+  if (isProbe && !existsSync('/sys/bus/event_source/devices/kprobe')) {
+    return {
+      message: `this kernel (${os.release()}) was built without kprobes (CONFIG_KPROBES)`,
+      hint: 'Choose another kernel: "BPF: Select Kernel", or --target vm.',
+      unsupported: true,
+    };
+  }
+  if (operation.startsWith('find interface')) {
+    return {
+      message: `there is no interface of that name (${operation})`,
+      hint: 'List them with `ip link`.',
+    };
+  }
+  switch (spec.hook) {
+    case 'auto':
+      if (code !== 'EOPNOTSUPP' && code !== 'EINVAL') return undefined;
+      return {
+        message: `SEC("${program.section}") does not say what to attach to`,
+        hint: 'Choose the interface, cgroup, function or process: in the editor from the list that Attach offers, or in the launch configuration’s `spec`.',
+      };
+    case 'kprobeMulti':
+      if (code !== 'EINVAL' && code !== 'EOPNOTSUPP') return undefined;
+      return {
+        message: `kprobe.multi needs Linux 5.18 or newer with CONFIG_FPROBE; this is ${os.release()}`,
+        hint: 'Attach with hook kprobe to one function, or choose another kernel.',
+        unsupported: true,
+      };
+    case 'xdp':
+      if (code === 'EBUSY' || code === 'EEXIST') {
+        return {
+          message: `${spec.interface} has an XDP program already`,
+          hint: `See it with \`ip link show dev ${spec.interface}\`; remove it with \`ip link set dev ${spec.interface} xdp off\`.`,
+        };
+      }
+      if (code === 'EOPNOTSUPP') {
+        return {
+          message: `the driver of ${spec.interface} has no ${spec.mode ?? 'native'} XDP`,
+          hint: 'Attach with mode generic, which every driver has.',
+          unsupported: true,
+        };
+      }
+      return undefined;
+    case 'tc':
+      if (spec.implementation !== 'tcx' || code !== 'EINVAL') return undefined;
+      return {
+        message: `tcx needs Linux 6.6 or newer; this is ${os.release()}`,
+        hint: 'Attach with implementation clsact, or auto.',
+        unsupported: true,
+      };
+    case 'cgroup':
+      if (code === 'EBADF' || code === 'EINVAL' || code === 'ENOTDIR' || code === 'ENOENT') {
+        return {
+          message: `${spec.path} is not a directory of cgroup v2`,
+          hint: 'cgroup v2 is usually at /sys/fs/cgroup, on hybrid systems at /sys/fs/cgroup/unified; `mount -t cgroup2` shows it.',
+        };
+      }
+      return undefined;
+    case 'tracepoint':
+      if (code !== 'ENOENT') return undefined;
+      return {
+        message: existsSync('/sys/kernel/tracing/events')
+          ? `this kernel has no tracepoint ${spec.category}:${spec.name}`
+          : 'tracefs is not mounted',
+        hint: existsSync('/sys/kernel/tracing/events')
+          ? 'List them with `ls /sys/kernel/tracing/events`.'
+          : 'Mount it: `sudo mount -t tracefs tracefs /sys/kernel/tracing`.',
+      };
+    default:
+      return undefined;
+  }
+}

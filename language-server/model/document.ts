@@ -1,0 +1,276 @@
+/**
+ * One open document and the work on it: parse at once, then compile, then verify, each for the newest text only.
+ * Whatever is under way for an older text is stopped.
+ */
+import type { Parser } from 'web-tree-sitter';
+import { isBpfSource, positionAt, readSource, type SourceFile } from '../../toolchain/c/source';
+import { compile, MAX_SOURCE_BYTES } from '../../toolchain/clang/compile';
+import type { Diagnostic } from '../../toolchain/diagnostic';
+import type { DocumentStatusParams, ProgramStatus } from '../protocol';
+import type { Environment } from './environment';
+import { besideClang, moveDiagnostics, syntaxDiagnostics } from './findings';
+import type { Edit } from './track';
+import { verifyObject, type Verification } from './verify';
+
+type Problem = NonNullable<DocumentStatusParams['problem']>;
+
+/** A result and the version of the text it is about. */
+interface Dated<T> {
+  version: number;
+  value: T;
+}
+
+export interface DocumentEvents {
+  /** Findings changed; `diagnostics` are all there are now. */
+  findings(document: BpfDocument): void;
+  status(document: BpfDocument): void;
+}
+
+const UNTRUSTED: Problem = {
+  code: 'untrusted',
+  message:
+    'The workspace is not trusted: files are neither compiled nor verified, only their syntax is checked.',
+  hint: 'Trust the workspace to get the verdicts of clang and the kernel.',
+};
+
+export class BpfDocument {
+  source: SourceFile | undefined;
+  /** The object clang made of the text of its version. */
+  private object: Dated<Uint8Array<ArrayBuffer>> | undefined;
+  private clang: Dated<Diagnostic[]> | undefined;
+  private verdict: Dated<Verification> | undefined;
+  private verdictDiagnostics: Diagnostic[] = [];
+  private problem: Problem | undefined;
+  private phase: DocumentStatusParams['phase'] = 'idle';
+  private work: AbortController | undefined;
+  private timer: NodeJS.Timeout | undefined;
+  private finished: Promise<void> = Promise.resolve();
+
+  constructor(
+    readonly uri: string,
+    /** Absolute; for an unsaved document, where it would be. */
+    readonly path: string,
+    public text: string,
+    public version: number,
+    private readonly parser: Parser,
+    private readonly environment: Environment,
+    private readonly events: DocumentEvents,
+  ) {
+    this.parse();
+  }
+
+  /** Whether this is BPF C at all; a C file becomes one when it includes BPF's headers. */
+  get isBpf(): boolean {
+    return isBpfSource(this.text.slice(0, 100_000), this.path);
+  }
+
+  /** The verdicts of the newest verification, perhaps of an older text. */
+  get verification(): Verification | undefined {
+    return this.verdict?.value;
+  }
+
+  /** The object of the newest text that compiled. */
+  get newestObject(): Uint8Array<ArrayBuffer> | undefined {
+    return this.object?.value;
+  }
+
+  /** What is known now, at the places of the newest text. */
+  get diagnostics(): Diagnostic[] {
+    if (!this.isBpf || !this.source) return [];
+    const sameText = this.clang?.version === this.version ? this.clang.value : undefined;
+    const syntax = besideClang(syntaxDiagnostics(this.source, this.path), sameText);
+    return [...syntax, ...(this.clang?.value ?? []), ...this.verdictDiagnostics];
+  }
+
+  get status(): DocumentStatusParams {
+    const { uri, version, phase, problem } = this;
+    const kernel = this.verdict?.value.kernel;
+    return {
+      uri,
+      version,
+      phase,
+      ...(problem && { problem }),
+      ...(kernel && { kernel }),
+      programs: this.programs,
+    };
+  }
+
+  private get programs(): ProgramStatus[] {
+    return (this.source?.programs ?? []).map(({ name, section, nameSpan }) => {
+      const known = this.verdict?.value.programs.find((program) => program.name === name);
+      const { stats } = known ?? {};
+      return {
+        name,
+        section,
+        type: known?.type ?? '',
+        line: positionAt(this.source!, nameSpan.start).line,
+        verdict: known?.verdict ?? 'unknown',
+        ...(stats && {
+          insns: stats.insns,
+          states: stats.states,
+          stackDepth: stats.stackDepth.reduce((sum, depth) => sum + depth, 0),
+          microseconds: stats.microseconds,
+        }),
+      };
+    });
+  }
+
+  /** The text changed. Findings of the older text move along until newer ones replace them. */
+  change(text: string, version: number, edits: Edit[]): void {
+    this.stop();
+    this.text = text;
+    this.version = version;
+    for (const edit of edits) {
+      if (this.clang) this.clang.value = moveDiagnostics(this.clang.value, this.path, edit);
+      this.verdictDiagnostics = moveDiagnostics(this.verdictDiagnostics, this.path, edit);
+    }
+    this.parse();
+    this.events.findings(this);
+    this.schedule(this.environment.settings.verify.delay);
+  }
+
+  /** Does what the settings ask for after `delay` milliseconds without another edit. */
+  schedule(delay = 0): void {
+    if (!this.isBpf) return;
+    clearTimeout(this.timer);
+    const verify = this.environment.settings.verify.when === 'onType';
+    this.timer = setTimeout(() => void this.start(verify), delay);
+  }
+
+  /** Compiles and, with `verify`, asks the kernel, from scratch. Resolves when that is done or was overtaken. */
+  start(verify: boolean): Promise<void> {
+    this.stop();
+    const work = new AbortController();
+    this.work = work;
+    this.finished = this.perform(verify, work.signal).catch((error: unknown) => {
+      if (!work.signal.aborted) this.fail({ code: 'internal', message: String(error) });
+    });
+    return this.finished;
+  }
+
+  /** Resolves when no work is under way or waiting to begin. */
+  async settled(): Promise<void> {
+    for (let seen; seen !== this.finished;) {
+      seen = this.finished;
+      await seen;
+    }
+  }
+
+  /** The object of the text as it is, compiled if need be. */
+  async compiledObject(): Promise<{ object: Uint8Array<ArrayBuffer> } | { problem: Problem }> {
+    if (this.object?.version !== this.version) await this.start(false);
+    if (this.object?.version === this.version) return { object: this.object.value };
+    const problem = this.problem ?? {
+      code: 'compileErrors',
+      message: 'The file does not compile.',
+      hint: 'See the errors in the editor.',
+    };
+    return { problem };
+  }
+
+  stop(): void {
+    clearTimeout(this.timer);
+    this.work?.abort();
+    this.work = undefined;
+  }
+
+  close(): void {
+    this.stop();
+  }
+
+  private parse(): void {
+    this.source =
+      this.text.length > MAX_SOURCE_BYTES || this.text.slice(0, 65_536).includes('\0')
+        ? undefined
+        : readSource(this.parser, this.text, this.source);
+  }
+
+  private async perform(verify: boolean, signal: AbortSignal): Promise<void> {
+    if (!this.isBpf) return;
+    if (!this.environment.trusted) return this.fail(UNTRUSTED, 'idle');
+    if (/\.h$/.test(this.path)) return this.finish(undefined, 'idle');
+    await this.environment.slots.run(signal, async () => {
+      const object = await this.compile(signal);
+      if (object && verify && !signal.aborted) await this.verify(object, signal);
+    });
+  }
+
+  private async compile(signal: AbortSignal): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    const { environment, version, text } = this;
+    this.enter('compiling');
+    const clang = await environment.clang();
+    if (signal.aborted) return undefined;
+    if ('code' in clang) {
+      this.clang = undefined;
+      this.fail(clang);
+      return undefined;
+    }
+    const flags = await environment.flags(this.path, text);
+    if (flags.problem) environment.log(flags.problem);
+    const { cache, log } = environment;
+    const result = await compile({ clang, path: this.path, text, args: flags.args, cache, signal, log });
+    if (signal.aborted || result.outcome === 'cancelled') return undefined;
+    if (result.outcome === 'problem') {
+      log(`${clang.path} ${flags.args.join(' ')}`);
+      this.clang = undefined;
+      this.fail(result);
+      return undefined;
+    }
+    this.clang = { version, value: result.diagnostics };
+    this.object = result.outcome === 'compiled' ? { version, value: result.object } : undefined;
+    if (result.outcome === 'errors') {
+      // The kernel's words were about a text that compiled; this one has no verdict.
+      this.forgetVerdict();
+      this.finish(undefined, 'done');
+      return undefined;
+    }
+    this.events.findings(this);
+    if (this.environment.settings.verify.when !== 'onType') this.finish(undefined, 'done');
+    return result.object;
+  }
+
+  private async verify(object: Uint8Array<ArrayBuffer>, signal: AbortSignal): Promise<void> {
+    const { version, source } = this;
+    this.enter('verifying');
+    const client = await this.environment.kernel.client();
+    if (signal.aborted || !source) return;
+    if (!('request' in client)) {
+      this.forgetVerdict();
+      return this.fail(client);
+    }
+    try {
+      const verification = await verifyObject(client, object, source, this.path, signal);
+      if (signal.aborted) return;
+      this.verdict = { version, value: verification };
+      this.verdictDiagnostics = verification.diagnostics;
+      this.finish(undefined, 'done');
+    } catch (error) {
+      if (signal.aborted) return;
+      this.forgetVerdict();
+      const { code = 'internal', message, hint } = error as { code?: string; message: string; hint?: string };
+      this.fail({ code, message, ...(hint && { hint }) });
+    }
+  }
+
+  private forgetVerdict(): void {
+    this.verdict = undefined;
+    this.verdictDiagnostics = [];
+  }
+
+  private enter(phase: DocumentStatusParams['phase']): void {
+    this.phase = phase;
+    this.events.status(this);
+  }
+
+  private finish(problem: Problem | undefined, phase: DocumentStatusParams['phase']): void {
+    this.problem = problem;
+    this.phase = phase;
+    this.events.findings(this);
+    this.events.status(this);
+  }
+
+  private fail(problem: Problem, phase: DocumentStatusParams['phase'] = 'failed'): void {
+    const { code, message, hint } = problem;
+    this.finish({ code, message, ...(hint && { hint }) }, phase);
+  }
+}

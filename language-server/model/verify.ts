@@ -1,0 +1,73 @@
+/** Asks the kernel about an object and turns its verdicts into findings and figures. */
+import path from 'node:path';
+import type { KernelClient } from '../../kernel/client/client';
+import type { ProgramVerdict, ProtocolError } from '../../kernel/protocol';
+import { Severity, type Diagnostic, type Range } from '../../toolchain/diagnostic';
+import type { Btf } from '../../toolchain/btf/btf';
+import { positionAt, type SourceFile } from '../../toolchain/c/source';
+import { readBpfObject } from '../../toolchain/elf/object';
+import { toDiagnostics } from '../../toolchain/verifier/diagnostics';
+import { explain } from '../../toolchain/verifier/report';
+
+export interface Verification {
+  /** `uname -r` of the kernel that spoke. */
+  kernel: string;
+  programs: ProgramVerdict[];
+  diagnostics: Diagnostic[];
+  /** Types and strings of the object, for the log document. */
+  btf: Btf | undefined;
+}
+
+/** Rejects with a KernelError when the kernel cannot be asked or the work was cancelled. */
+export async function verifyObject(
+  client: KernelClient,
+  object: Uint8Array<ArrayBuffer>,
+  source: SourceFile,
+  file: string,
+  signal: AbortSignal,
+): Promise<Verification> {
+  const result = await client.request('verify', { object, log: 'rejected' }, { signal });
+  const kernel = client.hello.kernel.release;
+  const read = readBpfObject(object);
+  const btf = read.ok ? read.value.btf : undefined;
+  const mapPath = pathsOf(file);
+  const find = (kind: 'program' | 'map' | 'include', name: string): Range | undefined =>
+    placeOf(source, kind, name);
+  const diagnostics = result.programs.flatMap((verdict) =>
+    toDiagnostics(explain(verdict, { btf, mapPath, kernel }), { path: file, find }),
+  );
+  if (result.error) diagnostics.push(objectError(result.error, source, file));
+  return { kernel, programs: result.programs, diagnostics, btf };
+}
+
+/** File names in BTF are as clang was given them: absolute, or relative to the source's directory. */
+export function pathsOf(file: string): (name: string) => string {
+  const directory = path.dirname(file);
+  return (name) => path.resolve(directory, name);
+}
+
+function placeOf(source: SourceFile, kind: 'program' | 'map' | 'include', name: string): Range | undefined {
+  const spans = {
+    program: source.programs.find((program) => program.name === name)?.nameSpan,
+    map: source.maps.find((map) => map.name === name)?.nameSpan,
+    include: source.includes.find((include) => include.path.endsWith(name))?.span,
+  };
+  const span = spans[kind];
+  return span && { start: positionAt(source, span.start), end: positionAt(source, span.end) };
+}
+
+/** What keeps the whole object from being loaded has no place of its own: the first map or program stands for it. */
+function objectError(error: ProtocolError, source: SourceFile, path: string): Diagnostic {
+  const named = source.maps.find((map) => error.message.includes(`'${map.name}'`));
+  const span = (named ?? source.maps[0] ?? source.programs[0])?.nameSpan ?? { start: 0, end: 0 };
+  return {
+    path,
+    range: { start: positionAt(source, span.start), end: positionAt(source, span.end) },
+    severity: Severity.Error,
+    code: `bpf/${error.code}`,
+    source: 'libbpf',
+    message: error.hint ? `${error.message} ${error.hint}` : error.message,
+    related: [],
+    data: { kernelMessage: error.message },
+  };
+}

@@ -1,0 +1,31 @@
+/** Diagnostics by file. Several documents may have findings in one header; an editor takes one list for each file. */
+import type { Diagnostic } from 'vscode-languageserver';
+
+export class Published {
+  /** File → document → the document's findings in that file. */
+  private readonly files = new Map<string, Map<string, Diagnostic[]>>();
+
+  constructor(private readonly send: (uri: string, diagnostics: Diagnostic[]) => void) {}
+
+  /** All findings of a document, by file; files that had some before and have none now are cleared. */
+  set(document: string, byFile: ReadonlyMap<string, Diagnostic[]>): void {
+    for (const [file, documents] of this.files) {
+      if (documents.has(document) && !byFile.has(file)) this.update(file, document, undefined);
+    }
+    for (const [file, diagnostics] of byFile) this.update(file, document, diagnostics);
+  }
+
+  remove(document: string): void {
+    for (const [file, documents] of this.files)
+      if (documents.has(document)) this.update(file, document, undefined);
+  }
+
+  private update(file: string, document: string, diagnostics: Diagnostic[] | undefined): void {
+    const documents = this.files.get(file) ?? new Map<string, Diagnostic[]>();
+    if (diagnostics) documents.set(document, diagnostics);
+    else documents.delete(document);
+    if (documents.size > 0) this.files.set(file, documents);
+    else this.files.delete(file);
+    this.send(file, [...documents.values()].flat());
+  }
+}

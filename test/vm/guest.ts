@@ -1,0 +1,56 @@
+/** For tests: a VM that also carries out commands. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import net from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import * as esbuild from 'esbuild';
+import type { TargetProblem } from '../../kernel/targets/target';
+import { startVm, type RunningVm } from '../../kernel/targets/vm/start';
+
+const root = path.resolve(import.meta.dirname ?? __dirname, '../..');
+export const dist = path.join(root, 'dist');
+
+export interface Guest extends RunningVm {
+  /** Runs a command in the guest as root; rejects with its stderr unless it ends with status 0. */
+  run(...command: string[]): Promise<string>;
+}
+
+/** Starts a VM with the test agent in it; throws the problem's message when it cannot be started. */
+export async function startGuest(kernel: string, log: (line: string) => void = () => {}): Promise<Guest> {
+  const scratch = mkdtempSync(path.join(os.tmpdir(), 'bpf-studio-agent-'));
+  const testAgent = path.join(scratch, 'agent.js');
+  await esbuild.build({
+    entryPoints: [path.join(root, 'test/vm/agent.ts')],
+    outfile: testAgent,
+    bundle: true,
+    platform: 'node',
+    format: 'cjs',
+    logLevel: 'error',
+  });
+  const options = { distDirectory: dist, elevate: 'never', log } as const;
+  const vm: RunningVm | TargetProblem = await startVm({ kind: 'vm', kernel }, options, { testAgent });
+  void ('gone' in vm ? vm.gone : Promise.resolve()).then(() =>
+    rmSync(scratch, { recursive: true, force: true }),
+  );
+  if ('code' in vm) throw new Error(`${vm.message}\n${vm.hint}`);
+  return { ...vm, run: (...command) => runInGuest(vm.testSocketPath!, command) };
+}
+
+function runInGuest(socketPath: string, command: string[]): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = net.connect(socketPath, () => socket.write(`${JSON.stringify({ command })}\n`));
+    let answer = '';
+    socket.on('data', (chunk) => (answer += chunk.toString()));
+    socket.on('error', reject);
+    socket.on('close', () => {
+      if (!answer.endsWith('\n')) return reject(new Error(`the VM went away during: ${command.join(' ')}`));
+      const { status, stdout, stderr } = JSON.parse(answer) as {
+        status: unknown;
+        stdout: string;
+        stderr: string;
+      };
+      if (status === 0) resolve(stdout);
+      else reject(new Error(`${command.join(' ')}: status ${status}: ${stderr}${stdout}`));
+    });
+  });
+}

@@ -1,0 +1,87 @@
+/** Steps that several suites take, in a person's words. */
+import { until, type Workbench } from './workbench';
+
+export interface SeenDiagnostic {
+  message: string;
+  code: string;
+  source: string;
+  line: number;
+  related: string[];
+}
+
+/** What the editor holds about a file. */
+export function diagnosticsOf(bench: Workbench, file: string): Promise<SeenDiagnostic[]> {
+  return bench.api((vscode, name) => {
+    const all = vscode.languages.getDiagnostics().filter(([uri]) => uri.fsPath.endsWith(`/${name}`));
+    return all.flatMap(([, diagnostics]) =>
+      diagnostics.map((diagnostic) => {
+        const code = typeof diagnostic.code === 'object' ? diagnostic.code.value : diagnostic.code;
+        return {
+          message: diagnostic.message,
+          code: String(code ?? ''),
+          source: diagnostic.source ?? '',
+          line: diagnostic.range.start.line,
+          related: (diagnostic.relatedInformation ?? []).map(({ message }) => message),
+        };
+      }),
+    );
+  }, file);
+}
+
+/** Titles of the lenses of the active editor's file, in order. */
+export function lensesOf(bench: Workbench): Promise<string[]> {
+  return bench.api(async (vscode) => {
+    const uri = vscode.window.activeTextEditor?.document.uri;
+    if (!uri) return [];
+    const lenses = await vscode.commands.executeCommand<{ command?: { title: string } }[]>(
+      'vscode.executeCodeLensProvider',
+      uri,
+      100,
+    );
+    return lenses.map((lens) => lens.command?.title ?? '');
+  }, undefined);
+}
+
+/** Replaces the one occurrence of `before` in the active editor, as typing would; nothing is saved. */
+export function replaceText(bench: Workbench, before: string, after: string): Promise<void> {
+  return bench.api(
+    async (vscode, change) => {
+      const editor = vscode.window.activeTextEditor!;
+      const start = editor.document.getText().indexOf(change.before);
+      if (start < 0) throw new Error(`the editor does not show ${change.before}`);
+      const { document } = editor;
+      const range = new vscode.Range(
+        document.positionAt(start),
+        document.positionAt(start + change.before.length),
+      );
+      await editor.edit((edit) => edit.replace(range, change.after));
+    },
+    { before, after },
+  );
+}
+
+/** Lines of the Debug Console. */
+export async function consoleText(bench: Workbench): Promise<string> {
+  return (await bench.page.locator('.repl .monaco-list-row').allInnerTexts()).join('\n');
+}
+
+/** Rows of the Variables view that are on the screen, `name: value` or `name = value` as shown. */
+export async function variableRows(bench: Workbench): Promise<string[]> {
+  const rows = await bench.page.locator('.debug-variables .monaco-list-row').allInnerTexts();
+  return rows.map((row) => row.replace(/\s+/g, ' ').trim());
+}
+
+/** Opens a row of the Variables view by the beginning of its text. */
+export async function expandVariable(bench: Workbench, name: string | RegExp): Promise<void> {
+  const row = bench.page.locator('.debug-variables .monaco-list-row').filter({ hasText: name }).first();
+  await row.waitFor();
+  if ((await row.getAttribute('aria-expanded')) === 'false') await row.locator('.monaco-tl-twistie').click();
+  await until(async () => (await row.getAttribute('aria-expanded')) !== 'false', `${String(name)} to open`);
+}
+
+/** What the language status item says: its text and detail. */
+export async function kernelStatus(bench: Workbench): Promise<string> {
+  const item = bench.page.locator('[id="status.languageStatus"]');
+  await item.waitFor();
+  return (await item.getAttribute('aria-label')) ?? '';
+}
