@@ -76,6 +76,7 @@ test('a rejected program is marked where the verifier stopped, with its words', 
   await bench.page.keyboard.press('Control+Shift+M');
   const problem = bench.page.locator('.markers-panel .monaco-list-row').filter({ hasText: 'bpf/' });
   await problem.first().waitFor();
+  await bench.page.locator('.codelens-decoration').filter({ hasText: 'rejected' }).waitFor();
   await bench.screenshot('rejection');
 });
 
@@ -232,4 +233,20 @@ test('the BPF view shows the session, and its Detach ends it at once', async () 
   );
   await until(async () => !veth.hasXdp(), 'the program to leave the interface');
   await bench.screenshot('detached');
+});
+
+test('a kernel host that is killed is started again, and the verdicts come back', async () => {
+  const [host] = server.kernelHosts();
+  expect(host).toBeDefined();
+  process.kill(host!, 'SIGKILL');
+  await until(async () => {
+    const [next] = server.kernelHosts();
+    return next !== undefined && next !== host;
+  }, 'another host');
+  await replaceText(bench, 'if (!traffic)\n\t\treturn XDP_PASS;\n\ttraffic->packets++;', FAULT);
+  await until(
+    async () => (await diagnosticsOf(bench, FILE)).some(({ source }) => source === 'verifier'),
+    'a verdict of the new host',
+  );
+  await bench.screenshot('host-restarted');
 });

@@ -19,21 +19,13 @@ beforeAll(async () => {
   bench = await openWorkbench(server, 'kernels');
 });
 afterAll(async () => {
+  if (process.env.BPF_STUDIO_TEST_LOGS) console.log(await server.logs());
   await bench?.close();
   await server?.stop();
 });
 
 /** The part of a release that lenses show. */
 const version = (release: string) => /^\d+\.\d+/.exec(release)![0];
-
-/** Opens the language status and reads its rows. */
-async function statusText(): Promise<string> {
-  await bench.page.locator('[id="status.languageStatus"]').click();
-  const rows = bench.page.locator('.hover-language-status');
-  await rows.first().waitFor();
-  const text = (await rows.allInnerTexts()).join('\n');
-  return text;
-}
 
 test("without a choice, a privileged user's programs go to this machine's kernel", async () => {
   await bench.open('probe.bpf.c');
@@ -42,7 +34,7 @@ test("without a choice, a privileged user's programs go to this machine's kernel
     return titles.some((title) => title.includes(` ${version(os.release())} `)) ? titles : undefined;
   }, 'the verdict of this machine');
   expect(lenses.join('\n')).toMatch(/accepted/);
-  expect(await statusText()).toContain(os.release());
+  expect(await bench.openStatus()).toContain(os.release());
   await bench.screenshot('this-machine');
   await bench.page.keyboard.press('Escape');
 });
@@ -66,7 +58,7 @@ test.skipIf(!other)('Select Kernel changes to a VM, which shows its progress and
   );
   expect(lenses.join('\n')).toMatch(/accepted/);
   expect(await diagnosticsOf(bench, 'probe.bpf.c')).toEqual([]);
-  expect(await statusText()).toContain(other!.release);
+  expect(await bench.openStatus()).toContain(other!.release);
   await bench.screenshot('vm-verdict');
   await bench.page.keyboard.press('Escape');
   const setting = await bench.api((vscode) => vscode.workspace.getConfiguration('bpf').get<string>('target'));
