@@ -3,13 +3,13 @@ import { Event, Response } from '@vscode/debugadapter';
 import { ProtocolServer } from '@vscode/debugadapter/lib/protocol';
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import type { OpenedKernel } from '../kernel/client/open';
-import { KernelError } from '../kernel/client/errors';
 import { checkConfiguration, attachArguments, launchArguments } from './arguments';
 import { attach } from './attach';
-import type { Debuggee, Environment, Listener } from './debuggee';
+import type { Debuggee, Environment } from './debuggee';
 import * as errors from './errors';
 import { launch } from './launch';
-import { SessionState, type AttachArguments, type LaunchArguments } from './protocol';
+import { listenerFor } from './notices';
+import type { AttachArguments, LaunchArguments } from './protocol';
 import { checkArguments, requests, STEPPING, type Arguments, type Command } from './requests';
 import { capabilities } from './capabilities';
 import { compilerFor, describeDiagnostic } from './runner/compile';
@@ -67,7 +67,7 @@ export class BpfDebugSession extends ProtocolServer {
       response.body = await this.handle(request);
       this.sendResponse(response);
     } catch (thrown) {
-      const error = asAdapterError(thrown);
+      const error = errors.asAdapterError(thrown);
       response.success = false;
       response.message = error.message;
       response.body = { error: { id: error.id, format: error.message, showUser: error.showUser } };
@@ -307,37 +307,16 @@ export class BpfDebugSession extends ProtocolServer {
     return this.debuggee;
   }
 
-  private readonly listener: Listener = {
-    output: (category, lines) => {
-      if (lines.length === 0) return;
-      this.sendEvent(new Event('output', { category, output: `${lines.join('\n')}\n` }));
-    },
-    stopped: (reason, description) => {
-      const threadId = this.debuggee?.threads[0]?.id;
-      this.sendEvent(
-        new Event('stopped', {
-          reason,
-          description,
-          allThreadsStopped: true,
-          ...(threadId === undefined ? {} : { threadId }),
-        }),
-      );
-    },
-    changed: () => {
-      if (this.client?.supportsInvalidatedEvent)
-        this.sendEvent(new Event('invalidated', { areas: ['variables'] }));
-    },
-    threadGone: (threadId) => this.sendEvent(new Event('thread', { reason: 'exited', threadId })),
-    ended: (reason) => {
-      this.listener.output('console', [reason]);
-      this.finish();
-    },
-    state: (state) => this.sendEvent(new Event(SessionState, state)),
-  };
+  private readonly listener = listenerFor({
+    send: (event) => this.sendEvent(event),
+    firstThread: () => this.debuggee?.threads[0]?.id,
+    supportsInvalidated: () => this.client?.supportsInvalidatedEvent === true,
+    finish: () => this.finish(),
+  });
 
   /** What goes wrong outside a request has only the console to be told in. */
   private reportFailure(thrown: unknown): void {
-    const error = asAdapterError(thrown);
+    const error = errors.asAdapterError(thrown);
     this.listener.output('stderr', [error.message]);
     if (!this.ending) this.debuggee?.announce();
   }
@@ -380,10 +359,3 @@ export class BpfDebugSession extends ProtocolServer {
 }
 
 const NO_BREAKPOINTS = 'The kernel runs a BPF program as a whole; it cannot stop at a line.';
-
-function asAdapterError(thrown: unknown): errors.AdapterError {
-  if (thrown instanceof errors.AdapterError) return thrown;
-  if (!(thrown instanceof KernelError)) return errors.internal(thrown);
-  if (thrown.code === 'hostGone') return errors.hostGone(thrown.message);
-  return thrown.code === 'cancelled' ? errors.cancelled() : errors.kernelRefused(thrown);
-}

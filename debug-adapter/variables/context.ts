@@ -14,7 +14,12 @@ export class VariableContext {
   private readonly btfs = new Map<number, Promise<Btf | undefined>>();
   private programs: Promise<Map<number, string>> | undefined;
 
+  private epochCount = 0;
+
   constructor(readonly loaded: LoadedObject) {}
+
+  /** Number of refreshes so far. */
+  readonly epoch = (): number => this.epochCount;
 
   get kernel(): KernelClient {
     return this.loaded.kernel;
@@ -89,6 +94,7 @@ export class VariableContext {
    * changed. Reads again as much as was shown and no more.
    */
   async refresh(): Promise<boolean> {
+    this.epochCount++;
     const before = { indexes: this.indexes, globals: this.globals };
     const inner = [...this.inner.values()];
     this.indexes = new Map();

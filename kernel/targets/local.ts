@@ -147,9 +147,10 @@ function readyLine(child: ChildProcess): Promise<{ ready: true } | { problem: st
 }
 
 function aborted(signal: AbortSignal | undefined): Promise<{ aborted: true }> {
-  return new Promise((resolve) =>
-    signal?.addEventListener('abort', () => resolve({ aborted: true }), { once: true }),
-  );
+  return new Promise((resolve) => {
+    if (signal?.aborted) resolve({ aborted: true });
+    signal?.addEventListener('abort', () => resolve({ aborted: true }), { once: true });
+  });
 }
 
 function cancelled(): TargetProblem {
