@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { createVethPair, type VethPair } from './harness/network';
 import { root, startServer, type EditorServer } from './harness/server';
 import {
@@ -47,6 +47,9 @@ beforeAll(async () => {
   };
   server = await startServer({ [FILE]: sample, '.vscode/launch.json': JSON.stringify(launch, null, 2) });
   bench = await openWorkbench(server, 'editor');
+});
+afterEach(async ({ task }) => {
+  if (task.result?.state === 'fail') await bench?.screenshot('FAILED');
 });
 afterAll(async () => {
   await bench?.close();

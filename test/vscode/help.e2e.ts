@@ -1,7 +1,7 @@
 /** What the editor does for somebody who begins, or who lacks something. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { root, startServer, type EditorServer } from './harness/server';
 import { diagnosticsOf, lensesOf } from './harness/steps';
 import { openWorkbench, until, type Workbench } from './harness/workbench';
@@ -13,6 +13,9 @@ beforeAll(async () => {
   const sample = readFileSync(path.join(root, 'extension/sample/sample.bpf.c'), 'utf8');
   server = await startServer({ 'sample.bpf.c': sample });
   bench = await openWorkbench(server, 'help');
+});
+afterEach(async ({ task }) => {
+  if (task.result?.state === 'fail') await bench?.screenshot('FAILED');
 });
 afterAll(async () => {
   await bench?.close();

@@ -2,7 +2,7 @@
 import os from 'node:os';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { findKernels } from '../../kernel/targets/vm/kernels';
 import { root, startServer, type EditorServer } from './harness/server';
 import { diagnosticsOf, lensesOf } from './harness/steps';
@@ -18,6 +18,9 @@ beforeAll(async () => {
     'probe.bpf.c': readFileSync(path.join(root, 'test/vscode/fixtures/probe.bpf.c'), 'utf8'),
   });
   bench = await openWorkbench(server, 'kernels');
+});
+afterEach(async ({ task }) => {
+  if (task.result?.state === 'fail') await bench?.screenshot('FAILED');
 });
 afterAll(async () => {
   if (process.env.BPF_STUDIO_TEST_LOGS) console.log(await server.logs());
@@ -56,8 +59,10 @@ test(
     await bench.pick(other!.release);
     await bench.page.locator('.notification-list-item').filter({ hasText: other!.release }).first().waitFor();
     await bench.screenshot('booting');
+    const falseAlarms: unknown[] = [];
     const lenses = await until(
       async () => {
+        falseAlarms.push(...(await diagnosticsOf(bench, 'probe.bpf.c')));
         const titles = await lensesOf(bench);
         return titles.some((title) => title.includes(' 6.12 ')) ? titles : undefined;
       },

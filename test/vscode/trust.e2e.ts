@@ -1,7 +1,7 @@
 /** Restricted Mode: nothing of an untrusted workspace is compiled, loaded or started. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { root, startServer, type EditorServer } from './harness/server';
 import { diagnosticsOf } from './harness/steps';
 import { openWorkbench, until, type Workbench } from './harness/workbench';
@@ -17,6 +17,9 @@ beforeAll(async () => {
     { trust: true, settings: { 'security.workspace.trust.startupPrompt': 'never' } },
   );
   bench = await openWorkbench(server, 'trust');
+});
+afterEach(async ({ task }) => {
+  if (task.result?.state === 'fail') await bench?.screenshot('FAILED');
 });
 afterAll(async () => {
   await bench?.close();
