@@ -147,10 +147,23 @@ describe('network hooks on a veth', () => {
     expect(filters).toContain(`id ${others.program('atc').id} `);
     expect(filters).not.toContain(`id ${object.program('atc').id} `);
     await other.dispose();
-    // The qdisc is ours, who made it first; when we let go of it somebody used it, so nobody removes it.
-    expect(network.qdiscs('in0')).toContain('clsact');
     execFileSync('tc', ['-n', network.name, 'qdisc', 'del', 'dev', 'in0', 'clsact']);
   });
+
+  test.each(['ingress', 'egress'] as const)(
+    'of two filters, %s detached first, the last removes the qdisc',
+    async (first) => {
+      const spec = { hook: 'tc', interface: 'in0', implementation: 'clsact', netns: network.path } as const;
+      const links = {
+        ingress: await attach('atc', { ...spec, direction: 'ingress' }),
+        egress: await attach('atc', { ...spec, direction: 'egress' }),
+      };
+      await client.request('detach', links[first]);
+      expect(network.qdiscs('in0')).toContain('clsact');
+      await client.request('detach', links[first === 'ingress' ? 'egress' : 'ingress']);
+      expect(network.qdiscs('in0')).not.toContain('clsact');
+    },
+  );
 
   test('a socket filter', async () => {
     const { link } = await attach('asocket', { hook: 'socket', interface: 'in1', netns: network.path });

@@ -295,6 +295,9 @@ async function xdpMode(
   return found?.xdpOffload === id ? 'offload' : 'native';
 }
 
+/** Interfaces (namespace and index) whose clsact qdisc this host made: whoever of it detaches last removes it. */
+const ownQdiscs = new Set<string>();
+
 async function attachTc(
   session: Session,
   program: HeldProgram,
@@ -317,15 +320,18 @@ async function attachTc(
   }
   const { id: programId } = await addon.programInfo(null, program.fd);
   const qdisc = await addon.tcCreateQdisc(operation, spec.interface, spec.netns);
+  const netnsInode = statSync(spec.netns ?? '/proc/self/ns/net').ino;
+  const key = `${netnsInode}:${qdisc.ifindex}`;
+  if (qdisc.created) ownQdiscs.add(key);
   const cleanup = {
     kind: 'tc',
-    filter: { ifindex: qdisc.ifindex, ingress, programId, createdQdisc: qdisc.created },
+    filter: { ifindex: qdisc.ifindex, ingress, programId, createdQdisc: ownQdiscs.has(key) },
     netns: spec.netns,
-    netnsInode: spec.netns ? statSync(spec.netns).ino : undefined,
+    netnsInode,
   } satisfies Cleanup;
   const undone = await guardian.promise(cleanup);
   const detach = async () => {
-    await undo(addon, cleanup);
+    if (await undo(addon, cleanup)) ownQdiscs.delete(key);
     undone();
   };
   try {
