@@ -14,7 +14,8 @@ const PAGE = 4096;
 export const command: Command = {
   help: `bpf-studio maps [list | dump MAP | lookup MAP KEY | update MAP KEY VALUE | delete MAP KEY]
 
-MAP is an id or a name. KEY and VALUE are JSON as \`dump\` prints them, typed by the map's BTF; or bytes: hex:0a000001.
+MAP is an id or a name. KEY and VALUE are typed by the map's BTF: JSON as \`dump\` prints it, or as C initialises it with
+enumerators and addresses by name: 7, XDP_DROP, { .addr = 10.0.0.1 }. Or bytes: hex:0a000001.
 
   list                     id, type, name, sizes, and the processes that hold each map (default)
   dump MAP [--limit N]     every entry, one JSON object a line: {"key": …, "value": …}
@@ -24,7 +25,7 @@ MAP is an id or a name. KEY and VALUE are JSON as \`dump\` prints them, typed by
   -t, --target             local, vm, vm:PATH-TO-VMLINUZ
 
   bpf-studio maps dump traffic_by_process
-  bpf-studio maps update blocklist_v4 '{"prefix_length": 24, "address": [10, 77, 0, 0]}' '{"dropped_packets": 0}'`,
+  bpf-studio maps update blocklist_v4 '{ .prefix_length = 24, .addr = 10.77.0.0 }' '{ .dropped_packets = 0 }'`,
   options: { ...targetOption, limit: { type: 'string' }, only: { type: 'string' } },
   async run(args, io) {
     const [action = 'list', name, ...rest] = args.positionals;
