@@ -3,13 +3,12 @@ import { Event, Response } from '@vscode/debugadapter';
 import { ProtocolServer } from '@vscode/debugadapter/lib/protocol';
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import type { OpenedKernel } from '../kernel/client/open';
-import { checkConfiguration, attachArguments, launchArguments } from './arguments';
+import { readConfiguration, type Configuration } from './arguments';
 import { attach } from './attach';
 import type { Debuggee, Environment } from './debuggee';
 import * as errors from './errors';
 import { launch } from './launch';
 import { listenerFor } from './notices';
-import type { AttachArguments, LaunchArguments } from './protocol';
 import { checkArguments, requests, STEPPING, type Arguments, type Command } from './requests';
 import { capabilities } from './capabilities';
 import { compilerFor, describeDiagnostic } from './runner/compile';
@@ -21,9 +20,6 @@ export type OpenKernel = (
   log: (line: string) => void,
   signal: AbortSignal,
 ) => Promise<OpenedKernel>;
-
-type Configuration =
-  { request: 'launch'; given: LaunchArguments } | { request: 'attach'; given: AttachArguments };
 
 type Handler<C extends Command> = (given: Arguments<C>, request: DebugProtocol.Request) => unknown;
 
@@ -112,7 +108,7 @@ export class BpfDebugSession extends ProtocolServer {
     restart: async (given, request) => {
       if (!this.configuration || this.phase !== 'started') throw errors.notStarted('restart');
       const next = given?.arguments
-        ? this.check(this.configuration.request, given.arguments)
+        ? readConfiguration(this.configuration.request, given.arguments)
         : this.configuration;
       await this.debuggee?.stop();
       this.debuggee = undefined;
@@ -205,15 +201,6 @@ export class BpfDebugSession extends ProtocolServer {
     },
   };
 
-  private check(request: 'launch' | 'attach', given: unknown): Configuration {
-    const checked =
-      request === 'launch'
-        ? checkConfiguration(launchArguments, given)
-        : checkConfiguration(attachArguments, given);
-    if (!checked.ok) throw errors.badConfiguration(checked.problem);
-    return { request, given: checked.value } as Configuration;
-  }
-
   private controller(request: DebugProtocol.Request): AbortController {
     const controller = new AbortController();
     this.running.set(request.seq, controller);
@@ -226,7 +213,7 @@ export class BpfDebugSession extends ProtocolServer {
     request: DebugProtocol.Request,
   ): Promise<void> {
     if (this.phase !== 'new') throw errors.alreadyStarted();
-    const configuration = this.check(kind, given);
+    const configuration = readConfiguration(kind, given);
     this.phase = 'starting';
     const { signal } = this.controller(request);
     try {

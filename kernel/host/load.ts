@@ -5,6 +5,7 @@
  * again without that program until the rest loads: N refusals cost N + 1 loads, and every verdict is the kernel's on
  * a load of its own, with relocations and maps as they are in the real load.
  */
+import os from 'node:os';
 import type { Addon, AddonObject, AddonProgram, Operation } from '../addon/addon';
 import { isAddonError } from '../addon/addon';
 import type { MapDescription, ProgramDescription, ProgramVerdict, ProtocolError } from '../protocol';
@@ -208,7 +209,7 @@ export async function loadObject(
       logBytes = Math.min(logBytes * 4, MAX_LOG_BYTES);
       continue;
     }
-    const verdict = judge(refused, attempt.libbpfLog);
+    const verdict = judge(refused, attempt.libbpfLog, await unknownType(addon, refused));
     if (verdict.verdict === 'rejected' && wanted !== 'none') {
       // Statistics alone cost nothing; now somebody wants to read why.
       verdict.log =
@@ -298,6 +299,7 @@ function accepted(program: AddonProgram, wanted: WantedLog, libbpfLog: string): 
 function judge(
   { program, errno, message }: NonNullable<Attempt['refused']>,
   libbpfLog: string,
+  unknown: string | undefined,
 ): ProgramVerdict {
   const lines = linesAbout(program.name, libbpfLog);
   const said = terminalMessage(program.log);
@@ -321,7 +323,8 @@ function judge(
       ...(stats ? { stats } : {}),
     };
   }
-  const reason = lines.split('\n').find((line) => !/failed to load: |BPF program load failed: /.test(line));
+  const reason =
+    unknown ?? lines.split('\n').find((line) => !/failed to load: |BPF program load failed: /.test(line));
   const hint = hintFor('BPF_PROG_LOAD', errno, libbpfLog);
   return {
     ...facts(program),
@@ -335,6 +338,18 @@ function judge(
     errno,
     libbpfLog: lines,
   };
+}
+
+/** EINVAL without a word is what a kernel says to a program type it does not have. */
+async function unknownType(
+  addon: Addon,
+  refused: NonNullable<Attempt['refused']>,
+): Promise<string | undefined> {
+  const { program, errno } = refused;
+  if (errno !== 'EINVAL' || program.log !== '') return undefined;
+  const { programTypes } = await addon.probeFeatures(null);
+  if (programTypes[program.type] !== false) return undefined;
+  return `Linux ${os.release()} has no program type ${program.type}, or it was built without it`;
 }
 
 function notAsked(program: AddonProgram, error: ProtocolError): ProgramVerdict {

@@ -108,12 +108,6 @@ export class Client {
     return this.diagnosticsByUri.has(uri);
   }
 
-  /** Resolves with the next diagnostics for a document. */
-  nextDiagnostics(uri: string): Promise<void> {
-    this.diagnosticsByUri.delete(uri);
-    return this.until('diagnostics', () => this.diagnosticsByUri.has(uri));
-  }
-
   lenses(uri: string): Promise<CodeLens[]> {
     return this.connection.sendRequest('textDocument/codeLens', { textDocument: { uri } });
   }

@@ -128,7 +128,7 @@ describe('logs of this kernel', () => {
       seed = (Math.imul(seed, 1103515245) + 12345) >>> 0;
       return (seed >>> 8) % limit;
     };
-    for (let round = 0; round < 2000; round++) {
+    for (let round = 0; round < 1000; round++) {
       const one = logs[random(logs.length)]?.log.slice(0, 20_000) ?? '';
       const other = logs[random(logs.length)]?.log.slice(0, 20_000) ?? '';
       const letters = Array.from(
