@@ -83,10 +83,11 @@ async function openCopied(files: string[], destination: vscode.Uri): Promise<voi
   await vscode.window.showTextDocument(source, { viewColumn: vscode.ViewColumn.One });
   if (readme === undefined) return;
   await vscode.commands.executeCommand(
-    'markdown.showPreviewToSide',
+    'vscode.openWith',
     vscode.Uri.joinPath(destination, readme),
+    'vscode.markdown.preview.editor',
+    { viewColumn: vscode.ViewColumn.Beside, preserveFocus: true },
   );
-  await vscode.window.showTextDocument(source, { viewColumn: vscode.ViewColumn.One });
 }
 
 /** Without a folder open a dialog asks; with one, a new folder in it is proposed and can be edited. */
