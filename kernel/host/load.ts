@@ -2,8 +2,8 @@
  * Opening and loading an object, and the verdict on each of its programs.
  *
  * libbpf loads an object as a whole and stops at the first program that the kernel refuses. So the object is opened
- * again without that program until the rest loads: N refusals cost N + 1 loads, and every verdict is the kernel's on
- * a load of its own, with relocations and maps as they are in the real load.
+ * again for the programs that have no verdict yet: N refusals cost at most N + 1 loads, and every verdict is the
+ * kernel's, with relocations and maps as they are in the real load.
  */
 import os from 'node:os';
 import type { Addon, AddonObject, AddonProgram, Operation } from '../addon/addon';
@@ -208,6 +208,11 @@ export async function loadObject(
     if (refused.errno === 'ENOSPC' && logBytes < MAX_LOG_BYTES) {
       logBytes = Math.min(logBytes * 4, MAX_LOG_BYTES);
       continue;
+    }
+    // libbpf loads in the order of the file, so what stands before the refused program has been accepted already.
+    for (const program of attempt.programs.slice(0, attempt.programs.indexOf(refused.program))) {
+      if (!program.autoload || verdicts.has(program.name) || !parseStats(program.log)) continue;
+      verdicts.set(program.name, accepted(program, wanted, attempt.libbpfLog));
     }
     const verdict = judge(refused, attempt.libbpfLog, await unknownType(addon, refused));
     if (verdict.verdict === 'rejected' && wanted !== 'none') {
