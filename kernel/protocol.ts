@@ -12,7 +12,7 @@
  */
 import * as z from 'zod';
 
-export const PROTOCOL_VERSION = 1;
+export { PROTOCOL_VERSION } from './protocol-version';
 
 /** `BPF_OBJ_NAME_LEN` etc. do not matter here: names are the ELF symbol names, not the kernel's truncated ones. */
 const name = z.string().min(1).max(512);

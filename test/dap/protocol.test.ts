@@ -138,6 +138,20 @@ describe('ends', () => {
     expect(loaded()).toEqual([]);
   });
 
+  it('a run of hours is ended by terminate, during the launch and after a continue', async () => {
+    const endless = { ...target.configuration, program: objectOf('xdp_ttl.bpf.c'), repeat: 4_000_000_000 };
+    const launching = await DapClient.initialized();
+    const launch = reason(launching, 'launch', endless);
+    await launching.event('bpf/sessionState', ({ phase }) => phase === 'running');
+    await launching.close();
+    expect(await launch).toMatch(/Cancelled/);
+    client = await DapClient.started('launch', { ...endless, stopOnEntry: true });
+    await client.request('continue', { threadId: 1 });
+    await client.event('bpf/sessionState', ({ phase }) => phase === 'running');
+    await client.request('terminate');
+    expect(loaded()).toEqual([]);
+  });
+
   it('terminate while stopped unloads at once; what comes later is told so', async () => {
     const dap = await launched();
     expect(loaded()).toHaveLength(1);

@@ -10,6 +10,7 @@ import type { OpenedKernel } from '../../kernel/client/open';
 import { parseTarget } from '../../kernel/targets/target';
 import { readBpfObject } from '../../toolchain/elf/object';
 import { toDiagnostics } from '../../toolchain/verifier/diagnostics';
+import { parseLog } from '../../toolchain/verifier/log';
 import { placesInText } from '../../toolchain/verifier/places';
 import { explain } from '../../toolchain/verifier/report';
 import type { Report } from '../../toolchain/verifier/report';
@@ -41,6 +42,9 @@ beforeAll(async () => {
 });
 afterAll(() => kernel?.dispose());
 
+/** Logs of this kernel, collected for the tests that read them in other ways. */
+const logs: { fixture: Fixture; log: string; report: Report }[] = [];
+
 async function reportOf(
   fixture: Fixture,
   log: 'rejected' | 'all' | 'states',
@@ -52,11 +56,15 @@ async function reportOf(
   const [verdict] = programs;
   if (!verdict) throw new Error('the kernel host returned no verdict');
   const report = explain(verdict, { btf: object.value.btf });
+  if (verdict.log) logs.push({ fixture, log: verdict.log, report });
   return { report, text: JSON.stringify({ ...verdict, lineInfo: undefined }, null, 1) };
 }
 
+// A million instructions take the verifier minutes in an emulated machine.
+const patience = 300_000;
+
 describe('rejected', () => {
-  test.for(rejected)('$name', async (fixture, { skip, expect }) => {
+  test.for(rejected)('$name', { timeout: patience }, async (fixture, { skip, expect }) => {
     const { version, release } = kernel.client.hello.kernel;
     if (!isFor(fixture, version)) skip(`not for Linux ${release}`);
     const { report, text } = await reportOf(fixture, 'rejected');
@@ -84,6 +92,58 @@ describe('accepted', () => {
     expect(report.verdict, text).toBe('accepted');
     expect(toDiagnostics(report, { path: fixture.path })).toEqual([]);
     expect(report.statistics?.insns).toBeGreaterThan(0);
+  });
+});
+
+describe('logs of this kernel', () => {
+  test('every line is read, and the lines are the log', () => {
+    expect(logs.length).toBeGreaterThan(40);
+    for (const { fixture, log, report } of logs) {
+      const lines = [...parseLog(log)].map((line) => line.text);
+      expect(`${lines.join('\n')}\n` === log || lines.join('\n') === log, fixture.name).toBe(true);
+      const unknown = [...parseLog(log)].filter((line) => line.kind === 'text').map((line) => line.text);
+      const known = report.failure?.kernelMessage.split('\n') ?? [];
+      const left = unknown.filter((line) => !known.includes(line) && !/^(func '|arg#0 |reg type)/.test(line));
+      expect(left, fixture.name).toEqual([]);
+    }
+  });
+
+  test('states of every instruction change nothing about the finding', async () => {
+    for (const { fixture, report } of logs.filter(
+      (one) => one.report.verdict === 'rejected' && one.log.length < 50_000,
+    )) {
+      const { report: detailed } = await reportOf(fixture, 'states');
+      const essence = ({ failure }: Report) => [
+        failure?.id,
+        failure?.instruction,
+        failure?.related.map((one) => one.at.range.start.line),
+      ];
+      expect([fixture.name, ...essence(detailed)]).toEqual([fixture.name, ...essence(report)]);
+    }
+  });
+
+  test('cut, spliced and altered logs are explained without an exception', () => {
+    let seed = 4711;
+    const random = (limit: number) => {
+      seed = (Math.imul(seed, 1103515245) + 12345) >>> 0;
+      return (seed >>> 8) % limit;
+    };
+    for (let round = 0; round < 1000; round++) {
+      const one = logs[random(logs.length)]?.log.slice(0, 20_000) ?? '';
+      const other = logs[random(logs.length)]?.log.slice(0, 20_000) ?? '';
+      const letters = Array.from(
+        one.slice(0, random(one.length + 1)) + other.slice(random(other.length + 1)),
+      );
+      for (let hit = random(20); hit > 0 && letters.length; hit--) {
+        letters[random(letters.length)] = String.fromCharCode(random(300));
+      }
+      const verdict = { name: 'p', section: 's', type: 't', verdict: 'rejected' as const, libbpfLog: other };
+      const report = explain(
+        { ...verdict, log: letters.join(''), lineInfo: new Uint8Array(40) },
+        { btf: undefined },
+      );
+      expect(toDiagnostics(report, { path: 'x' })[0]?.message).toBeTruthy();
+    }
   });
 });
 

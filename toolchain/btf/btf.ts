@@ -5,7 +5,7 @@
  */
 import { stringAt } from '../elf/elf';
 import { Kind, kindNames } from './kinds';
-import type { BtfType } from './kinds';
+import type { BtfType, TypeOfKind } from './kinds';
 import { readType } from './read';
 
 /** No type of the C programs BTF describes is nested deeper; a longer chain of modifiers is a cycle. */
@@ -76,19 +76,19 @@ export class Btf {
   }
 
   /** The first type of a kind and name, e.g. `find('struct', 'task_struct')`; undefined if there is none. */
-  find<K extends BtfType['kind']>(kind: K, name: string): Extract<BtfType, { kind: K }> | undefined {
+  find<K extends BtfType['kind']>(kind: K, name: string): TypeOfKind<K> | undefined {
     for (const id of this.findAll(name)) {
       const type = this.type(id);
-      if (type.kind === kind) return type as Extract<BtfType, { kind: K }>;
+      if (type.kind === kind) return type as TypeOfKind<K>;
     }
     return undefined;
   }
 
   /** Own types of a kind, without the base's. */
-  *ofKind<K extends BtfType['kind']>(kind: K): Generator<Extract<BtfType, { kind: K }>> {
+  *ofKind<K extends BtfType['kind']>(kind: K): Generator<TypeOfKind<K>> {
     const wanted = kindNames.indexOf(kind);
     for (let id = this.firstId; id < this.typeCount; id++) {
-      if (this.kindOf(id) === wanted) yield this.type(id) as Extract<BtfType, { kind: K }>;
+      if (this.kindOf(id) === wanted) yield this.type(id) as TypeOfKind<K>;
     }
   }
 

@@ -296,7 +296,12 @@ function plainNumber(text: string): bigint | undefined {
 
 function writeAddress(value: Value, text: string): Failed | undefined {
   const kind = addressKind(value);
-  const bytes = kind === 'ipv4' ? parseIpv4(text) : kind === 'ipv6' ? parseIpv6(text) : parseMac(text);
+  const bytes =
+    kind === 'ipv4'
+      ? parseIpv4(text)
+      : kind === 'ipv6'
+        ? parseIpv6(text)
+        : parseMac(text.replaceAll(/\s+/g, ':'));
   if (!bytes) {
     const examples = { ipv4: '10.0.0.1', ipv6: '2001:db8::1', mac: '02:00:00:00:00:01' };
     return fail(

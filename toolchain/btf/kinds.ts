@@ -78,6 +78,9 @@ interface Named {
   id: number;
   name: string;
 }
+/** A type of one kind. */
+export type TypeOfKind<K extends BtfType['kind']> = BtfType & { kind: K };
+
 /** One type, taken out of its packed form. */
 export type BtfType =
   | (Named & { kind: 'void' })

@@ -11,15 +11,21 @@ export type Literal =
 
 const MAX_DEPTH = 32;
 
+/** What a displayed value has behind it: the raw bytes of an address, a remark in parentheses. */
+function skipNote(state: State) {
+  const note = /^(?:\[[0-9a-f ]+\]|\{[0-9a-f ]+\}|\([^()]*\))$/.exec(state.text.slice(state.at));
+  if (note) state.at = state.text.length;
+}
+
 /**
- * Parses `42`, `"text"`, `{ 1, 2 }`, `[1, 2]`, `{ .a = 1, [3] = 2 }`, `{ "a": 1 }`. A note in parentheses that
- * stands behind a displayed number (`20480 (host order 80)`) is ignored, because editors offer the displayed text
- * for editing.
+ * Parses `42`, `"text"`, `{ 1, 2 }`, `[1, 2]`, `{ .a = 1, [3] = 2 }`, `{ "a": 1 }`. A note that stands behind a
+ * displayed value (`20480 (host order 80)`) is ignored, because editors offer the displayed text for editing.
  */
 export function parseLiteral(text: string): Outcome<Literal> {
   const state = { text, at: 0 };
   const literal = parse(state, 0);
   skipSpace(state);
+  if (literal && literal.kind !== 'list') skipNote(state);
   if (literal && state.at === text.length) return succeed(literal);
   const rest = text.slice(state.at, state.at + 20);
   return fail(

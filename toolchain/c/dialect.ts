@@ -4,7 +4,7 @@
  * parsing, each is replaced by plain C of the same length, so that the grammar accepts the file and every offset
  * stays true. What is replaced by something that still needs its semicolon or bracket still shows when it lacks it.
  */
-import { Kind, type Tokens } from './tokens';
+import { BYTE_ORDER_MARK, Kind, type Tokens } from './tokens';
 import * as words from './words';
 
 export interface Replacement {
@@ -23,6 +23,7 @@ export function toPlainC(
   macros: ReadonlySet<string>,
 ): string {
   const replacements = new Dialect(text, tokens, active, macros).run();
+  if (text.charCodeAt(0) === BYTE_ORDER_MARK) replacements.push({ start: 0, end: 1, by: '' });
   for (const [start, end] of skipped) replacements.push({ start, end, by: '' });
   for (let index = 0; index < tokens.count; index++) {
     if (tokens.kind[index] === Kind.Directive) {

@@ -1,5 +1,5 @@
 import type { Btf } from '../btf/btf';
-import type { BtfType } from '../btf/kinds';
+import type { TypeOfKind } from '../btf/kinds';
 import type { ElfFile } from './elf';
 import { SectionFlag, SectionType } from './elf';
 
@@ -51,7 +51,7 @@ export function mapsOf(btf: Btf | undefined, elf: ElfFile): ObjectMap[] {
 }
 
 /** A definition's members say each a property: `__uint` as the length of an array, `__type` as a pointer's target. */
-function definedMap(btf: Btf, variable: Extract<BtfType, { kind: 'var' }>): ObjectMap {
+function definedMap(btf: Btf, variable: TypeOfKind<'var'>): ObjectMap {
   const map = empty(variable.name);
   const definition = btf.resolve(variable.type);
   for (const member of definition.kind === 'struct' ? definition.members : []) {

@@ -61,7 +61,9 @@ export function classifyMessage(
   saidBy: 'verifier' | 'libbpf' = 'verifier',
 ): Classified | undefined {
   const entries = saidBy === 'verifier' ? catalogue : [...loadingEntries, ...catalogue];
-  for (const line of lines) {
+  for (const whole of lines) {
+    // Patterns need no more of a line, and a line of megabytes is no message.
+    const line = whole.slice(0, 1000);
     for (const entry of entries) {
       for (const rule of entry.rules) {
         const match = rule.pattern.exec(line);

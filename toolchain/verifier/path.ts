@@ -68,6 +68,9 @@ export interface FailingPath {
 /** Enough for any path that a person or an explanation follows; the memory for it stays under some 50 MB. */
 export const MAX_STEPS = 200_000;
 
+/** The verifier's reasons have a handful of lines; of a longer run of unknown ones only the end can be its reason. */
+const MAX_WORDS = 32;
+
 /** Follows a log from its first line to its last. */
 export function followPath(log: string | Iterable<string>): FailingPath {
   const path: FailingPath = {
@@ -110,6 +113,10 @@ export function followPath(log: string | Iterable<string>): FailingPath {
         // libbpf and bpftool go on talking after the statistics; their words are not the verifier's.
         if (path.statistics.length === 0) words.push(line.text);
         else path.unknownLines++;
+        if (words.length > MAX_WORDS) {
+          words.shift();
+          path.unknownLines++;
+        }
         break;
       case 'report':
         reportLines.push(line.text);

@@ -107,7 +107,10 @@ export const callEntries: Entry[] = [
       { pattern: /has incorrect map type|isn't map pointer|has an empty map pointer/ },
       { pattern: /variable offset stack pointer cannot be passed into helper/ },
       { pattern: /^(R\d+|arg#?\d+|\S+) memory, len pair leads to invalid memory access/ },
-      { pattern: /^string is not zero-terminated/ },
+      { pattern: /^string is not zero-terminated|cannot be used as const string/ },
+      { pattern: /has to be at a constant offset|^Helper has invalid btf|^cannot pass in \S+ at an offset/ },
+      { pattern: /^(expected \S+ or socket|R\d+ must point to kernel BTF|invalid arg_type for sockmap)/ },
+      { pattern: /doesn't match map pointer|is a pointer to in-kernel struct with non-zero offset/ },
       { pattern: /^Invalid format string/ },
       { pattern: /doesn't point to a map value|expected pointer to func/ },
       { pattern: /^get_local_storage\(\) doesn't support non-zero flags/ },
@@ -131,7 +134,12 @@ export const callEntries: Entry[] = [
       { pattern: /^(destructive kfunc calls|program must be sleepable to call sleepable kfunc)/ },
       { pattern: /^kernel function \S+ is sleepable but the program is not/ },
       { pattern: /^JIT (does not support|is required for) calling (kernel function|kfunc)/ },
-      { pattern: /^kernel btf_id \d+ is not a function/ },
+      { pattern: /^(invalid )?kernel (function )?btf_id \d+/ },
+      {
+        pattern:
+          /^(fd_idx|fd_array|kfunc offset|invalid module BTF|too many different|address of kernel func)/,
+      },
+      { pattern: /^(cannot find function \S+ in BTF|failed to find BTF for kernel function)/ },
       {
         pattern:
           /^(cannot find address for kernel function|(BTF fd for )?kfunc .*module BTF|metadata kfuncs require)/,
@@ -152,7 +160,14 @@ export const callEntries: Entry[] = [
           /^arg#\d+ (pointer type|expected pointer|expects pointer|doesn't point|reference type|is (neither|of type)|is \S+ expected)/,
       },
       { pattern: /^arg#\d+ (type|struct|has|should|must|untrusted|arena)/ },
-      { pattern: /^Unrecognized arg#\d+ type/ },
+      { pattern: /^Unrecognized \S+ type/ },
+      {
+        pattern:
+          /(pointer type \S+ \S+ must point to|expect(ed|s) pointer to ctx|expected for bpf_(percpu_)?obj_drop)/,
+      },
+      {
+        pattern: /^kernel function \S+ \S+ expected pointer to|reference type\('.*size cannot be determined/,
+      },
       { pattern: /^R\d+ (is not a scalar|must be a known constant)/ },
       {
         pattern:

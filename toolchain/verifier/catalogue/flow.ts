@@ -50,6 +50,10 @@ export const flowEntries: Entry[] = [
       { pattern: /^(last insn is not an exit or jmp|jump into the middle of ldimm64)/ },
       {
         pattern:
+          /^(jump table for insn|R\d+ points to outside of jump table|register R\d+ doesn't point to any offset)/,
+      },
+      {
+        pattern:
           /^(invalid insn idx|call to invalid destination|indirect jump out of range|no jump tables found)/,
       },
       { pattern: /^insn \d+ cannot (be patched|call exception cb)/ },
@@ -86,6 +90,7 @@ export const flowEntries: Entry[] = [
     wants: 'Instructions must be ones this kernel knows, with unused fields zero.',
     help: 'Compile for an instruction set the kernel has: -mcpu=v1, v2 or v3.',
     rules: [
+      { pattern: /^(ldimm64|pseudo btf_id|reserved field|Unknown conditional jump|r11 load|LD_ABS)/ },
       {
         pattern:
           /^(unknown opcode|unknown insn class|invalid BPF_\S+ opcode|BPF_\S+ uses (reserved|invalid))/,

@@ -47,6 +47,7 @@ export const loadingEntries: Entry[] = [
         pattern:
           /^(Attaching|Attach to function|FENTRY\/FEXIT program|Only (FENTRY|fentry)|Cannot (replace|extend|recursively|nest)|Can attach to only JITed|Tracing program can only)/,
       },
+      { pattern: /^(Extension program|freplace programs)/ },
       { pattern: /(\S+\(\) is not modifiable|can't modify return codes)/ },
       { pattern: /(struct_ops|attach to (invalid|unsupported) member|The address of function)/ },
       { pattern: /not in the list of tracepoints|no such tracepoint|failed to find .*in (vmlinux|kernel)/ },

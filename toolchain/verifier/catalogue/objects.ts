@@ -15,7 +15,7 @@ export const objectEntries: Entry[] = [
         say: () => 'This path ends while a reference is still held',
       },
       { pattern: /^Leaking reference id=\d+ alloc_insn=\d+/ },
-      { pattern: /would lead to reference leak/ },
+      { pattern: /would lead to reference leak|cannot be mixed with socket references/ },
       { pattern: /^reference (leak|has not been released)/ },
     ],
   },

@@ -1,0 +1,120 @@
+import { expect, test } from 'vitest';
+import type { Diagnostic } from '../../toolchain/diagnostic';
+import { renderDiagnostic, renderVerdict, wantsColor } from './index';
+
+const source = [
+  '#include "vmlinux.h"',
+  '',
+  'SEC("xdp")',
+  'int count(struct xdp_md *ctx)',
+  '{',
+  '\tstruct value *v = bpf_map_lookup_elem(&counters, &key);',
+  '',
+  '\tv->packets++; /* größer 数 */ v->bytes = 1;',
+  '}',
+].join('\n');
+
+function range(line: number, start: number, end: number) {
+  return { start: { line, character: start }, end: { line, character: end } };
+}
+
+const finding: Diagnostic = {
+  path: '/project/count.bpf.c',
+  range: range(7, 4, 11),
+  severity: 1,
+  code: 'bpf/null-deref',
+  source: 'verifier',
+  message: '`v` may be NULL here',
+  related: [{ path: '/project/count.bpf.c', range: range(5, 19, 55), message: 'the value comes from here' }],
+  data: { kernelMessage: 'R0 invalid mem access\nand more', help: 'Check it: if (!v) return 0;' },
+};
+const options = {
+  source: () => source,
+  showPath: (path: string) => path.replace('/project/', ''),
+  color: false,
+};
+
+test('the finding, where it came from, the kernel’s words and the way out make one picture', () => {
+  expect(`\n${renderDiagnostic(finding, options)}\n`).toBe(`
+error[bpf/null-deref]: \`v\` may be NULL here
+ --> count.bpf.c:8:5
+  |
+6 |     struct value *v = bpf_map_lookup_elem(&counters, &key);
+  |                       ------------------------------------ the value comes from here
+7 |
+8 |     v->packets++; /* größer 数 */ v->bytes = 1;
+  |        ^^^^^^^
+  |
+  = kernel: R0 invalid mem access
+            and more
+  = help: Check it: if (!v) return 0;
+`);
+});
+
+test('marks stand under what they mean behind wide characters too', () => {
+  const line = source.split('\n')[7] as string;
+  const at = line.indexOf('v->bytes');
+  const text = renderDiagnostic({ ...finding, range: range(7, at, at + 8), related: [] }, options);
+  const [shown, marks] = text.split('\n').slice(3, 5) as [string, string];
+  // 数 takes two columns, so the marks begin one column after the text's own count.
+  expect(marks.indexOf('^')).toBe(shown.indexOf('v->bytes') + 1);
+  expect(marks.trimEnd().length - marks.indexOf('^')).toBe(8);
+});
+
+test('lines far apart are joined by dots, other files stand on their own', () => {
+  const header = { path: '/project/maps.h', range: range(0, 0, 4), message: 'declared here' };
+  const related = [{ path: finding.path, range: range(2, 0, 10), message: 'in this program' }, header];
+  const text = renderDiagnostic(
+    { ...finding, related },
+    { ...options, source: (path) => (path.endsWith('.h') ? 'int x;' : source) },
+  );
+  expect(text).toContain('\n3 | SEC("xdp")\n  | ---------- in this program\n ...\n8 |');
+  expect(text).toContain('\n ::: maps.h:1:1\n  |\n1 | int x;\n  | ---- declared here\n');
+});
+
+test('without the source the places are still named', () => {
+  const text = renderDiagnostic(finding, { ...options, source: () => undefined });
+  expect(text).toContain(
+    ' --> count.bpf.c:8:5\n  = note: /project/count.bpf.c:6:20: the value comes from here\n',
+  );
+});
+
+test('nothing in a file or a message can command the terminal', () => {
+  const text = renderDiagnostic(
+    { ...finding, message: 'a\u001b[2Jb', range: range(0, 0, 1), related: [] },
+    { ...options, source: () => 'x\u001b]0;title\u0007\u202e' },
+  );
+  // eslint-disable-next-line no-control-regex
+  expect(text).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u202e]/);
+  expect(text).toContain('a\\x1b[2Jb');
+});
+
+test('positions beyond the text do no harm', () => {
+  for (const odd of [
+    range(99, 5, 9),
+    range(7, 400, 500),
+    range(7, 9, 2),
+    { ...range(7, 3, 1), end: { line: 9, character: 0 } },
+  ]) {
+    expect(renderDiagnostic({ ...finding, range: odd }, options)).toContain('^');
+  }
+});
+
+test('colour is for terminals whose user did not refuse it', () => {
+  expect(wantsColor({ isTTY: true }, {})).toBe(true);
+  expect(wantsColor({ isTTY: true }, { NO_COLOR: '1' })).toBe(false);
+  expect(wantsColor({ isTTY: true }, { TERM: 'dumb' })).toBe(false);
+  expect(wantsColor({}, {})).toBe(false);
+  const coloured = renderDiagnostic(finding, { ...options, color: true });
+  // eslint-disable-next-line no-control-regex
+  expect(coloured.replaceAll(/\u001b\[[\d;]*m/g, '')).toBe(renderDiagnostic(finding, options));
+  expect(coloured).toContain('\u001b[1;31m');
+});
+
+test('a verdict fits in a line', () => {
+  const stats = { insns: 1204, states: 1, stackDepth: [8, 16], microseconds: 45 };
+  expect(renderVerdict({ name: 'count', section: 'xdp', verdict: 'accepted', stats }, false)).toBe(
+    '✓ count (xdp): accepted, 1,204 insns, 1 state, 16 bytes of stack, 45 µs',
+  );
+  expect(renderVerdict({ name: 'f', section: 'tc', verdict: 'error' }, false)).toBe('! f (tc): not verified');
+});
