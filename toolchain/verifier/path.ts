@@ -2,7 +2,7 @@
  * What a log says of the path on which the verifier gave up: the instructions in the order they were looked at,
  * the branches taken, and the words it ended with.
  */
-import { branchOf, instructionOf, parseLogChunks, sourceOf } from './log';
+import { branchOf, instructionOf, parseLogChunks } from './log';
 import type { LogLine } from './log';
 
 /** An instruction the verifier looked at. Its line is taken apart when somebody asks for what stands in it. */
@@ -245,14 +245,4 @@ function placeOf(line: string): KernelPlace | undefined {
 
 function joinWords(before: string, line: string): string {
   return `${before} ${line.trim()}`.trim();
-}
-
-/** The source line that a log prints before an instruction, for logs of programs whose line info is not at hand. */
-export function* loggedSources(
-  log: string,
-): Generator<{ logLine: number; file?: string; line?: number; text: string }> {
-  for (const line of parseLogChunks([log])) {
-    const source = sourceOf(line);
-    if (source) yield { logLine: line.number, ...source };
-  }
 }
