@@ -104,10 +104,12 @@ function classify(
 ): Classified & { saidBy: Failure['saidBy']; words: string } {
   const terminal = trace.terminal.filter((line) => line.trim() !== '');
   const libbpf = libbpfReason(verdict.libbpfLog);
-  // The poisoned instruction only says that something is missing; libbpf's log says what.
   const fromVerifier = classifyMessage(terminal);
   if (fromVerifier) return { ...fromVerifier, saidBy: 'verifier', words: terminal.join('\n') };
   const fallback = verdict.message?.trim() ? [verdict.message.trim()] : [];
+  // Without a log a rejection's message is all that the verifier's words come to.
+  const fromMessage = verdict.verdict === 'rejected' ? classifyMessage(fallback) : undefined;
+  if (fromMessage) return { ...fromMessage, saidBy: 'verifier', words: fallback.join('\n') };
   const lines = libbpf.length ? libbpf : fallback;
   const fromLibbpf = classifyMessage(verdict.errno ? [...lines, verdict.errno] : lines, 'libbpf');
   const words = lines.join('\n') || verdict.errno || '';
