@@ -1,6 +1,7 @@
 /** Launch and attach configurations, checked; problems in words that name the attribute. */
 import { z } from 'zod';
 import { attachSpec } from '../kernel/protocol';
+import { badConfiguration } from './errors';
 import type { AttachArguments, ConfiguredSpec, LaunchArguments } from './protocol';
 
 const common = {
@@ -52,10 +53,15 @@ function widened(spec: unknown): unknown {
   );
 }
 
-const configuredSpec = z.preprocess(
-  widened,
-  z.union([z.object({ hook: z.enum(['sockmap', 'iter']), map: z.string().min(1) }), attachSpec]),
-) as z.ZodType<ConfiguredSpec>;
+const configuredSpec = z.unknown().transform((given, context): ConfiguredSpec => {
+  const spec = widened(given) as { hook?: unknown; map?: unknown };
+  // A map's name stands for a handle, which only the loaded session has; any other number would do to check the rest.
+  const named = (spec?.hook === 'sockmap' || spec?.hook === 'iter') && typeof spec.map === 'string';
+  const parsed = attachSpec.safeParse(named ? { ...spec, map: 0 } : spec, { reportInput: true });
+  if (parsed.success) return named ? ({ ...parsed.data, map: spec.map } as ConfiguredSpec) : parsed.data;
+  for (const { path, message } of parsed.error.issues) context.addIssue({ code: 'custom', path, message });
+  return z.NEVER;
+}) as z.ZodType<ConfiguredSpec>;
 
 export const attachArguments: z.ZodType<AttachArguments> = z.object({
   ...common,
@@ -69,14 +75,18 @@ const SHAPES: Record<string, string> = {
   program: 'is the path of a .bpf.c or .o file',
 };
 
-/** The configuration, or the first thing wrong with it: `repeat: …`. */
-export function checkConfiguration<T>(
-  schema: z.ZodType<T>,
-  given: unknown,
-): { ok: true; value: T } | { ok: false; problem: string } {
+export type Configuration =
+  { request: 'launch'; given: LaunchArguments } | { request: 'attach'; given: AttachArguments };
+
+/** Throws `badConfiguration` about the first thing that is wrong: `repeat: …`. */
+export function readConfiguration(request: 'launch' | 'attach', given: unknown): Configuration {
+  const schema: z.ZodType = request === 'launch' ? launchArguments : attachArguments;
   const parsed = schema.safeParse(given ?? {}, { reportInput: true });
-  if (parsed.success) return { ok: true, value: parsed.data };
-  const issue = parsed.error.issues[0]!;
+  if (parsed.success) return { request, given: parsed.data } as Configuration;
+  throw badConfiguration(describeIssue(parsed.error.issues[0]!));
+}
+
+function describeIssue(issue: z.core.$ZodIssue): string {
   const path = issue.path
     .map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`))
     .join('');
@@ -89,5 +99,5 @@ export function checkConfiguration<T>(
       : shape !== undefined && issue.path.length === 1
         ? `${JSON.stringify(value)} is not right: it ${shape}`
         : issue.message;
-  return { ok: false, problem: `In the launch configuration, "${attribute}": ${words}.` };
+  return `In the launch configuration, "${attribute}": ${words}.`;
 }

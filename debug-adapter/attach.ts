@@ -3,7 +3,8 @@
  *
  * Nothing ever pauses, yet VS Code shows variables of stopped threads only. So each attachment is a thread that is
  * reported as stopped in a frame named for its hook, while the program goes on; values on display are refreshed
- * every second through DAP's `invalidated` event. Continue reads them at once and reports the same stop again.
+ * every second through DAP's `invalidated` event. Continue reads them at once, runs attached iterators again, and
+ * reports the same stop again.
  */
 import type { Debuggee, DebuggeeThread, Environment } from './debuggee';
 import { describeKernelError } from './errors';
@@ -19,17 +20,19 @@ import { KernelError } from '../kernel/client/errors';
 import { VariableContext } from './variables/context';
 
 const REFRESH_MS = 1000;
+const MAX_ITERATOR_TEXT = 256 * 1024;
 
 export async function attach(given: AttachArguments, environment: Environment): Promise<Debuggee> {
   const { kernel, listener, signal } = environment;
   listener.state({ phase: 'preparing' });
+  const { release } = environment.kernel.hello.kernel;
   const file = await openProgramFile(given.program, environment.compile, signal);
   const wanted = given.attach?.map(({ entry }) => chooseEntry(file, entry).name);
   const loaded = await loadObject(kernel, file, {
     ...(wanted ? { programs: wanted } : {}),
     ...(given.globals ? { globals: given.globals } : {}),
     signal,
-    onRejected: (verdict) => listener.output('stderr', describeRejection(verdict)),
+    onRejected: (verdict) => listener.output('stderr', describeRejection(verdict, file, release)),
   });
   const live = new Live(loaded, given, environment);
   try {
@@ -80,8 +83,25 @@ class Live implements Debuggee {
       'console',
       attached.map(({ program, description }) => `Attached ${program}: ${description}.`),
     );
+    await this.readIterators();
     this.tellState();
     this.schedule();
+  }
+
+  /** An iterator does nothing by itself: it runs, and writes its text, when it is read. */
+  private async readIterators(): Promise<void> {
+    const { kernel, listener } = this.environment;
+    for (const { attachment } of this.attachments) {
+      const program = this.loaded.programs.find(({ name }) => name === attachment.program);
+      if (!program || !/^iter(\.s)?\//.test(program.section)) continue;
+      const { data, truncated } = await kernel.request('iterRead', {
+        link: attachment.link,
+        maxBytes: MAX_ITERATOR_TEXT,
+      });
+      const lines = new TextDecoder().decode(data).trimEnd().split('\n');
+      if (truncated) lines.push(`… cut after ${MAX_ITERATOR_TEXT >> 10} KiB`);
+      listener.output('stdout', lines);
+    }
   }
 
   private async openOutputs(): Promise<void> {
@@ -131,6 +151,7 @@ class Live implements Debuggee {
   }
 
   async resume(): Promise<void> {
+    await this.readIterators();
     await this.context.refresh();
     this.announce();
   }

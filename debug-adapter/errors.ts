@@ -2,6 +2,7 @@
  * Every error of the debug adapter: a number that stays the same, words for the user (what happened, why, what to do
  * next), and whether the user is shown it or only the log.
  */
+import { KernelError } from '../kernel/client/errors';
 import type { ProtocolError } from '../kernel/protocol';
 
 export class AdapterError extends Error {
@@ -89,6 +90,14 @@ export const noTarget = (message: string, hint: string) => forUser(1302, `${mess
 export const cancelled = () => forClient(1303, 'Cancelled.');
 export const internal = (thrown: unknown) =>
   forUser(1999, `Internal error: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
+
+/** Whatever was thrown, as what the client is told. */
+export function asAdapterError(thrown: unknown): AdapterError {
+  if (thrown instanceof AdapterError) return thrown;
+  if (!(thrown instanceof KernelError)) return internal(thrown);
+  if (thrown.code === 'hostGone') return hostGone(thrown.message);
+  return thrown.code === 'cancelled' ? cancelled() : kernelRefused(thrown);
+}
 
 /** A kernel host's error in a line: what failed, how, and what helps. */
 export function describeKernelError(

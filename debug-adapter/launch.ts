@@ -22,13 +22,14 @@ const THREAD = 1;
 export async function launch(given: LaunchArguments, environment: Environment): Promise<Debuggee> {
   const { listener, signal } = environment;
   listener.state({ phase: 'preparing' });
+  const { release } = environment.kernel.hello.kernel;
   const file = await openProgramFile(given.program, environment.compile, signal);
   const entry = chooseEntry(file, given.entry);
   const loaded = await loadObject(environment.kernel, file, {
     programs: [entry.name],
     ...(given.globals ? { globals: given.globals } : {}),
     signal,
-    onRejected: (verdict) => listener.output('stderr', describeRejection(verdict)),
+    onRejected: (verdict) => listener.output('stderr', describeRejection(verdict, file, release)),
   });
   try {
     const program = loaded.programs.find((candidate) => candidate.name === entry.name);
@@ -37,7 +38,6 @@ export async function launch(given: LaunchArguments, environment: Environment): 
         entry.name,
         loaded.programs.map(({ name }) => name),
       );
-    const { release } = environment.kernel.hello.kernel;
     listener.output('console', [
       `Loaded ${entry.name} (SEC("${entry.section}")) on ${environment.label}, Linux ${release}.`,
     ]);
@@ -53,6 +53,8 @@ export async function launch(given: LaunchArguments, environment: Environment): 
 class Run implements Debuggee {
   readonly context: VariableContext;
   private last: RunReport | undefined;
+  private executing: Promise<void> | undefined;
+  private readonly stopping = new AbortController();
 
   constructor(
     private readonly loaded: LoadedObject,
@@ -70,10 +72,17 @@ class Run implements Debuggee {
     return [{ id: THREAD, name: `${name} (${type})`, frame, ...(place ? { place } : {}) }];
   }
 
-  /** One run; everything that came of it goes to the console. */
-  async execute(): Promise<void> {
+  /** One run; a second one that is asked for meanwhile is the same. */
+  execute(): Promise<void> {
+    this.executing ??= this.runOnce().finally(() => (this.executing = undefined));
+    return this.executing;
+  }
+
+  /** Everything that came of the run goes to the console. */
+  private async runOnce(): Promise<void> {
     this.last = undefined;
-    const { listener, signal, kernel } = this.environment;
+    const { listener, kernel } = this.environment;
+    const signal = AbortSignal.any([this.environment.signal, this.stopping.signal]);
     listener.state({ phase: 'running' });
     const printed: string[] = [];
     const trace = usesPrintk(this.loaded.file)
@@ -113,8 +122,11 @@ class Run implements Debuggee {
     else listener.stopped('entry', 'Loaded, not run yet: Continue runs it');
   }
 
-  stop(): Promise<void> {
-    return this.loaded.close();
+  async stop(): Promise<void> {
+    this.stopping.abort();
+    // Who asked for the run hears of its end; here only that it is over matters.
+    await this.executing?.catch(() => undefined);
+    await this.loaded.close();
   }
 }
 

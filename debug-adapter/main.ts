@@ -8,6 +8,7 @@ import { BpfDebugSession, type OpenKernel } from './session';
 
 const distDirectory = path.dirname(fileURLToPath(import.meta.url));
 const NAME = 'debug adapter';
+const PATIENCE_MS = 5000;
 
 const open: OpenKernel = async ({ target, hostSocket }, log, signal) => {
   const spec = target === undefined || target === '' ? undefined : parseTarget(target);
@@ -30,6 +31,8 @@ const session = new BpfDebugSession(open, () => {
 
 /** A client that went away without disconnecting leaves nothing behind either. */
 function leave(): void {
+  // A host that does not answer releases everything once the connection is gone, which this process ends with it.
+  setTimeout(() => process.exit(1), PATIENCE_MS).unref();
   void session.end().finally(() => process.exit(0));
 }
 process.stdin.on('end', leave);

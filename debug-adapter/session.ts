@@ -3,13 +3,12 @@ import { Event, Response } from '@vscode/debugadapter';
 import { ProtocolServer } from '@vscode/debugadapter/lib/protocol';
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import type { OpenedKernel } from '../kernel/client/open';
-import { KernelError } from '../kernel/client/errors';
-import { checkConfiguration, attachArguments, launchArguments } from './arguments';
+import { readConfiguration, type Configuration } from './arguments';
 import { attach } from './attach';
-import type { Debuggee, Environment, Listener } from './debuggee';
+import type { Debuggee, Environment } from './debuggee';
 import * as errors from './errors';
 import { launch } from './launch';
-import { SessionState, type AttachArguments, type LaunchArguments } from './protocol';
+import { listenerFor } from './notices';
 import { checkArguments, requests, STEPPING, type Arguments, type Command } from './requests';
 import { capabilities } from './capabilities';
 import { compilerFor, describeDiagnostic } from './runner/compile';
@@ -21,9 +20,6 @@ export type OpenKernel = (
   log: (line: string) => void,
   signal: AbortSignal,
 ) => Promise<OpenedKernel>;
-
-type Configuration =
-  { request: 'launch'; given: LaunchArguments } | { request: 'attach'; given: AttachArguments };
 
 type Handler<C extends Command> = (given: Arguments<C>, request: DebugProtocol.Request) => unknown;
 
@@ -67,7 +63,7 @@ export class BpfDebugSession extends ProtocolServer {
       response.body = await this.handle(request);
       this.sendResponse(response);
     } catch (thrown) {
-      const error = asAdapterError(thrown);
+      const error = errors.asAdapterError(thrown);
       response.success = false;
       response.message = error.message;
       response.body = { error: { id: error.id, format: error.message, showUser: error.showUser } };
@@ -112,7 +108,7 @@ export class BpfDebugSession extends ProtocolServer {
     restart: async (given, request) => {
       if (!this.configuration || this.phase !== 'started') throw errors.notStarted('restart');
       const next = given?.arguments
-        ? this.check(this.configuration.request, given.arguments)
+        ? readConfiguration(this.configuration.request, given.arguments)
         : this.configuration;
       await this.debuggee?.stop();
       this.debuggee = undefined;
@@ -205,15 +201,6 @@ export class BpfDebugSession extends ProtocolServer {
     },
   };
 
-  private check(request: 'launch' | 'attach', given: unknown): Configuration {
-    const checked =
-      request === 'launch'
-        ? checkConfiguration(launchArguments, given)
-        : checkConfiguration(attachArguments, given);
-    if (!checked.ok) throw errors.badConfiguration(checked.problem);
-    return { request, given: checked.value } as Configuration;
-  }
-
   private controller(request: DebugProtocol.Request): AbortController {
     const controller = new AbortController();
     this.running.set(request.seq, controller);
@@ -226,7 +213,7 @@ export class BpfDebugSession extends ProtocolServer {
     request: DebugProtocol.Request,
   ): Promise<void> {
     if (this.phase !== 'new') throw errors.alreadyStarted();
-    const configuration = this.check(kind, given);
+    const configuration = readConfiguration(kind, given);
     this.phase = 'starting';
     const { signal } = this.controller(request);
     try {
@@ -307,37 +294,16 @@ export class BpfDebugSession extends ProtocolServer {
     return this.debuggee;
   }
 
-  private readonly listener: Listener = {
-    output: (category, lines) => {
-      if (lines.length === 0) return;
-      this.sendEvent(new Event('output', { category, output: `${lines.join('\n')}\n` }));
-    },
-    stopped: (reason, description) => {
-      const threadId = this.debuggee?.threads[0]?.id;
-      this.sendEvent(
-        new Event('stopped', {
-          reason,
-          description,
-          allThreadsStopped: true,
-          ...(threadId === undefined ? {} : { threadId }),
-        }),
-      );
-    },
-    changed: () => {
-      if (this.client?.supportsInvalidatedEvent)
-        this.sendEvent(new Event('invalidated', { areas: ['variables'] }));
-    },
-    threadGone: (threadId) => this.sendEvent(new Event('thread', { reason: 'exited', threadId })),
-    ended: (reason) => {
-      this.listener.output('console', [reason]);
-      this.finish();
-    },
-    state: (state) => this.sendEvent(new Event(SessionState, state)),
-  };
+  private readonly listener = listenerFor({
+    send: (event) => this.sendEvent(event),
+    firstThread: () => this.debuggee?.threads[0]?.id,
+    supportsInvalidated: () => this.client?.supportsInvalidatedEvent === true,
+    finish: () => this.finish(),
+  });
 
   /** What goes wrong outside a request has only the console to be told in. */
   private reportFailure(thrown: unknown): void {
-    const error = asAdapterError(thrown);
+    const error = errors.asAdapterError(thrown);
     this.listener.output('stderr', [error.message]);
     if (!this.ending) this.debuggee?.announce();
   }
@@ -380,10 +346,3 @@ export class BpfDebugSession extends ProtocolServer {
 }
 
 const NO_BREAKPOINTS = 'The kernel runs a BPF program as a whole; it cannot stop at a line.';
-
-function asAdapterError(thrown: unknown): errors.AdapterError {
-  if (thrown instanceof errors.AdapterError) return thrown;
-  if (!(thrown instanceof KernelError)) return errors.internal(thrown);
-  if (thrown.code === 'hostGone') return errors.hostGone(thrown.message);
-  return thrown.code === 'cancelled' ? errors.cancelled() : errors.kernelRefused(thrown);
-}

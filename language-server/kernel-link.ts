@@ -2,7 +2,7 @@
  * The server's session with a kernel: over the window's host when the editor has one, else over a host of its own,
  * which is started when first needed and again when it dies.
  */
-import { mkdir, rename, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rename, stat, writeFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import type { KernelClient } from '../kernel/client/client';
@@ -75,12 +75,13 @@ export class KernelLink {
   }
 
   /**
-   * Directory of a vmlinux.h written from the kernel's BTF, kept in the cache for each kernel release. Undefined when
-   * there is no kernel, or none with BTF; the reason is logged.
+   * Directory of a vmlinux.h written from the kernel's BTF, kept in the cache for each kernel release. While there is
+   * no kernel, the header written last serves clang: a kernel that is still booting must not make a file look broken.
+   * Undefined when there is none, or the kernel has no BTF; the reason is logged.
    */
   async vmlinuxDirectory(cache: string): Promise<string | undefined> {
     const client = await this.client();
-    if (!('request' in client)) return undefined;
+    if (!('request' in client)) return newestHeader(cache);
     const { release, machine } = client.hello.kernel;
     const directory = path.join(cache, 'vmlinux', `${release}-${machine}`);
     if (existsSync(path.join(directory, 'vmlinux.h'))) return directory;
@@ -187,4 +188,17 @@ export class KernelLink {
       return undefined;
     }
   }
+}
+
+/** The directory below `cache` whose vmlinux.h was written last. */
+async function newestHeader(cache: string): Promise<string | undefined> {
+  const root = path.join(cache, 'vmlinux');
+  const names = await readdir(root).catch(() => []);
+  const headers = await Promise.all(
+    names.map(async (name) => {
+      const written = await stat(path.join(root, name, 'vmlinux.h')).catch(() => undefined);
+      return { directory: path.join(root, name), time: written?.mtimeMs ?? 0 };
+    }),
+  );
+  return headers.filter(({ time }) => time > 0).sort((a, b) => b.time - a.time)[0]?.directory;
 }

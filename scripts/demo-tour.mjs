@@ -45,6 +45,8 @@ async function rejection(page, say, shoot) {
   const problem = page.locator('.markers-panel .monaco-list-row').filter({ hasText: 'bpf/' }).first();
   await problem.waitFor();
   say(`  Problems: ${oneLine(await problem.innerText())}`);
+  // Lenses are drawn only where the editor is scrolled to, and a click on the problem scrolls there.
+  await problem.click();
   for (const lens of await verdictLenses(page)) say(`  lens: ${lens}`);
   await shoot('1-rejection');
 }
@@ -62,7 +64,7 @@ async function repair(page, sample, say, shoot) {
 
 async function testRun(page, say, shoot) {
   say('3. A program is run in the kernel on a packet.');
-  await page.locator('.codelens-decoration a').filter({ hasText: 'Run' }).first().click();
+  await page.locator('.codelens-decoration a').filter({ hasText: /^Run$/ }).first().click();
   const returned = page.locator('.repl .monaco-list-row').filter({ hasText: 'returned XDP_' }).first();
   await returned.waitFor();
   for (const row of await page.locator('.repl .monaco-list-row').allInnerTexts())

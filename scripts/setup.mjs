@@ -28,7 +28,7 @@ const requirements = [
     packages: ['zlib1g-dev'],
     why: 'libelf and libbpf use it',
   },
-  { for: ['use'], have: newestClang, packages: clangPackages, why: 'compiles BPF programs' },
+  { for: ['use'], have: newestClang, packages: () => versioned('clang'), why: 'compiles BPF programs' },
   {
     for: ['use'],
     have: command('qemu-system-x86_64'),
@@ -49,6 +49,15 @@ const requirements = [
     packages: ['bpftool', 'linux-tools-generic'],
     why: 'second opinion on maps and programs, and the benchmark',
   },
+  { for: ['test'], have: command('tcpdump'), packages: ['tcpdump'], why: 'writes captures to compare with' },
+  { for: ['test'], have: command('ps'), packages: ['procps'], why: 'shows what a test left running' },
+  {
+    for: ['test'],
+    have: onPath(/^llvm-objcopy(-\d+)?$/),
+    packages: () => versioned('llvm'),
+    why: 'makes objects without BTF and the like',
+  },
+  { for: ['test'], have: command('zstd'), packages: ['zstd'], why: "unpacks kernels' images" },
   { for: ['test'], have: command('xz'), packages: ['xz-utils'], why: "unpacks test kernels' packages" },
   { for: ['test'], have: command('dpkg-deb'), packages: ['dpkg'], why: "unpacks test kernels' packages" },
   {
@@ -97,9 +106,7 @@ export function setup({ only = groups, log = console.log } = {}) {
 
 function installPackages(missing, log) {
   const describe = () =>
-    missing
-      .map(({ packages, why }) => `  ${typeof packages === 'function' ? 'clang' : packages[0]} – ${why}`)
-      .join('\n');
+    missing.map((item) => `  ${choosePackage(item) ?? nameOf(item)} – ${item.why}`).join('\n');
   if (!command('apt-get')()) {
     throw new Error(
       `These are missing, and this script can install them only with apt (Debian, Ubuntu):\n${describe()}\n` +
@@ -120,7 +127,7 @@ function installPackages(missing, log) {
   const absent = missing.filter((_, index) => chosen[index] === null);
   if (absent.length > 0) {
     throw new Error(
-      `apt knows none of ${absent.map(({ packages }) => (typeof packages === 'function' ? 'clang' : packages.join(', '))).join('; ')}. ` +
+      `apt knows none of ${absent.map(nameOf).join('; ')}. ` +
         "Enable the distribution's main (Ubuntu: and universe) component, run `sudo apt-get update`, and try again.",
     );
   }
@@ -207,6 +214,21 @@ function sameVersions(lock, installed) {
   return versions(lock) === versions(installed);
 }
 
+/** What to call it before apt's lists are there to choose from: the last alternative is the plainest. */
+function nameOf({ packages }) {
+  const names = typeof packages === 'function' ? packages() : packages;
+  return names.at(-1);
+}
+
+function onPath(pattern) {
+  return () =>
+    (process.env.PATH ?? '')
+      .split(path.delimiter)
+      .some(
+        (directory) => existsSync(directory) && readdirSync(directory).some((name) => pattern.test(name)),
+      );
+}
+
 function file(name) {
   return () => existsSync(name);
 }
@@ -237,13 +259,15 @@ function newestClang() {
 }
 
 /** `clang-19`, `clang-18` … as apt knows them, newest first, then the plain name. */
-function clangPackages() {
-  const { stdout } = spawnSync('apt-cache', ['search', '--names-only', '^clang-[0-9]+$'], {
+function versioned(name) {
+  const { stdout } = spawnSync('apt-cache', ['search', '--names-only', `^${name}-[0-9]+$`], {
     encoding: 'utf8',
   });
-  const versions = [...(stdout ?? '').matchAll(/^clang-(\d+)\b/gm)].map((match) => Number(match[1]));
+  const versions = [...(stdout ?? '').matchAll(new RegExp(`^${name}-(\\d+)\\b`, 'gm'))].map((match) =>
+    Number(match[1]),
+  );
   const newest = [...new Set(versions)].filter((version) => version >= 14).sort((a, b) => b - a);
-  return [...newest.map((version) => `clang-${version}`), 'clang'];
+  return [...newest.map((version) => `${name}-${version}`), name];
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

@@ -125,7 +125,9 @@ function describeFailure(
   planned: readonly Planned[],
 ): string {
   const { name, type } = program;
-  const example = spec.hook === 'auto' ? attachExample(type) : undefined;
+  // libbpf answers EOPNOTSUPP when SEC() names no target; any other failure is not for want of a choice.
+  const undecided = spec.hook === 'auto' && error.errno === 'EOPNOTSUPP';
+  const example = undecided ? attachExample(type) : undefined;
   const advice =
     example === undefined
       ? ''

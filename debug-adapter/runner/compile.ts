@@ -8,7 +8,8 @@ import { findClang } from '../../toolchain/clang/discover';
 import { cacheDirectory, chooseFlags } from '../../toolchain/clang/flags';
 import { Severity, type Diagnostic } from '../../toolchain/diagnostic';
 import { badObject, cancelled, compilationFailed, programFileUnreadable } from '../errors';
-import type { Compile } from './object';
+import type { Compile, RecordTypes } from './object';
+import { keepTypes, keptTypes, recordTypesInSource } from './record-sources';
 
 export interface CompilerSettings {
   /** Empty or absent: the newest on PATH. */
@@ -39,11 +40,15 @@ export function compilerFor(
       machine: kernel.hello.kernel.machine,
       ...(await generatedVmlinux(kernel, text, cache, signal)),
     });
-    const result = await compile({ clang: search.clang, path: source, text, args, cache, signal, log });
+    const request = { clang: search.clang, path: source, args, cache, signal, log };
+    const result = await compile({ ...request, text });
     switch (result.outcome) {
       case 'compiled':
         onDiagnostics(result.diagnostics);
-        return result.object;
+        return {
+          object: result.object,
+          records: await recordTypes(text, (kept) => compile({ ...request, text: kept })),
+        };
       case 'errors':
         throw compilationFailed(source, result.diagnostics.map(describeDiagnostic).join('\n'));
       case 'cancelled':
@@ -54,8 +59,33 @@ export function compilerFor(
   };
 }
 
+/** A source that writes records is compiled once more, for the layouts of their types. */
+async function recordTypes(
+  text: string,
+  compileText: (text: string) => ReturnType<typeof compile>,
+): Promise<RecordTypes> {
+  const written = recordTypesInSource(text);
+  if (written.size === 0) return new Map();
+  const names = new Set([...written.values()].flatMap((types) => [...types]));
+  const result = await compileText(keepTypes(text, names));
+  if (result.outcome === 'cancelled') throw cancelled();
+  // A guess at a type that does not exist fails to compile; records are shown as bytes then.
+  if (result.outcome !== 'compiled') return new Map();
+  const kept = keptTypes(result.object, names);
+  return new Map(
+    [...written]
+      .filter(([, types]) => [...types].every((type) => kept.has(type)))
+      .map(([map, types]) => [map, [...types].map((type) => kept.get(type)!)]),
+  );
+}
+
 /** `drop.bpf.c:12:5: error: …`, as compilers write it, so that consoles link it. */
-export function describeDiagnostic({ path: file, range, severity, message }: Diagnostic): string {
+export function describeDiagnostic({
+  path: file,
+  range,
+  severity,
+  message,
+}: Pick<Diagnostic, 'path' | 'range' | 'severity' | 'message'>): string {
   const word = severity === Severity.Error ? 'error' : severity === Severity.Warning ? 'warning' : 'note';
   return `${file}:${range.start.line + 1}:${range.start.character + 1}: ${word}: ${message}`;
 }

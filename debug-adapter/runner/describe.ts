@@ -1,4 +1,10 @@
 /** Runs, records and rejections as text, one line each, for the Debug Console and the terminal. */
+import path from 'node:path';
+import { Severity } from '../../toolchain/diagnostic';
+import { toDiagnostics } from '../../toolchain/verifier/diagnostics';
+import { explain } from '../../toolchain/verifier/report';
+import { describeDiagnostic } from './compile';
+import type { ProgramFile } from './object';
 import { format } from '../../toolchain/btf/format';
 import { hexdump } from '../../toolchain/packet/hexdump';
 import type { ProgramVerdict } from '../../kernel/protocol';
@@ -53,14 +59,23 @@ export function describeRecord(record: MapRecord): string[] {
 /** Lines of a log that a console shows; the verifier's reason stands at the end. */
 const LOG_TAIL = 40;
 
-export function describeRejection(verdict: ProgramVerdict): string[] {
-  const lines = [
-    `The kernel rejected ${verdict.name} (SEC("${verdict.section}")): ${verdict.message ?? 'no reason given'}`,
-  ];
-  const log = (verdict.log ?? '').trimEnd().split('\n');
-  if (log.length > LOG_TAIL)
-    lines.push(`… ${log.length - LOG_TAIL} lines of the verifier's log before these`);
-  if (verdict.log) lines.push(...log.slice(-LOG_TAIL));
-  else if (verdict.libbpfLog) lines.push(...verdict.libbpfLog.trimEnd().split('\n').slice(-LOG_TAIL));
-  return lines;
+/**
+ * A rejection explained where it is in the source, and the end of the verifier's log, which is the truth.
+ * @param release `uname -r` of the kernel that spoke.
+ */
+export function describeRejection(verdict: ProgramVerdict, file: ProgramFile, release: string): string[] {
+  const mapPath = (name: string) => path.resolve(path.dirname(file.path), name);
+  const { btf } = file.object;
+  const report = explain(verdict, { btf, kernel: release, mapPath });
+  const lines = toDiagnostics(report, { path: file.path }).flatMap((diagnostic) => [
+    describeDiagnostic(diagnostic),
+    ...diagnostic.related.map((related) =>
+      describeDiagnostic({ ...related, severity: Severity.Information }),
+    ),
+  ]);
+  const log = (verdict.log || verdict.libbpfLog).trimEnd().split('\n');
+  const speaker = verdict.log ? "the verifier's log" : "libbpf's log";
+  const cut = log.length > LOG_TAIL ? `, its last ${LOG_TAIL} of ${log.length} lines` : '';
+  lines.push(`Linux ${release} rejected ${verdict.name} (SEC("${verdict.section}")); ${speaker}${cut}:`);
+  return [...lines, ...log.slice(-LOG_TAIL)];
 }

@@ -1,10 +1,10 @@
 /** An object file and what is known of it before a kernel sees it. */
 import { readFileSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { Btf } from '../../toolchain/btf/btf';
 import { readBpfObject, type BpfObject, type ObjectProgram } from '../../toolchain/elf/object';
-import { badObject, noSuchProgram, programFileUnreadable, severalPrograms } from '../errors';
+import { AdapterError, badObject, noSuchProgram, programFileUnreadable, severalPrograms } from '../errors';
 
 export interface ProgramFile {
   /** What the user named: source or object. */
@@ -12,7 +12,11 @@ export interface ProgramFile {
   /** The object's bytes, read or compiled. */
   bytes: Uint8Array;
   object: BpfObject;
+  /** Structs that the source writes into ring buffers and perf event arrays, by map; unknown for objects. */
+  records?: RecordTypes;
 }
+
+export type RecordTypes = ReadonlyMap<string, readonly { btf: Btf; type: number }[]>;
 
 /** Where a function begins in the source; lines are one-based. */
 export interface SourcePlace {
@@ -21,7 +25,10 @@ export interface SourcePlace {
 }
 
 /** Compiles a source file; throws what the user should read. */
-export type Compile = (source: string, signal: AbortSignal) => Promise<Uint8Array>;
+export type Compile = (
+  source: string,
+  signal: AbortSignal,
+) => Promise<{ object: Uint8Array; records: RecordTypes }>;
 
 /** Reads an object, or compiles a source and reads the result. */
 export async function openProgramFile(
@@ -30,15 +37,28 @@ export async function openProgramFile(
   signal: AbortSignal,
 ): Promise<ProgramFile> {
   const absolute = path.resolve(file);
-  const bytes = /\.(c|h)$/.test(absolute)
+  const { object: bytes, records } = /\.(c|h)$/.test(absolute)
     ? await compile(absolute, signal)
-    : await readFile(absolute).catch((error: NodeJS.ErrnoException) => {
-        const reason = error.code === 'ENOENT' ? 'there is no such file' : error.message;
-        throw programFileUnreadable(absolute, reason);
-      });
+    : { object: await readObject(absolute), records: undefined };
   const read = readBpfObject(bytes);
   if (!read.ok) throw badObject(`${absolute}: ${read.problem.message}`, read.problem.hint);
-  return { path: absolute, bytes, object: read.value };
+  return { path: absolute, bytes, object: read.value, ...(records ? { records } : {}) };
+}
+
+/** An object larger than this is not read: no BPF object is. */
+const MAX_OBJECT = 64 * 1024 * 1024;
+
+async function readObject(file: string): Promise<Uint8Array> {
+  try {
+    const { size } = await stat(file);
+    if (size > MAX_OBJECT)
+      throw programFileUnreadable(file, `it has ${size >> 20} MB, more than any BPF object`);
+    return await readFile(file);
+  } catch (error) {
+    if (error instanceof AdapterError) throw error;
+    const { code, message } = error as NodeJS.ErrnoException;
+    throw programFileUnreadable(file, code === 'ENOENT' ? 'there is no such file' : message);
+  }
 }
 
 /** The program meant by `entry`, or the file's only one. */

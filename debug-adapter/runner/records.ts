@@ -33,16 +33,17 @@ export function readableMaps(loaded: LoadedObject): LoadedMap[] {
 export function recordTypes(
   loaded: LoadedObject,
   events: Record<string, string> = {},
-): Map<string, { btf: Btf; type: number }[]> {
-  const { btf, maps } = loaded.file.object;
-  const types = new Map<string, { btf: Btf; type: number }[]>();
+): Map<string, readonly { btf: Btf; type: number }[]> {
+  const { file } = loaded;
+  const { btf, maps } = file.object;
+  const types = new Map<string, readonly { btf: Btf; type: number }[]>();
   for (const [name, spelled] of Object.entries(events)) {
     if (!loaded.maps.some((map) => map.name === name))
       throw badConfiguration(`"events.${name}": the object has no map of this name.`);
     const type = btf && typeByName(btf, spelled);
     if (!btf || type === undefined)
       throw badConfiguration(
-        `"events.${name}": the object's BTF has no type "${spelled}". A type that only local variables use is left out of BTF; add \`${spelled} *unused __attribute__((unused));\` to the source.`,
+        `"events.${name}": the object's BTF has no type "${spelled}". A type that only local variables use is left out of BTF; declare \`${spelled} *unused __attribute__((unused));\` to the source.`,
       );
     types.set(name, [{ btf, type }]);
   }
@@ -52,7 +53,7 @@ export function recordTypes(
     if (types.has(map.name)) continue;
     const annotated = maps.find((defined) => defined.name === map.name)?.valueTypeId ?? 0;
     const isStruct = annotated !== 0 && btf.resolve(annotated).kind === 'struct';
-    types.set(map.name, isStruct ? [{ btf, type: annotated }] : announced);
+    types.set(map.name, isStruct ? [{ btf, type: annotated }] : (file.records?.get(map.name) ?? announced));
   }
   return types;
 }

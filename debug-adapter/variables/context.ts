@@ -7,14 +7,22 @@ import type { LoadedObject } from '../runner/load';
 import { EntryIndex } from './entries';
 import { valueStride } from './map-kinds';
 
+const EMPTY = new Uint8Array(0);
+
 export class VariableContext {
   private indexes = new Map<number, EntryIndex>();
   private globals = new Map<number, Uint8Array>();
-  private inner = new Map<number, Promise<LoadedMap>>();
+  private heads = new Map<LoadedMap, Uint8Array | undefined>();
+  private readonly inner = new Map<number, Promise<LoadedMap>>();
   private readonly btfs = new Map<number, Promise<Btf | undefined>>();
   private programs: Promise<Map<number, string>> | undefined;
 
+  private epochCount = 0;
+
   constructor(readonly loaded: LoadedObject) {}
+
+  /** Number of refreshes so far. */
+  readonly epoch = (): number => this.epochCount;
 
   get kernel(): KernelClient {
     return this.loaded.kernel;
@@ -38,6 +46,13 @@ export class VariableContext {
     return index;
   }
 
+  /** What a pop of the queue or stack would return now; undefined when it is empty. */
+  async head(map: LoadedMap): Promise<Uint8Array | undefined> {
+    const { value } = await this.kernel.request('mapPeek', { map: map.handle });
+    this.heads.set(map, value ?? undefined);
+    return value ?? undefined;
+  }
+
   /** A section of global variables as of the last refresh. */
   async section(map: LoadedMap): Promise<Uint8Array | undefined> {
     const known = this.globals.get(map.handle);
@@ -52,12 +67,14 @@ export class VariableContext {
     return value ?? undefined;
   }
 
-  /** A map that is the value of another one; open until the next refresh. */
+  /** A map that is the value of another one; open as long as the session, so that its rows stay good. */
   innerMap(id: number): Promise<LoadedMap> {
     let map = this.inner.get(id);
     if (!map) {
       map = this.kernel.request('mapOpenById', { id });
       this.inner.set(id, map);
+      // The map may have been replaced meanwhile; the next look asks again.
+      map.catch(() => this.inner.delete(id));
     }
     return map;
   }
@@ -89,28 +106,26 @@ export class VariableContext {
    * changed. Reads again as much as was shown and no more.
    */
   async refresh(): Promise<boolean> {
-    const before = { indexes: this.indexes, globals: this.globals };
-    const inner = [...this.inner.values()];
+    this.epochCount++;
+    const before = { indexes: this.indexes, globals: this.globals, heads: this.heads };
     this.indexes = new Map();
     this.globals = new Map();
-    this.inner = new Map();
+    this.heads = new Map();
     this.programs = undefined;
-    let changed = inner.length > 0;
-    for (const [handle, old] of before.indexes) {
-      // Inner maps are closed below; what they hold is read again when somebody opens them.
-      if (!this.loaded.maps.some((map) => map.handle === handle)) continue;
+    let changed = false;
+    for (const old of before.indexes.values()) {
       const fresh = this.index(old.map);
       await fresh.page(0, old.length + 1);
       changed ||= !fresh.equals(old);
+    }
+    for (const [map, old] of before.heads) {
+      const fresh = await this.head(map);
+      changed ||= Buffer.compare(fresh ?? EMPTY, old ?? EMPTY) !== 0;
     }
     for (const [handle, old] of before.globals) {
       const map = this.loaded.maps.find((candidate) => candidate.handle === handle);
       const fresh = map && (await this.section(map));
       changed ||= !fresh || Buffer.compare(fresh, old) !== 0;
-    }
-    for (const opening of inner) {
-      const map = await opening.catch(() => undefined);
-      if (map) await this.kernel.request('mapClose', { map: map.handle });
     }
     return changed;
   }

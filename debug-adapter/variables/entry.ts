@@ -94,6 +94,7 @@ export function entryHome(context: VariableContext, typed: TypedMap, key: Uint8A
       : { expression: `${typed.expression}[${keyExpression(btf, keyType, key)}]` }),
     btf,
     type: valueType,
+    epoch: context.epoch,
     read: async () =>
       (await context.kernel.request('mapLookup', { map: map.handle, key })).value ?? undefined,
     ...(readOnly === undefined

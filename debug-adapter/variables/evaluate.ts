@@ -3,7 +3,7 @@
  * `[index]` in any order, e.g. `counts[3].packets`, `flows[{saddr = 10.0.0.1}]`, `per_cpu[0].cpu1`.
  */
 import { encode } from '../../toolchain/btf/encode';
-import { parseIpv4, parseIpv6 } from '../../toolchain/packet/addresses';
+import { parseIpv4, parseIpv6 } from '../../toolchain/btf/text';
 import { parseHex } from '../../toolchain/packet/hex';
 import { cannotEvaluate } from '../errors';
 import type { VariableContext } from './context';

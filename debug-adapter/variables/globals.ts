@@ -40,6 +40,7 @@ function sectionHome(context: VariableContext, map: LoadedMap): Home {
     expression: '',
     btf: context.btf,
     type: map.valueTypeId,
+    epoch: context.epoch,
     read: () => context.readSection(map),
     ...(constant
       ? {

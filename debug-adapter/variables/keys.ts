@@ -3,7 +3,7 @@ import type { Btf } from '../../toolchain/btf/btf';
 import { addressOf } from '../../toolchain/btf/addresses';
 import { format } from '../../toolchain/btf/format';
 import { decode, decodeBytes } from '../../toolchain/btf/value';
-import { formatIpv4, formatIpv6 } from '../../toolchain/packet/addresses';
+import { formatIpv4, formatIpv6 } from '../../toolchain/btf/text';
 import { hexText } from '../../toolchain/packet/hexdump';
 
 /** `3`, `"eth0"`, `10.0.0.1`, `10.0.0.0/8` for LPM tries, `{saddr = 10.0.0.1, dport = 80}`. */

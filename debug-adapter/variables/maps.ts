@@ -134,7 +134,7 @@ async function keyedNode(context: VariableContext, typed: TypedMap, base: Base):
 
 async function queueNode(context: VariableContext, typed: TypedMap, base: Base): Promise<VariableNode> {
   const { map } = typed;
-  const read = async () => (await context.kernel.request('mapPeek', { map: map.handle })).value ?? undefined;
+  const read = () => context.head(map);
   const head = await read();
   const rest = 'only the element that a pop would return can be seen; looking further would take it out';
   const home = {

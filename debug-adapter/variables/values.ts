@@ -14,6 +14,8 @@ export interface Home {
   btf: Btf | undefined;
   /** 0: without a type, bytes. */
   type: number;
+  /** Counts refreshes: rows made before the last one read again before they open. */
+  epoch?: () => number;
   /** The bytes as they are now; undefined when they are gone. */
   read(): Promise<Uint8Array | undefined>;
   /** Absent: `readOnly` says why. */
@@ -49,13 +51,21 @@ export function valueNode(home: Home, value: Value): VariableNode {
   // Unnamed unions have no expression of their own, their members do.
   if (expression !== undefined && !value.name.startsWith('<')) node.evaluateName = expression;
   if (opens) {
-    node.children = async (start, count) =>
-      childrenOf(value, start ?? 0, count).map((child) => valueNode(home, child));
+    const born = home.epoch?.();
+    node.children = async (start, count) => {
+      const current = home.epoch?.() === born ? value : await readAgain(home, value);
+      return childrenOf(current, start ?? 0, count).map((child) => valueNode(home, child));
+    };
     if (value.kind === 'array' && value.childCount > PAGE) node.indexed = value.childCount;
   }
   if (home.write) node.assign = (text) => assign(home, value, text);
   else if (home.readOnly !== undefined) node.readOnly = home.readOnly;
   return node;
+}
+
+async function readAgain(home: Home, value: Value): Promise<Value> {
+  const bytes = await home.read();
+  return (bytes && valueAt(rootValue(home, '', bytes), value.path)) ?? value;
 }
 
 /**

@@ -71,16 +71,23 @@ async function copyTo(template: Template, { log }: Services): Promise<void> {
 
   await copyTemplate(template, files, destination.fsPath);
   if (folder && template.files.includes(LAUNCH)) await addLaunchConfigurations(template, destination, folder);
+  await openCopied(files, destination);
+}
+
+/** The source where the user works, its README beside it. */
+async function openCopied(files: string[], destination: vscode.Uri): Promise<void> {
+  const name = files.find((file) => file.endsWith('.bpf.c')) ?? files[0];
   const readme = files.find((file) => path.basename(file) === 'README.md');
-  if (readme !== undefined) {
-    const uri = vscode.Uri.joinPath(destination, readme);
-    await vscode.commands.executeCommand('markdown.showPreviewToSide', uri);
-  }
-  const source = files.find((file) => file.endsWith('.bpf.c')) ?? files[0];
-  if (source === undefined) return;
-  await vscode.window.showTextDocument(vscode.Uri.joinPath(destination, source), {
-    viewColumn: vscode.ViewColumn.One,
-  });
+  if (name === undefined) return;
+  const source = vscode.Uri.joinPath(destination, name);
+  await vscode.window.showTextDocument(source, { viewColumn: vscode.ViewColumn.One });
+  if (readme === undefined) return;
+  await vscode.commands.executeCommand(
+    'vscode.openWith',
+    vscode.Uri.joinPath(destination, readme),
+    'vscode.markdown.preview.editor',
+    { viewColumn: vscode.ViewColumn.Beside, preserveFocus: true },
+  );
 }
 
 /** Without a folder open a dialog asks; with one, a new folder in it is proposed and can be edited. */

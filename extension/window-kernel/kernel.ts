@@ -205,7 +205,10 @@ export function createKernel(context: vscode.ExtensionContext, { log, installed 
     starting = undefined;
     const closing = running;
     running = undefined;
-    if (state.phase === 'running') state.kernel.client.dispose();
+    if (state.phase === 'running') {
+      state.kernel.client.dispose();
+      enter({ phase: 'off' });
+    }
     await closing?.dispose();
   }
 

@@ -2,18 +2,23 @@
 import path from 'node:path';
 import * as vscode from 'vscode';
 import type { Ability } from '../../kernel/protocol';
+import type { DocumentStatusParams } from '../../language-server/protocol';
+import { notice } from '../notices';
 import type { Services } from '../services';
 import type { KernelState, RunningKernel } from './kernel';
 
-export function activate(context: vscode.ExtensionContext, { kernel }: Services): void {
+export function activate(context: vscode.ExtensionContext, { kernel, server }: Services): void {
   const item = vscode.languages.createLanguageStatusItem('bpf.kernel', [
     { language: 'c' },
     { language: 'bpf-log' },
     { scheme: 'file', language: 'cpp', pattern: '**/*.h' },
   ]);
   item.name = vscode.l10n.t('BPF Kernel');
-  const show = (state: KernelState) => {
-    const shown = describe(state);
+  const show = () => {
+    const { state } = kernel;
+    const uri = vscode.window.activeTextEditor?.document.uri;
+    const problem = uri && server.status(uri)?.problem;
+    const shown = problem && state.phase === 'running' ? describeProblem(problem) : describe(state);
     item.text = shown.text;
     item.detail = shown.detail;
     item.severity = shown.severity;
@@ -22,12 +27,43 @@ export function activate(context: vscode.ExtensionContext, { kernel }: Services)
     item.accessibilityInformation = { label: `${shown.text}. ${shown.detail}` };
     void vscode.commands.executeCommand('setContext', 'bpf.kernelRunning', state.phase === 'running');
   };
-  show(kernel.state);
+  show();
   context.subscriptions.push(
     item,
     kernel.onDidChange(show),
+    server.onDidChangeStatus(show),
+    vscode.window.onDidChangeActiveTextEditor(show),
+    server.onDidChangeStatus(({ problem }) => {
+      if (problem && problem.code in TOOL_PROBLEMS) void tell(context, problem);
+    }),
     vscode.commands.registerCommand('bpf.cancelKernelStart', () => kernel.cancel()),
   );
+}
+
+type Problem = NonNullable<DocumentStatusParams['problem']>;
+
+/** A tool that every file of the window lacks; worth one notice, since no verdict will come without it. */
+const TOOL_PROBLEMS = { noClang: true, clangTooOld: true, clangBroken: true };
+const told = new Set<string>();
+
+/** Once a window, until the user wants to hear no more of it. */
+function tell(context: vscode.ExtensionContext, { code, message, hint }: Problem): Promise<void> {
+  if (told.has(message)) return Promise.resolve();
+  told.add(message);
+  return notice(context, code, [message, hint].join(' '), {
+    title: vscode.l10n.t('Check Environment'),
+    command: 'bpf.checkEnvironment',
+  });
+}
+
+/** The kernel is there, and something else keeps the active file from a verdict. */
+function describeProblem({ message, hint }: Problem): Shown {
+  return {
+    text: vscode.l10n.t('BPF: no verdict'),
+    detail: [message, hint].join(' '),
+    severity: Failed,
+    command: { title: vscode.l10n.t('Check Environment'), command: 'bpf.checkEnvironment' },
+  };
 }
 
 interface Shown {

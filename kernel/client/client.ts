@@ -2,7 +2,7 @@
 import net from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { EventName, Events, Method, Params, ProtocolError, Results } from '../protocol';
-import { PROTOCOL_VERSION } from '../protocol';
+import { PROTOCOL_VERSION } from '../protocol-version';
 import { KernelError } from './errors';
 import { FrameDecoder, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, encodeFrame } from './framing';
 

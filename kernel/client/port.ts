@@ -1,4 +1,5 @@
 import { close, open, read, write } from 'node:fs';
+import net from 'node:net';
 import { Duplex } from 'node:stream';
 
 const READ_BYTES = 256 * 1024;
@@ -7,11 +8,14 @@ const CONNECT_MS = 5_000;
 const RETRY_MS = 2;
 
 /**
- * A virtio-serial port (`/dev/virtio-ports/NAME`) as a byte stream that ends when the outside disconnects.
- * The port is a character device that Node's sockets do not accept, so it is read and written in libuv's thread
+ * A virtio-serial port (`/dev/virtio-ports/NAME`) as a byte stream that ends when the outside disconnects; or, for
+ * `fd:NUMBER`, an inherited socket, as the VM's first process passes one for the port that the protocol runs over.
+ * The port itself is a character device that Node's sockets do not accept, so it is read and written in libuv's thread
  * pool: one of its threads waits in read(2) as long as the stream lives.
  */
 export function openPort(path: string): Promise<Duplex> {
+  const inherited = /^fd:(\d+)$/.exec(path)?.[1];
+  if (inherited !== undefined) return Promise.resolve(new net.Socket({ fd: Number(inherited) }));
   return new Promise((resolve, reject) => {
     open(path, 'r+', (error, fd) => (error ? reject(error) : resolve(portStream(fd))));
   });

@@ -35,7 +35,7 @@ function hostCommand(
     };
   }
   // sudo and pkexec start with an empty environment; the variable makes Electron's binary behave as Node.
-  const host = ['ELECTRON_RUN_AS_NODE=1', 'UV_THREADPOOL_SIZE=16', process.execPath, bundle, ...args];
+  const host = ['ELECTRON_RUN_AS_NODE=1', process.execPath, bundle, ...args];
   if (hasBpfPrivileges()) return { command: 'env', args: host };
   switch (options.elevate) {
     case 'pkexec':
@@ -79,6 +79,8 @@ export async function startLocal(options: StartOptions): Promise<RunningTarget |
   ]);
   if ('problem' in outcome || 'aborted' in outcome) {
     child.stdin.end();
+    // It may still be asking for a password.
+    child.kill();
     await exited;
     await cleanUp();
     if ('aborted' in outcome) return cancelled();

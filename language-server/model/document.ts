@@ -60,9 +60,7 @@ export class BpfDocument {
   }
 
   /** Whether this is BPF C at all; a C file becomes one when it includes BPF's headers. */
-  get isBpf(): boolean {
-    return isBpfSource(this.text.slice(0, 100_000), this.path);
-  }
+  isBpf = false;
 
   /** The verdicts of the newest verification, perhaps of an older text. */
   get verification(): Verification | undefined {
@@ -95,9 +93,16 @@ export class BpfDocument {
     };
   }
 
+  private get verifiesOnType(): boolean {
+    return this.environment.settings.verify.when === 'onType';
+  }
+
   private get programs(): ProgramStatus[] {
+    // Without a newer one under way, a verdict on an older text says nothing about this one.
+    const isUnderWay = this.phase === 'compiling' || this.phase === 'verifying';
+    const verdict = this.verdict?.version === this.version || isUnderWay ? this.verdict : undefined;
     return (this.source?.programs ?? []).map(({ name, section, nameSpan }) => {
-      const known = this.verdict?.value.programs.find((program) => program.name === name);
+      const known = verdict?.value.programs.find((program) => program.name === name);
       const { stats } = known ?? {};
       return {
         name,
@@ -133,8 +138,9 @@ export class BpfDocument {
   schedule(delay = 0): void {
     if (!this.isBpf) return;
     clearTimeout(this.timer);
-    const verify = this.environment.settings.verify.when === 'onType';
-    this.timer = setTimeout(() => void this.start(verify), delay);
+    // From here on a newer verdict is on its way, so the last one may stand until it is there.
+    if (this.verifiesOnType) this.phase = 'compiling';
+    this.timer = setTimeout(() => void this.start(this.verifiesOnType), delay);
   }
 
   /** Compiles and, with `verify`, asks the kernel, from scratch. Resolves when that is done or was overtaken. */
@@ -158,7 +164,8 @@ export class BpfDocument {
 
   /** The object of the text as it is, compiled if need be. */
   async compiledObject(): Promise<{ object: Uint8Array<ArrayBuffer> } | { problem: Problem }> {
-    if (this.object?.version !== this.version) await this.start(false);
+    // Compiling for somebody must not take the place of the verification that is due.
+    if (this.object?.version !== this.version) await this.start(this.verifiesOnType);
     if (this.object?.version === this.version) return { object: this.object.value };
     const problem = this.problem ?? {
       code: 'compileErrors',
@@ -179,6 +186,7 @@ export class BpfDocument {
   }
 
   private parse(): void {
+    this.isBpf = isBpfSource(this.text.slice(0, 100_000), this.path);
     this.source =
       this.text.length > MAX_SOURCE_BYTES || this.text.slice(0, 65_536).includes('\0')
         ? undefined
@@ -191,7 +199,9 @@ export class BpfDocument {
     if (/\.h$/.test(this.path)) return this.finish(undefined, 'idle');
     await this.environment.slots.run(signal, async () => {
       const object = await this.compile(signal);
-      if (object && verify && !signal.aborted) await this.verify(object, signal);
+      if (!object || signal.aborted) return;
+      if (verify) await this.verify(object, signal);
+      else this.finish(undefined, 'done');
     });
   }
 
@@ -225,7 +235,6 @@ export class BpfDocument {
       return undefined;
     }
     this.events.findings(this);
-    if (this.environment.settings.verify.when !== 'onType') this.finish(undefined, 'done');
     return result.object;
   }
 

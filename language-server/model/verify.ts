@@ -36,8 +36,17 @@ export async function verifyObject(
   const diagnostics = result.programs.flatMap((verdict) =>
     toDiagnostics(explain(verdict, { btf, mapPath, kernel }), { path: file, find }),
   );
-  if (result.error) diagnostics.push(objectError(result.error, source, file));
-  return { kernel, programs: result.programs, diagnostics, btf };
+  // What fails for the whole object is said of each of its programs; once is enough.
+  if (result.error && diagnostics.length === 0) diagnostics.push(objectError(result.error, source, file));
+  return { kernel, programs: result.programs, diagnostics: withoutRepeats(diagnostics), btf };
+}
+
+function withoutRepeats(diagnostics: Diagnostic[]): Diagnostic[] {
+  const seen = new Set<string>();
+  return diagnostics.filter(({ path: file, range, code, message }) => {
+    const key = JSON.stringify([file, range, code, message]);
+    return !seen.has(key) && seen.add(key);
+  });
 }
 
 /** File names in BTF are as clang was given them: absolute, or relative to the source's directory. */

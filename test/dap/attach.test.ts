@@ -1,7 +1,7 @@
 /** Programs attached to real hooks of an interface in a namespace of the test's own. */
 import { execFileSync } from 'node:child_process';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { DapClient, objectOf } from './client';
+import { DapClient, fixture, objectOf } from './client';
 import { makeNetwork, type Network } from './network';
 import { sharedTarget } from './target';
 
@@ -93,6 +93,18 @@ it('says what has to be chosen when SEC() does not', async () => {
     .request('attach', { ...configuration, attach: [{ entry: 'nope' }] })
     .catch((thrown: Error) => thrown.message);
   expect(wrong).toMatch(/There is no program "nope" in the file\. Set "entry" to one of: at_xdp, at_tc/);
+});
+
+it('shows what an iterator writes, again on continue', async () => {
+  const configuration = { ...target.configuration, program: fixture('iterator.bpf.c') };
+  client = await DapClient.started('attach', configuration);
+  const lines = () => client!.console.match(/^map \d+$/gm)?.length ?? 0;
+  const first = lines();
+  expect(first).toBeGreaterThan(0);
+  const seen = client.events.length;
+  await client.request('continue', { threadId: 1 });
+  await client.event('stopped', undefined, seen);
+  expect(lines()).toBeGreaterThan(first);
 });
 
 it('restart attaches afresh; a client that vanishes leaves nothing', async () => {

@@ -26,6 +26,8 @@ export class DapClient {
   private constructor(readonly process: ChildProcess) {
     process.stdout!.on('data', (chunk: Buffer) => this.receive(chunk));
     process.stderr!.on('data', (chunk: Buffer) => (this.stderr += chunk.toString()));
+    // A test may write to an adapter that has just ended.
+    process.stdin!.on('error', () => {});
     this.exited = new Promise((resolve) => process.on('exit', (status) => resolve(status)));
   }
 
@@ -73,7 +75,11 @@ export class DapClient {
     const seq = this.seq++;
     const response = new Promise<DebugProtocol.Response>((resolve) => this.pending.set(seq, resolve));
     this.send({ seq, type: 'request', command, ...(args === undefined ? {} : { arguments: args }) });
-    const answered = await bounded(response, () => `no response to ${command}; stderr: ${this.stderr}`);
+    const gone = this.exited.then((status) => {
+      throw new Error(`the adapter exited with ${status} before it answered ${command}`);
+    });
+    const missed = () => `no response to ${command}; stderr: ${this.stderr}`;
+    const answered = await bounded(Promise.race([response, gone]), missed);
     if (answered.success) return answered.body as T;
     const error = answered.body?.error as { id: number; showUser: boolean } | undefined;
     throw Object.assign(new Error(answered.message), { id: error?.id, showUser: error?.showUser });
@@ -220,13 +226,18 @@ const objects = mkdtempSync(path.join(os.tmpdir(), 'bpfs-objects-'));
 export function objectOf(name: string): string {
   const object = path.join(objects, name.replace(/\.c$/, '.o'));
   if (existsSync(object)) return object;
-  const clang = ['clang', ...[21, 20, 19, 18, 17, 16, 15, 14].map((version) => `clang-${version}`)].find(
-    (command) =>
-      (process.env.PATH ?? '').split(':').some((directory) => existsSync(path.join(directory, command))),
-  );
   const multiarch = `/usr/include/${process.arch === 'x64' ? 'x86_64' : 'aarch64'}-linux-gnu`;
   const headers = path.resolve(import.meta.dirname, '../../dist/include');
   const args = ['-O2', '-g', '-target', 'bpf', '-I', headers, '-idirafter', multiarch];
-  execFileSync(clang ?? 'clang', [...args, '-c', fixture(name), '-o', object]);
+  execFileSync(tool('clang'), [...args, '-c', fixture(name), '-o', object]);
   return object;
+}
+
+/** A tool of LLVM on PATH, by its own name or with a version behind it, the newest first. */
+export function tool(name: string): string {
+  const directories = (process.env.PATH ?? '').split(':');
+  const names = [name, ...Array.from({ length: 17 }, (_, i) => `${name}-${30 - i}`)];
+  return (
+    names.find((found) => directories.some((directory) => existsSync(path.join(directory, found)))) ?? name
+  );
 }

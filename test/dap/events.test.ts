@@ -1,6 +1,6 @@
 /** What programs tell while they run: bpf_printk, ring buffers, perf events. */
 import { afterEach, beforeAll, expect, it } from 'vitest';
-import { DapClient, objectOf } from './client';
+import { DapClient, fixture, objectOf } from './client';
 import { mountTracefs, sharedTarget } from './target';
 
 const target = sharedTarget();
@@ -26,6 +26,14 @@ it('records are decoded where their type is certain, and shown as bytes where no
 it("bpf_printk lines come in order, as the program's own", async () => {
   const { console } = await start();
   expect(console).toMatch(/^bpf_printk: first 60\nbpf_printk: second$/m);
+});
+
+it('a type that only local variables use is found through the source, not in an object', async () => {
+  const { console } = await start({ program: fixture('local_event.bpf.c') });
+  expect(console).toMatch(/^events: struct seen \{length = 60, who = "local"\}$/m);
+  await client!.close();
+  const fromObject = await start({ program: objectOf('local_event.bpf.c') });
+  expect(fromObject.console).toMatch(/^events: 16 bytes\n {2}0000 {2}3c 00 00 00 6c 6f 63 61/m);
 });
 
 it('each run has its own records', async () => {

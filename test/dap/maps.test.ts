@@ -66,6 +66,12 @@ describe('a map of every type', () => {
     const rows = await dap.tree('Maps', 'outer', '[1]');
     expect(rows).toEqual(['inner_one = array, 2 elements']);
     expect(await dap.tree('Maps', 'outer', '[1]', 'inner_one')).toEqual(['[0] = 0', '[1] = 7']);
+    // A refresh that finds nothing new says nothing, and leaves references good.
+    const inner = await dap.row('Maps', 'outer', '[1]', 'inner_one');
+    const seen = dap.events.length;
+    await dap.request('bpf/refresh');
+    expect(dap.events.slice(seen).filter(({ event }) => event === 'invalidated')).toEqual([]);
+    expect(await dap.variables(inner.variablesReference)).toHaveLength(2);
   });
 
   it('a structured key opens beside the value', async () => {

@@ -148,6 +148,9 @@ describe.runIf(isPrivileged)('verdicts of the running kernel', () => {
     const top = { line: 0, character: 0 };
     await client.change(uri, '// a\n// b\n', { start: top, end: top });
     await client.until('the moved finding', () => client.diagnostics(uri)[0]?.range.start.line === line + 2);
+    await client.finished(uri);
+    const titles = (await client.lenses(uri)).map(({ command }) => command!.title);
+    expect(titles).toEqual(['not verified', 'Run', 'Attach', 'not verified', 'Run', 'Attach']);
     const range = { start: { line: line + 2, character: 0 }, end: { line: line + 2, character: 999 } };
     await client.change(uri, '\tif (total) *total += 1;', range);
     await client.until('the end of the finding', () => client.diagnostics(uri).length === 0);
@@ -303,6 +306,8 @@ describe('about the text', () => {
     const uri = await shared.open(counter.file, counter.text);
     const { object } = await shared.connection.sendRequest<CompileDocumentResult>(CompileDocument, { uri });
     expect(Buffer.from(object!, 'base64').subarray(0, 4).toString('latin1')).toBe('\x7fELF');
+    // The verification that opening asked for is not lost by it.
+    if (isPrivileged) expect((await shared.finished(uri)).programs[0]!.verdict).toBe('accepted');
     await shared.change(uri, 'SEC("xdp") int f(void) { return }');
     const { problem } = await shared.connection.sendRequest<CompileDocumentResult>(CompileDocument, { uri });
     expect(problem!.message).toMatch(/does not compile/);

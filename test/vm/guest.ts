@@ -7,7 +7,7 @@ import * as esbuild from 'esbuild';
 import type { TargetProblem } from '../../kernel/targets/target';
 import { startVm, type RunningVm } from '../../kernel/targets/vm/start';
 
-const root = path.resolve(import.meta.dirname ?? __dirname, '../..');
+export const root = path.resolve(import.meta.dirname ?? __dirname, '../..');
 export const dist = path.join(root, 'dist');
 
 export interface Guest extends RunningVm {

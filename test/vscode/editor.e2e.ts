@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { createVethPair, type VethPair } from './harness/network';
 import { root, startServer, type EditorServer } from './harness/server';
 import {
@@ -48,6 +48,9 @@ beforeAll(async () => {
   server = await startServer({ [FILE]: sample, '.vscode/launch.json': JSON.stringify(launch, null, 2) });
   bench = await openWorkbench(server, 'editor');
 });
+afterEach(async ({ task }) => {
+  if (task.result?.state === 'fail') await bench?.screenshot('FAILED');
+});
 afterAll(async () => {
   await bench?.close();
   await server?.stop();
@@ -76,6 +79,7 @@ test('a rejected program is marked where the verifier stopped, with its words', 
   await bench.page.keyboard.press('Control+Shift+M');
   const problem = bench.page.locator('.markers-panel .monaco-list-row').filter({ hasText: 'bpf/' });
   await problem.first().waitFor();
+  await bench.page.locator('.codelens-decoration').filter({ hasText: 'rejected' }).waitFor();
   await bench.screenshot('rejection');
 });
 
@@ -232,4 +236,20 @@ test('the BPF view shows the session, and its Detach ends it at once', async () 
   );
   await until(async () => !veth.hasXdp(), 'the program to leave the interface');
   await bench.screenshot('detached');
+});
+
+test('a kernel host that is killed is started again, and the verdicts come back', async () => {
+  const [host] = server.kernelHosts();
+  expect(host).toBeDefined();
+  process.kill(host!, 'SIGKILL');
+  await until(async () => {
+    const [next] = server.kernelHosts();
+    return next !== undefined && next !== host;
+  }, 'another host');
+  await replaceText(bench, 'if (!traffic)\n\t\treturn XDP_PASS;\n\ttraffic->packets++;', FAULT);
+  await until(
+    async () => (await diagnosticsOf(bench, FILE)).some(({ source }) => source === 'verifier'),
+    'a verdict of the new host',
+  );
+  await bench.screenshot('host-restarted');
 });

@@ -1,7 +1,7 @@
 /** What the editor does for somebody who begins, or who lacks something. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { root, startServer, type EditorServer } from './harness/server';
 import { diagnosticsOf, lensesOf } from './harness/steps';
 import { openWorkbench, until, type Workbench } from './harness/workbench';
@@ -13,6 +13,9 @@ beforeAll(async () => {
   const sample = readFileSync(path.join(root, 'extension/sample/sample.bpf.c'), 'utf8');
   server = await startServer({ 'sample.bpf.c': sample });
   bench = await openWorkbench(server, 'help');
+});
+afterEach(async ({ task }) => {
+  if (task.result?.state === 'fail') await bench?.screenshot('FAILED');
 });
 afterAll(async () => {
   await bench?.close();
@@ -91,12 +94,11 @@ test('without clang the syntax is checked still, and the message says what to in
     path.join(server.workspace, 'vmlinux.h'),
   );
   await bench.open('sample.bpf.c');
-  const messages = await until(async () => {
-    const seen = (await diagnosticsOf(bench, 'sample.bpf.c')).map(({ message }) => message).join('\n');
-    const titles = (await lensesOf(bench)).join('\n');
-    return /clang/.test(`${seen}\n${titles}`) ? `${seen}\n${titles}` : undefined;
-  }, 'a message about clang');
-  expect(messages).toMatch(/\/nonexistent\/clang/);
+  const toast = bench.page.locator('.notification-list-item');
+  await toast.locator('.notification-list-item-message').filter({ hasText: '/nonexistent/clang' }).waitFor();
+  await toast.locator('.monaco-button').filter({ hasText: 'Check Environment' }).first().waitFor();
+  const status = await bench.openStatus();
+  expect(status).toMatch(/no verdict.*\/nonexistent\/clang/s);
   await bench.screenshot('no-clang');
   await bench.api((vscode) => vscode.workspace.getConfiguration('bpf').update('clang.path', undefined));
   await until(

@@ -2,12 +2,13 @@
 import os from 'node:os';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { findKernels } from '../../kernel/targets/vm/kernels';
 import { root, startServer, type EditorServer } from './harness/server';
 import { diagnosticsOf, lensesOf } from './harness/steps';
 import { openWorkbench, until, type Workbench } from './harness/workbench';
 
+const NO_KERNEL = 'there is no Linux 6.12 for a VM here; node scripts/kernels.mjs 6.12 fetches one';
 const other = findKernels().find(({ usable, release }) => usable.ok && release.startsWith('6.12.'));
 let server: EditorServer;
 let bench: Workbench;
@@ -18,22 +19,20 @@ beforeAll(async () => {
   });
   bench = await openWorkbench(server, 'kernels');
 });
+afterEach(async ({ task }) => {
+  if (task.result?.state === 'fail') await bench?.screenshot('FAILED');
+});
 afterAll(async () => {
+  if (process.env.BPF_STUDIO_TEST_LOGS) console.log(await server.logs());
   await bench?.close();
   await server?.stop();
 });
 
+/** A VM boots in some 5 s on an idle machine; emulated beside other work it may take many times that. */
+const BOOT = 120_000;
+
 /** The part of a release that lenses show. */
 const version = (release: string) => /^\d+\.\d+/.exec(release)![0];
-
-/** Opens the language status and reads its rows. */
-async function statusText(): Promise<string> {
-  await bench.page.locator('[id="status.languageStatus"]').click();
-  const rows = bench.page.locator('.hover-language-status');
-  await rows.first().waitFor();
-  const text = (await rows.allInnerTexts()).join('\n');
-  return text;
-}
 
 test("without a choice, a privileged user's programs go to this machine's kernel", async () => {
   await bench.open('probe.bpf.c');
@@ -42,53 +41,67 @@ test("without a choice, a privileged user's programs go to this machine's kernel
     return titles.some((title) => title.includes(` ${version(os.release())} `)) ? titles : undefined;
   }, 'the verdict of this machine');
   expect(lenses.join('\n')).toMatch(/accepted/);
-  expect(await statusText()).toContain(os.release());
+  expect(await bench.openStatus()).toContain(os.release());
   await bench.screenshot('this-machine');
   await bench.page.keyboard.press('Escape');
 });
 
-test.skipIf(!other)('Select Kernel changes to a VM, which shows its progress and then speaks', async () => {
-  await bench.command('BPF: Select Kernel');
-  const rows = (await bench.pickRows()).join('\n');
-  expect(rows).toMatch(/This machine/);
-  expect(rows).toContain(other!.release);
-  await bench.screenshot('select-kernel');
-  await bench.pick(other!.release);
-  await bench.page.locator('.notification-list-item').filter({ hasText: other!.release }).first().waitFor();
-  await bench.screenshot('booting');
-  const lenses = await until(
-    async () => {
-      const titles = await lensesOf(bench);
-      return titles.some((title) => title.includes(' 6.12 ')) ? titles : undefined;
-    },
-    `a verdict of ${other!.release}`,
-    40_000,
-  );
-  expect(lenses.join('\n')).toMatch(/accepted/);
-  expect(await diagnosticsOf(bench, 'probe.bpf.c')).toEqual([]);
-  expect(await statusText()).toContain(other!.release);
-  await bench.screenshot('vm-verdict');
-  await bench.page.keyboard.press('Escape');
-  const setting = await bench.api((vscode) => vscode.workspace.getConfiguration('bpf').get<string>('target'));
-  expect(setting).toBe(`vm:${other!.image}`);
-});
+test(
+  'Select Kernel changes to a VM, which shows its progress and then speaks',
+  { timeout: 2 * BOOT },
+  async ({ skip }) => {
+    skip(!other, NO_KERNEL);
+    await bench.command('BPF: Select Kernel');
+    const rows = (await bench.pickRows()).join('\n');
+    expect(rows).toMatch(/This machine/);
+    expect(rows).toContain(other!.release);
+    await bench.screenshot('select-kernel');
+    await bench.pick(other!.release);
+    await bench.page.locator('.notification-list-item').filter({ hasText: other!.release }).first().waitFor();
+    await bench.screenshot('booting');
+    const falseAlarms: unknown[] = [];
+    const lenses = await until(
+      async () => {
+        falseAlarms.push(...(await diagnosticsOf(bench, 'probe.bpf.c')));
+        const titles = await lensesOf(bench);
+        return titles.some((title) => title.includes(' 6.12 ')) ? titles : undefined;
+      },
+      `a verdict of ${other!.release}`,
+      BOOT,
+    );
+    expect(lenses.join('\n')).toMatch(/accepted/);
+    expect(falseAlarms).toEqual([]);
+    expect(await bench.openStatus()).toContain(other!.release);
+    await bench.screenshot('vm-verdict');
+    await bench.page.keyboard.press('Escape');
+    const setting = await bench.api((vscode) =>
+      vscode.workspace.getConfiguration('bpf').get<string>('target'),
+    );
+    expect(setting).toBe(`vm:${other!.image}`);
+  },
+);
 
-test.skipIf(!other)('what is attached there traces the functions of that kernel', async () => {
-  await bench.api((vscode) => void vscode.commands.executeCommand('bpf.attachProgram'));
-  await until(
-    () => bench.api((vscode) => vscode.debug.activeDebugSession?.type === 'bpf'),
-    'the session to attach',
-    30_000,
-  );
-  await bench.page
-    .locator('.repl .monaco-list-row')
-    .filter({ hasText: /kprobe/ })
-    .first()
-    .waitFor();
-  await bench.screenshot('vm-attached');
-  await bench.command('BPF: Detach');
-  await until(
-    () => bench.api((vscode) => vscode.debug.activeDebugSession === undefined),
-    'the session to end',
-  );
-});
+test(
+  'what is attached there traces the functions of that kernel',
+  { timeout: 2 * BOOT },
+  async ({ skip }) => {
+    skip(!other, NO_KERNEL);
+    await bench.api((vscode) => void vscode.commands.executeCommand('bpf.attachProgram'));
+    await until(
+      () => bench.api((vscode) => vscode.debug.activeDebugSession?.type === 'bpf'),
+      'the session to attach',
+      BOOT,
+    );
+    await bench.page
+      .locator('.repl .monaco-list-row')
+      .filter({ hasText: /kprobe/ })
+      .first()
+      .waitFor();
+    await bench.screenshot('vm-attached');
+    await bench.command('BPF: Detach');
+    await until(
+      () => bench.api((vscode) => vscode.debug.activeDebugSession === undefined),
+      'the session to end',
+    );
+  },
+);

@@ -1,7 +1,7 @@
 /** Restricted Mode: nothing of an untrusted workspace is compiled, loaded or started. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { root, startServer, type EditorServer } from './harness/server';
 import { diagnosticsOf } from './harness/steps';
 import { openWorkbench, until, type Workbench } from './harness/workbench';
@@ -18,6 +18,9 @@ beforeAll(async () => {
   );
   bench = await openWorkbench(server, 'trust');
 });
+afterEach(async ({ task }) => {
+  if (task.result?.state === 'fail') await bench?.screenshot('FAILED');
+});
 afterAll(async () => {
   await bench?.close();
   await server?.stop();
@@ -33,10 +36,7 @@ test('syntax is checked, and nothing else', async () => {
 });
 
 test('no kernel host runs, and the status says why', async () => {
-  await bench.page.locator('[id="status.languageStatus"]').click();
-  const item = bench.page.locator('.hover-language-status');
-  await item.first().waitFor();
-  expect((await item.allInnerTexts()).join(' ')).toMatch(/syntax only.*not trusted/s);
+  expect(await bench.openStatus()).toMatch(/syntax only.*not trusted/s);
   await bench.screenshot('status');
   await bench.page.keyboard.press('Escape');
 });

@@ -1,6 +1,7 @@
 /** Where a bracket is missing or too many, judged by the indentation the author gave the code. */
 import { Kind, lineOf, type Tokens } from './tokens';
 import type { SyntaxFinding } from './finding';
+import { statementWords } from './words';
 
 /** Whether every bracket among the active tokens `first..last` has its partner. */
 export function isBalanced(tokens: Tokens, active: Uint8Array, first: number, last: number): boolean {
@@ -61,7 +62,7 @@ export function findBracketError(
     } else if (kind === Kind.Semicolon) {
       if (top?.kind === Kind.OpenBracket) return lines.missingAfter(previous, ']');
       if (top?.kind === Kind.OpenParen && !lines.isForParen(top.token)) {
-        return lines.missingAfter(previous, ')');
+        return lines.missingAfter(lines.lastBeforeStatement(top.token, previous), ')');
       }
     } else if (isClosing(kind)) {
       if (kind === Kind.CloseBrace) {
@@ -103,7 +104,7 @@ export function findBracketError(
 
 const control = /\b(if|while|for|switch)\s*$/;
 const blockOwner =
-  /^\s*(\}\s*)?(else\b|do\b|(else\s+)?(if|for|while|switch)\b|\w*for_each\w*|bpf_for\b|struct\b|union\b|enum\b)/;
+  /^\s*(\}\s*)?(else\b|do\b|(else\s+)?(if|for|while|switch)\b|\w*for_each\w*|bpf_for\b|(typedef\s+)?struct\b|union\b|enum\b)/;
 
 class Lines {
   constructor(
@@ -162,6 +163,16 @@ class Lines {
     return { start: Math.max(0, at - 1), end: at, message: `expected '${what}'`, certain: true };
   }
 
+  /** The last token from `from` on before a line that begins with a statement's keyword, at most `last`. */
+  lastBeforeStatement(from: number, last: number): number {
+    for (let index = from + 1; index <= last; index++) {
+      if (this.tokens.kind[index] !== Kind.Identifier || !this.isFirstOnLine(index)) continue;
+      const word = this.text.slice(this.tokens.start[index], this.tokens.end[index]);
+      if (statementWords.has(word)) return index - 1;
+    }
+    return last;
+  }
+
   extra(token: number): SyntaxFinding {
     const start = this.tokens.start[token]!;
     const what = this.text.slice(start, start + 1);
@@ -193,10 +204,15 @@ class Lines {
       if (found < indent) break;
       const line = this.textOf(this.of(index));
       if (this.tokens.kind[index] === Kind.CloseBrace && !/else/.test(line)) break;
-      const lacksBrace = !/\{\s*(\/\*.*|\/\/.*|\\)?$/.test(line.trimEnd());
-      const isHeader = blockOwner.test(line) || (indent === 0 && /\)\s*$/.test(line.trimEnd()));
-      if (lacksBrace && isHeader) {
-        const head = this.endOfHeader(index, brace);
+      const head = this.endOfHeader(index, brace);
+      const isDefinition =
+        indent === 0 && this.tokens.kind[head] === Kind.CloseParen && !line.startsWith('SEC');
+      const isHeader = blockOwner.test(line) || isDefinition;
+      if (
+        isHeader &&
+        this.tokens.kind[head] !== Kind.OpenBrace &&
+        this.tokens.kind[head + 1] !== Kind.OpenBrace
+      ) {
         return this.missingAfter(head, '{');
       }
       if (!isHeader) continue;

@@ -33,7 +33,8 @@ const declarationStarts = new Set(
 
 const sectionPrefix = /^SEC\([^)]*\)\s*/;
 /** `int f(void)` or `struct name`, and then an indented line. */
-const unopenedHead = /^([^;{}=]*\([^;{}]*\)|(struct|union|enum)\s+\w+)[^\S\n]*\n\s*?\n?[^\S\n]+\S/;
+const unopenedHead =
+  /^([^;{}=]*\([^;{}]*\)|(typedef\s+)?(struct|union|enum)(\s+\w+)?)[^\S\n]*\n\s*?\n?[^\S\n]+\S/;
 
 class Splitter {
   private readonly chunks: Chunk[] = [];

@@ -59,7 +59,9 @@ export function findUnfinishedDeclaration(
     }
     if (!starts.has(word)) return false;
     if (hasValue) return before !== Kind.Identifier || isDeclaredName(previous);
-    return words > 1 && before === Kind.Identifier && isDeclaredName(previous);
+    if (words > 1 && before === Kind.Identifier && isDeclaredName(previous)) return true;
+    // `extern int f(void) __ksym __weak`: these come last in a declaration.
+    return isLinkage(previous) || (words > 1 && isLinkage(previous - 1));
   }
 
   function isDeclaredName(index: number): boolean {
@@ -71,6 +73,11 @@ export function findUnfinishedDeclaration(
       looksReserved(word) ||
       looksLikeMacroName(word)
     );
+  }
+
+  function isLinkage(index: number): boolean {
+    const word = wordAt(index);
+    return word === '__ksym' || word === '__kconfig';
   }
 
   function wordAt(index: number): string {

@@ -52,6 +52,8 @@ interface Cache {
 interface ChunkResult {
   findings: SyntaxFinding[];
   declarations: Declaration[];
+  /** The same with offsets from the start of the file, for where the declaration was last. */
+  placed?: { from: number; findings: SyntaxFinding[]; declarations: Declaration[] };
 }
 
 /**
@@ -84,9 +86,16 @@ export function readSource(parser: Parser, text: string, previous?: SourceFile):
     const slice = text.slice(from, chunk.end);
     const result = known?.get(slice) ?? cache.chunks.get(slice) ?? readChunk(parser, slice, macros);
     cache.chunks.set(slice, result);
-    for (const finding of result.findings) file.findings.push(moveFinding(finding, from));
-    for (const declaration of result.declarations) add(file, moveDeclaration(declaration, from));
+    const { findings, declarations } = place(result, from);
+    file.findings.push(...findings);
+    for (const declaration of declarations) add(file, declaration);
     from = chunk.end;
+  }
+  const unclosed = tokens.unterminated.at(-1);
+  if (unclosed && unclosed.start >= from) {
+    // A comment that runs to the end of the file hides everything that could be a declaration.
+    const { findings } = readChunk(parser, text.slice(from), macros);
+    file.findings.push(...findings.map((finding) => moveFinding(finding, from)));
   }
   const license = file.variables.find((variable) => variable.section === 'license')?.text;
   return { ...file, license };
@@ -95,6 +104,15 @@ export function readSource(parser: Parser, text: string, previous?: SourceFile):
 function readChunk(parser: Parser, text: string, macros: ReadonlySet<string>): ChunkResult {
   const { findings, tokens, selection } = checkDeclaration(parser, text, macros);
   return { findings, declarations: outlineOf(text, tokens, selection.active) };
+}
+
+function place(result: ChunkResult, from: number): NonNullable<ChunkResult['placed']> {
+  if (result.placed?.from !== from) {
+    const findings = result.findings.map((finding) => moveFinding(finding, from));
+    const declarations = result.declarations.map((declaration) => moveDeclaration(declaration, from));
+    result.placed = { from, findings, declarations };
+  }
+  return result.placed;
 }
 
 function add(
@@ -128,11 +146,23 @@ function readDirectives(text: string, tokens: Tokens): { macros: Set<string>; in
     const end = tokens.end[index]!;
     const line = text.slice(start, Math.min(end, start + 300));
     const define = /^#\s*define\s+(\w+)/.exec(line);
-    if (define) macros.add(define[1]!);
+    if (define && !readsLikeCode(text.slice(start + define[0].length, end))) macros.add(define[1]!);
     const include = /^#\s*include(?:_next)?\s*([<"])([^>"\n]+)[>"]/.exec(line);
     if (include) includes.push({ path: include[2]!, angled: include[1] === '<', span: { start, end } });
   }
   return { macros, includes };
+}
+
+/**
+ * Whether a macro with this parameter list and body is used as a function or a value is: it is a number, stands in
+ * parentheses, or is a `do … while (0)`. What follows it needs its semicolon.
+ */
+function readsLikeCode(definition: string): boolean {
+  const body = definition
+    .replace(/^\([^)]*\)/, '')
+    .replace(/\\\r?\n/g, ' ')
+    .trim();
+  return /^(\(.*\)|-?\d\w*|do\b.*\bwhile\s*\(\s*(0|false)\s*\))$/s.test(body);
 }
 
 function move(span: Span, by: number): Span {

@@ -44,6 +44,8 @@ function check(
   const { active, skipped } = selection;
   const literal = unterminatedLiteral(tokens, skipped);
   if (literal) return [literal];
+  const invalid = firstInvalid(text, tokens, active);
+  if (invalid) return [invalid];
   if (!isBalanced(tokens, active, 0, tokens.count - 1)) {
     const finding = findBracketError(text, tokens, active, 0, tokens.count - 1);
     if (finding) return [finding];
@@ -76,6 +78,15 @@ function unterminatedLiteral(tokens: Tokens, skipped: [number, number][]): Synta
     };
   }
   return undefined;
+}
+
+/** A character that no C token begins with, such as `@`. */
+function firstInvalid(text: string, tokens: Tokens, active: Uint8Array): SyntaxFinding | undefined {
+  const index = tokens.kind.findIndex((kind, at) => kind === Kind.Invalid && active[at] === 1);
+  if (index < 0) return undefined;
+  const start = tokens.start[index]!;
+  const end = tokens.end[index]!;
+  return { start, end, message: `unexpected '${text.slice(start, end)}'`, certain: true };
 }
 
 /** Errors of a tree in source order; an error inside another is part of it. */

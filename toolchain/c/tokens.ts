@@ -77,12 +77,21 @@ const SLASH = 47;
 const STAR = 42;
 const BACKSLASH = 92;
 const HASH = 35;
+export const BYTE_ORDER_MARK = 0xfeff;
 
 class Growing {
-  kind = new Uint8Array(4096);
-  start = new Uint32Array(4096);
-  end = new Uint32Array(4096);
+  kind: Uint8Array;
+  start: Uint32Array;
+  end: Uint32Array;
   count = 0;
+
+  /** Most C has fewer tokens than a quarter of its characters; dense text makes the arrays grow. */
+  constructor(text: string) {
+    const capacity = (text.length >> 2) + 64;
+    this.kind = new Uint8Array(capacity);
+    this.start = new Uint32Array(capacity);
+    this.end = new Uint32Array(capacity);
+  }
 
   push(kind: number, start: number, end: number): void {
     if (this.count === this.kind.length) this.grow();
@@ -101,10 +110,10 @@ class Growing {
 
 /** Splits C text into tokens. Never fails: what is no token becomes {@link Kind.Invalid}. Offsets are UTF-16 units. */
 export function tokenize(text: string): Tokens {
-  const out = new Growing();
+  const out = new Growing(text);
   const unterminated: Unterminated[] = [];
   const length = text.length;
-  let at = 0;
+  let at = text.charCodeAt(0) === BYTE_ORDER_MARK ? 1 : 0;
   let lineHasToken = false;
   while (at < length) {
     const c = text.charCodeAt(at);
@@ -124,8 +133,6 @@ export function tokenize(text: string): Tokens {
         if ((quote === QUOTE || quote === APOSTROPHE) && isLiteralPrefix(text, start, at)) {
           at = skipLiteral(text, at, quote, start, unterminated);
           out.push(quote === QUOTE ? Kind.String : Kind.Character, start, at);
-        } else if (c === 0xfeff) {
-          continue;
         } else {
           out.push(Kind.Identifier, start, at);
         }
@@ -181,9 +188,17 @@ export function tokenize(text: string): Tokens {
 
 /** Offsets at which lines begin, so that offset and position convert by binary search. */
 export function lineStartsOf(text: string): Uint32Array {
-  const starts = [0];
-  for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) starts.push(at + 1);
-  return Uint32Array.from(starts);
+  let starts = new Uint32Array((text.length >> 4) + 16);
+  let count = 1;
+  for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) {
+    if (count === starts.length) {
+      const grown = new Uint32Array(count * 2);
+      grown.set(starts);
+      starts = grown;
+    }
+    starts[count++] = at + 1;
+  }
+  return starts.subarray(0, count);
 }
 
 /** Zero-based line that holds `offset`. */

@@ -16,7 +16,7 @@ export interface FlagRequest extends FlagSettings {
   cache: string;
   /** `uname -m` of the target, for `__TARGET_ARCH_…`. */
   machine: string;
-  /** A directory with libbpf's headers under `bpf/`, used where neither project nor system has them. */
+  /** A directory with libbpf's headers under `bpf/`, searched after the project's and before the system's. */
   bundledHeaders?: string;
   /** A directory with the `vmlinux.h` made from the target's BTF, used when the project has none. */
   generatedVmlinux?: string;
@@ -91,12 +91,14 @@ function defaults(request: FlagRequest): string[] {
     '-Wno-compare-distinct-pointer-types',
   );
   for (const directory of projectDirectories(request.path)) args.push('-I', directory);
+  // The headers of the libbpf that will load the object. A distribution's are often older and lack newer macros;
+  // the project's own, if it has any, come first.
+  if (request.bundledHeaders) args.push('-isystem', request.bundledHeaders);
   // With `-target bpf` clang does not search the directory of the host's <asm/types.h>.
   const multiarch = `/usr/include/${request.machine}-linux-gnu`;
   if (existsSync(multiarch)) args.push('-idirafter', multiarch);
   const stubs = stubDirectory(request.cache);
   if (stubs) args.push('-idirafter', stubs);
-  if (request.bundledHeaders) args.push('-idirafter', request.bundledHeaders);
   return args;
 }
 

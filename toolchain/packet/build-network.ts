@@ -1,5 +1,5 @@
 /** Ethernet, VLAN, ARP, IPv4, IPv6 and IPv6's extension headers, from description to bytes. */
-import { parseIpv4, parseMac } from './addresses';
+import { parseIpv4, parseMac } from '../btf/text';
 import { addressesOf, hexBytes, type BuildContext } from './build';
 import { be16, be32, concat, padded, viewOf } from './bytes';
 import { internetChecksum } from './checksum';

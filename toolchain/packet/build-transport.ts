@@ -1,5 +1,5 @@
 /** TCP, UDP, ICMP and ICMPv6, from description to bytes, checksums over their pseudo-headers included. */
-import { parseIpv4, parseIpv6, parseMac } from './addresses';
+import { parseIpv4, parseIpv6, parseMac } from '../btf/text';
 import { enclosingAddresses, hexBytes, type BuildContext } from './build';
 import { be16, be32, concat, padded, viewOf } from './bytes';
 import { internetChecksum, pseudoHeader } from './checksum';

@@ -1,5 +1,5 @@
 /** Layers to bytes: from the innermost layer outwards, so that every length and checksum is known when it is needed. */
-import { parseIpv4, parseIpv6 } from './addresses';
+import { parseIpv4, parseIpv6 } from '../btf/text';
 import { buildNetworkLayer } from './build-network';
 import { buildTransportLayer } from './build-transport';
 import { concat } from './bytes';

@@ -1,5 +1,5 @@
 /** IPv4, IPv6 and IPv6's extension headers, from bytes to fields. */
-import { formatIpv4, formatIpv6 } from './addresses';
+import { formatIpv4, formatIpv6 } from '../btf/text';
 import { internetChecksum } from './checksum';
 import type { Next, Step } from './dissect';
 import { hexText } from './hexdump';

@@ -1,5 +1,5 @@
 /** TCP, UDP, ICMP and ICMPv6, from bytes to fields, with a verdict on each checksum. */
-import { formatIpv4, formatIpv6, formatMac } from './addresses';
+import { formatIpv4, formatIpv6, formatMac } from '../btf/text';
 import { internetChecksum, pseudoHeader } from './checksum';
 import type { Enclosing, Step } from './dissect';
 import { hexText } from './hexdump';

@@ -1,5 +1,5 @@
 /** Bytes to layers: what the output difference and the packet view show. Total: any bytes give some layers. */
-import { formatIpv4, formatMac } from './addresses';
+import { formatIpv4, formatMac } from '../btf/text';
 import { dissectNetwork } from './dissect-network';
 import { dissectTransport } from './dissect-transport';
 import { hexText } from './hexdump';

@@ -4,7 +4,7 @@
  * packets can be made on purpose.
  */
 import { z } from 'zod';
-import { parseIpv4, parseIpv6, parseMac } from './addresses';
+import { parseIpv4, parseIpv6, parseMac } from '../btf/text';
 import { parseHex } from './hex';
 import { ArpOperations, EtherTypes, Icmpv6Types, IcmpTypes, Protocols, TcpFlags } from './names';
 

@@ -1,5 +1,5 @@
 /** Context structures from named fields, and back: `{ "mark": 5, "cb": [1, 2] }` ↔ bytes of struct __sk_buff. */
-import { formatIpv4, formatIpv6, parseIpv4, parseIpv6 } from '../packet/addresses';
+import { formatIpv4, formatIpv6, parseIpv4, parseIpv6 } from '../btf/text';
 import type { PacketProblem, Parsed } from '../packet/problem';
 import { SIZES, type ContextField, type ContextLayout } from './context-layouts';
 

@@ -107,7 +107,8 @@ export function buildGuest(spec: GuestSpec): Guest {
         ]
       : []),
     ['say', 'starting the kernel host'],
-    ['run', guestNode, `${GUEST_DIST}/kernel-host.js`, '--channel', `/dev/virtio-ports/${HOST_PORT}`],
+    ['bridge', `/dev/virtio-ports/${HOST_PORT}`],
+    ['run', guestNode, `${GUEST_DIST}/kernel-host.js`, '--channel', 'fd:3'],
   ];
 
   const file = (name: string, data: Buffer, executable = false): CpioEntry => ({

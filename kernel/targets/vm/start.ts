@@ -118,9 +118,10 @@ function startRelay(request: RelayRequest, options: StartOptions): Promise<Runni
   return new Promise((resolve) => {
     const onAbort = (): void => void stop().then(() => resolve(cancelled));
     options.signal?.addEventListener('abort', onAbort, { once: true });
-    void gone.then((reason) =>
-      resolve({ code: 'bootFailed', message: reason, hint: 'Start it again; the log has its console.' }),
-    );
+    void gone.then((reason) => {
+      const hint = 'Start it again; its console is in the log.';
+      resolve(options.signal?.aborted ? cancelled : { code: 'bootFailed', message: reason, hint });
+    });
     createInterface({ input: relay.stdout }).on('line', (line) => {
       const message = JSON.parse(line) as RelayMessage;
       if (message.event === 'log') options.log(message.line);

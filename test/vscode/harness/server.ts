@@ -1,6 +1,6 @@
 /** Starts code-server on a workspace with the packaged extension installed, and ends it with all it started. */
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import net from 'node:net';
 import os from 'node:os';
@@ -17,6 +17,8 @@ export interface EditorServer {
   /** The folder that is open. */
   workspace: string;
   bridgeSocket: string;
+  /** Process ids of the kernel hosts that run from this server's installation. */
+  kernelHosts(): number[];
   /** Text of every log of the extension host; for failures. */
   logs(): Promise<string>;
   stop(): Promise<void>;
@@ -123,6 +125,8 @@ export async function startServer(
     port,
     workspace,
     bridgeSocket,
+    kernelHosts: () =>
+      processesWith(path.join(extensions, '')).filter((pid) => commandLine(pid).includes('kernel-host.js')),
     logs: () => readLogs(path.join(user, 'logs')),
     stop: async () => {
       await endGroup(child);
@@ -192,4 +196,20 @@ async function readLogs(directory: string): Promise<string> {
       return `--- ${path.relative(directory, file)}\n${readFileSync(file, 'utf8').slice(-6000)}`;
     })
     .join('\n');
+}
+
+function commandLine(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
+  } catch {
+    // It ended between the listing and now.
+    return '';
+  }
+}
+
+function processesWith(text: string): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => commandLine(pid).includes(text));
 }

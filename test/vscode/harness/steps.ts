@@ -78,10 +78,3 @@ export async function expandVariable(bench: Workbench, name: string | RegExp): P
   if ((await row.getAttribute('aria-expanded')) === 'false') await row.locator('.monaco-tl-twistie').click();
   await until(async () => (await row.getAttribute('aria-expanded')) !== 'false', `${String(name)} to open`);
 }
-
-/** What the language status item says: its text and detail. */
-export async function kernelStatus(bench: Workbench): Promise<string> {
-  const item = bench.page.locator('[id="status.languageStatus"]');
-  await item.waitFor();
-  return (await item.getAttribute('aria-label')) ?? '';
-}

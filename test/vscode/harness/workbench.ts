@@ -62,6 +62,8 @@ export interface Workbench {
   /** Rows of the open quick pick. */
   pickRows(): Promise<string[]>;
   open(relativePath: string): Promise<void>;
+  /** Opens the language status and reads it. Escape closes it. */
+  openStatus(): Promise<string>;
   /** Saves `NN-name.png` in the results folder. */
   screenshot(name: string): Promise<void>;
   close(): Promise<void>;
@@ -123,6 +125,12 @@ export async function openWorkbench(server: EditorServer, suite: string): Promis
         },
         path.join(server.workspace, relativePath),
       ),
+    openStatus: async () => {
+      await page.locator('[id="status.languageStatus"]').click();
+      const rows = page.locator('.hover-language-status');
+      await rows.first().waitFor();
+      return (await rows.allInnerTexts()).join('\n');
+    },
     screenshot: async (name) => {
       shots++;
       const number = String(shots).padStart(2, '0');

@@ -196,6 +196,69 @@ static long wait_for_port(const char *name, long ms)
 	return -ENOENT;
 }
 
+static char copy_buffer[64 * 1024];
+
+/*
+ * Copies until `from` ends. A virtio-serial port answers "end" until the driver has heard that its outside is
+ * connected, so an end before the first byte is only believed after a while.
+ */
+static void __attribute__((noreturn)) copy(long from, long to)
+{
+	int patience_ms = 5000;
+
+	for (;;) {
+		long n = CALL3(read, from, copy_buffer, sizeof(copy_buffer)), done = 0;
+
+		if (n == 0 && patience_ms-- > 0) {
+			sleep_ms(1);
+			continue;
+		}
+		if (n <= 0)
+			CALL1(exit, 0);
+		patience_ms = 0;
+		while (done < n) {
+			long written = CALL3(write, to, copy_buffer + done, n - done);
+
+			if (written <= 0)
+				CALL1(exit, 0);
+			done += written;
+		}
+	}
+}
+
+/*
+ * bridge PORT: gives the next process a socket as descriptor 3 for what is a port. A port can be read only by calls
+ * that block and return 4 KiB each, which costs a program in Node milliseconds apiece under emulation.
+ */
+static long bridge(const char *path)
+{
+	int pair[2];
+	long result = CALL4(socketpair, 1 /* AF_UNIX */, 1 /* SOCK_STREAM */, 0, pair);
+	long port = CALL3(open, path, O_RDWR | O_NOCTTY, 0);
+
+	if (result < 0 || port < 0)
+		return result < 0 ? result : port;
+	for (int direction = 0; direction < 2; direction++) {
+		long pid = CALL0(fork);
+
+		if (pid < 0)
+			return pid;
+		if (pid > 0)
+			continue;
+		CALL1(close, pair[0]);
+		if (direction == 0)
+			copy(port, pair[1]);
+		copy(pair[1], port);
+	}
+	CALL1(close, port);
+	CALL1(close, pair[1]);
+	if (pair[0] != 3) {
+		CALL2(dup2, pair[0], 3);
+		CALL1(close, pair[0]);
+	}
+	return 0;
+}
+
 static long start_process(char **arguments)
 {
 	long pid = CALL0(fork);
@@ -252,6 +315,8 @@ static long carry_out(char **word, int count)
 		return CALL2(sethostname, word[1], length(word[1]));
 	if (equal(verb, "port") && count == 3)
 		return wait_for_port(word[1], number(word[2]));
+	if (equal(verb, "bridge") && count == 2)
+		return bridge(word[1]);
 	if (equal(verb, "chdir") && count == 2)
 		return CALL1(chdir, word[1]);
 	if (equal(verb, "env") && count == 2 && environment_count < MAX_ARGUMENTS)
