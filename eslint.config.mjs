@@ -10,7 +10,14 @@ const rooms = {
   'kernel/client': ['kernel/client', 'kernel/targets', 'kernel/protocol'],
   'kernel/targets': ['kernel/targets', 'kernel/protocol', 'kernel/client'],
   'kernel/host': ['kernel/host', 'kernel/addon', 'kernel/protocol', 'kernel/client/framing'],
-  'language-server': ['language-server', 'toolchain', 'kernel/client', 'kernel/targets/target', 'kernel/protocol'],
+  // A target's name is one of its settings.
+  'language-server': [
+    'language-server',
+    'toolchain',
+    'kernel/client',
+    'kernel/targets/target',
+    'kernel/protocol',
+  ],
   // Without a window's kernel it starts one of its own, and has to read which.
   'debug-adapter': [
     'debug-adapter',

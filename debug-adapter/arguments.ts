@@ -1,7 +1,7 @@
 /** Launch and attach configurations, checked; problems in words that name the attribute. */
 import { z } from 'zod';
 import { attachSpec } from '../kernel/protocol';
-import type { AttachArguments, LaunchArguments } from './protocol';
+import type { AttachArguments, ConfiguredSpec, LaunchArguments } from './protocol';
 
 const common = {
   program: z.string().min(1),
@@ -32,9 +32,34 @@ export const launchArguments: z.ZodType<LaunchArguments> = z.object({
   stopOnEntry: z.boolean().optional(),
 });
 
+/** 64-bit members of attach specifications by hook; JSON has no 64-bit numbers. */
+const WIDE: Record<string, string[]> = {
+  perfEvent: ['config', 'samplePeriod', 'sampleFrequency'],
+  uprobe: ['offset'],
+};
+
+/** Numbers of a configuration become what the kernel host's protocol wants; nonsense is left for it to refuse. */
+function widened(spec: unknown): unknown {
+  if (typeof spec !== 'object' || spec === null || !('hook' in spec)) return spec;
+  const members = WIDE[String(spec.hook)] ?? [];
+  return Object.fromEntries(
+    Object.entries(spec).map(([name, value]) => {
+      const whole =
+        members.includes(name) &&
+        (Number.isSafeInteger(value) || (typeof value === 'string' && /^(0x[0-9a-f]+|\d+)$/i.test(value)));
+      return [name, whole ? BigInt(value as number | string) : value];
+    }),
+  );
+}
+
+const configuredSpec = z.preprocess(
+  widened,
+  z.union([z.object({ hook: z.enum(['sockmap', 'iter']), map: z.string().min(1) }), attachSpec]),
+) as z.ZodType<ConfiguredSpec>;
+
 export const attachArguments: z.ZodType<AttachArguments> = z.object({
   ...common,
-  attach: z.array(z.object({ entry: z.string().min(1), spec: attachSpec.optional() })).optional(),
+  attach: z.array(z.object({ entry: z.string().min(1), spec: configuredSpec.optional() })).optional(),
 });
 
 const SHAPES: Record<string, string> = {

@@ -11,7 +11,7 @@ import type { AttachArguments } from './protocol';
 import { attachAll, detachAll, type Attachment } from './runner/attachments';
 import { describeRecord, describeRejection, describeTraceLine } from './runner/describe';
 import { loadObject, type LoadedObject } from './runner/load';
-import { openProgramFile, placeOf, usesPrintk } from './runner/object';
+import { chooseEntry, openProgramFile, placeOf, usesPrintk } from './runner/object';
 import { OutputLimit } from './runner/output-limit';
 import { RecordReaders } from './runner/records';
 import { TracePipe } from './runner/trace-pipe';
@@ -24,7 +24,7 @@ export async function attach(given: AttachArguments, environment: Environment): 
   const { kernel, listener, signal } = environment;
   listener.state({ phase: 'preparing' });
   const file = await openProgramFile(given.program, environment.compile, signal);
-  const wanted = given.attach?.map(({ entry }) => entry);
+  const wanted = given.attach?.map(({ entry }) => chooseEntry(file, entry).name);
   const loaded = await loadObject(kernel, file, {
     ...(wanted ? { programs: wanted } : {}),
     ...(given.globals ? { globals: given.globals } : {}),

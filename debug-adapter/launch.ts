@@ -2,7 +2,13 @@
 import type { Debuggee, DebuggeeThread, Environment } from './debuggee';
 import { noSuchProgram } from './errors';
 import type { LaunchArguments } from './protocol';
-import { describeRecord, describeRejection, describeRun, describeTraceLine } from './runner/describe';
+import {
+  describeNotes,
+  describeRecord,
+  describeRejection,
+  describeResult,
+  describeTraceLine,
+} from './runner/describe';
 import { loadObject, type LoadedObject } from './runner/load';
 import { chooseEntry, openProgramFile, placeOf, usesPrintk } from './runner/object';
 import { RecordReaders } from './runner/records';
@@ -66,6 +72,7 @@ class Run implements Debuggee {
 
   /** One run; everything that came of it goes to the console. */
   async execute(): Promise<void> {
+    this.last = undefined;
     const { listener, signal, kernel } = this.environment;
     listener.state({ phase: 'running' });
     const printed: string[] = [];
@@ -87,9 +94,10 @@ class Run implements Debuggee {
       // What the program wrote is worth reading, above all when the run failed.
       if (trace && 'reason' in trace)
         listener.output('console', [`The program's bpf_printk output cannot be shown: ${trace.reason}`]);
+      if (this.last) listener.output('console', describeNotes(this.last));
       listener.output('stdout', [...printed, ...records]);
     }
-    listener.output('console', describeRun(this.last));
+    listener.output('console', describeResult(this.last));
     await this.context.refresh();
     listener.state({ phase: 'finished', returned: this.last.returned.text });
   }

@@ -41,10 +41,25 @@ export interface LaunchArguments extends Common {
   noDebug?: boolean;
 }
 
+/**
+ * {@link AttachSpec} as JSON can say it: maps by name, and 64-bit numbers (`config`, `samplePeriod`,
+ * `sampleFrequency`, a uprobe's `offset`) as numbers or, beyond 2^53, as text.
+ */
+export type ConfiguredSpec =
+  | AttachSpec
+  | { hook: 'sockmap'; map: string }
+  | { hook: 'iter'; map: string }
+  | (Omit<Extract<AttachSpec, { hook: 'perfEvent' }>, 'config' | 'samplePeriod' | 'sampleFrequency'> & {
+      config: number | string;
+      samplePeriod?: number | string;
+      sampleFrequency?: number | string;
+    })
+  | (Omit<Extract<AttachSpec, { hook: 'uprobe' }>, 'offset'> & { offset: number | string });
+
 /** `request: "attach"`: load and attach to the real hook; maps refresh every second until the user detaches. */
 export interface AttachArguments extends Common {
   /** Programs to attach and how; absent: every program of the object, as its `SEC()` says. */
-  attach?: { entry: string; spec?: AttachSpec }[];
+  attach?: { entry: string; spec?: ConfiguredSpec }[];
 }
 
 /**

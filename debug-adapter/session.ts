@@ -38,6 +38,8 @@ export class BpfDebugSession extends ProtocolServer {
   private announced = false;
   /** Requests under way that can be cancelled, by `seq`. */
   private readonly running = new Map<number, AbortController>();
+  /** The answer to the launch, attach or restart that is under way. */
+  private starting: Promise<void> = Promise.resolve();
   private ending: Promise<void> | undefined;
 
   constructor(
@@ -55,7 +57,8 @@ export class BpfDebugSession extends ProtocolServer {
   }
 
   protected override dispatchRequest(request: DebugProtocol.Request): void {
-    void this.answer(request);
+    const answered = this.answer(request);
+    if (['launch', 'attach', 'restart'].includes(request.command)) this.starting = answered;
   }
 
   private async answer(request: DebugProtocol.Request): Promise<void> {
@@ -104,8 +107,8 @@ export class BpfDebugSession extends ProtocolServer {
       this.client = given;
       return capabilities;
     },
-    launch: (given, request) => this.open(this.check('launch', given), request),
-    attach: (given, request) => this.open(this.check('attach', given), request),
+    launch: (given, request) => this.open('launch', given, request),
+    attach: (given, request) => this.open('attach', given, request),
     restart: async (given, request) => {
       if (!this.configuration || this.phase !== 'started') throw errors.notStarted('restart');
       const next = given?.arguments
@@ -113,7 +116,13 @@ export class BpfDebugSession extends ProtocolServer {
         : this.configuration;
       await this.debuggee?.stop();
       this.debuggee = undefined;
-      await this.begin(next, this.controller(request).signal);
+      try {
+        await this.begin(next, this.controller(request).signal);
+      } catch (thrown) {
+        // What ran before is unloaded; there is nothing to go back to.
+        this.finish();
+        throw thrown;
+      }
     },
     configurationDone: () => {
       this.configured = true;
@@ -211,8 +220,13 @@ export class BpfDebugSession extends ProtocolServer {
     return controller;
   }
 
-  private async open(configuration: Configuration, request: DebugProtocol.Request): Promise<void> {
+  private async open(
+    kind: 'launch' | 'attach',
+    given: unknown,
+    request: DebugProtocol.Request,
+  ): Promise<void> {
     if (this.phase !== 'new') throw errors.alreadyStarted();
+    const configuration = this.check(kind, given);
     this.phase = 'starting';
     const { signal } = this.controller(request);
     try {
@@ -316,7 +330,7 @@ export class BpfDebugSession extends ProtocolServer {
     threadGone: (threadId) => this.sendEvent(new Event('thread', { reason: 'exited', threadId })),
     ended: (reason) => {
       this.listener.output('console', [reason]);
-      void this.end().then(() => this.sendEvent(new Event('terminated')));
+      this.finish();
     },
     state: (state) => this.sendEvent(new Event(SessionState, state)),
   };
@@ -331,6 +345,11 @@ export class BpfDebugSession extends ProtocolServer {
   private kernelGone(reason: string): void {
     if (this.ending) return;
     this.listener.output('stderr', [errors.hostGone(reason).message]);
+    this.finish();
+  }
+
+  /** The session ends by itself. */
+  private finish(): void {
     void this.end().then(() => this.sendEvent(new Event('terminated')));
   }
 
@@ -338,6 +357,8 @@ export class BpfDebugSession extends ProtocolServer {
   end(): Promise<void> {
     this.ending ??= (async () => {
       for (const controller of this.running.values()) controller.abort();
+      // A launch that is cancelled cleans up after itself and is answered before the session ends.
+      await this.starting;
       await this.release();
       this.phase = 'ended';
       this.listener.state({ phase: 'ended' });

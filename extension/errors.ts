@@ -15,6 +15,8 @@ export interface UserError {
   code: string;
   message: string;
   actions: Action[];
+  /** `warning`: nothing failed, the user has to allow or choose something first. Absent: `error`. */
+  severity?: 'warning';
 }
 
 const checkEnvironment = (): Action => ({
@@ -67,6 +69,7 @@ export const errors = {
         what,
       ),
       actions: [manageTrust()],
+      severity: 'warning',
     };
   },
   hostKeepsDying(reason: string): UserError {
@@ -102,6 +105,7 @@ export const errors = {
       message: vscode.l10n.t(
         'The active editor shows no BPF program. Open a .bpf.c file, or a C file that includes vmlinux.h or bpf/bpf_helpers.h, and try again.',
       ),
+      severity: 'warning',
       actions: [newFromTemplate()],
     };
   },
@@ -112,6 +116,7 @@ export const errors = {
         '{0} has no BPF program: no function is marked with SEC("…"). Mark one, for example SEC("xdp"), and try again.',
         file,
       ),
+      severity: 'warning',
       actions: [newFromTemplate()],
     };
   },
@@ -129,6 +134,7 @@ export const errors = {
         '{0} writes into the workspace, and no folder is open. Open one and try again.',
         what,
       ),
+      severity: 'warning',
       actions: [{ title: vscode.l10n.t('Open Folder'), command: 'workbench.action.files.openFolder' }],
     };
   },
@@ -151,6 +157,7 @@ export const errors = {
         folder,
         file,
       ),
+      severity: 'warning',
       actions: [newFromTemplate()],
     };
   },
@@ -174,11 +181,12 @@ export const errors = {
 
 /** Shows an error with its buttons; resolves when the user dismissed it or the chosen action ran. */
 export async function present(error: UserError, log: vscode.LogOutputChannel): Promise<void> {
+  const titles = error.actions.map((action) => action.title);
   log.error(`[${error.code}] ${error.message}`);
-  const chosen = await vscode.window.showErrorMessage(
-    error.message,
-    ...error.actions.map((action) => action.title),
-  );
+  const chosen =
+    error.severity === 'warning'
+      ? await vscode.window.showWarningMessage(error.message, ...titles)
+      : await vscode.window.showErrorMessage(error.message, ...titles);
   const action = error.actions.find((candidate) => candidate.title === chosen);
   if (action) await vscode.commands.executeCommand(action.command, ...(action.arguments ?? []));
 }

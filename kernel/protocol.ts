@@ -141,7 +141,8 @@ export const requestSchemas = {
     ...openOptions,
     /**
      * `rejected`: the verdict comes from a load without a log; rejected programs are loaded once more at level 1.
-     * `all`: level 1 for accepted programs too. `states`: level 2 for all. `none`: statistics only.
+     * `all`: level 1 for accepted programs too, of which the kernel itself keeps only the last path and the costs.
+     * `states`: level 2 for all, every path. `none`: statistics only.
      */
     log: z.enum(['none', 'rejected', 'all', 'states']),
   }),

@@ -12,6 +12,7 @@ import {
   type InitializeParams,
   type TextDocumentContentChangeEvent,
 } from 'vscode-languageserver';
+import type { Parser } from 'web-tree-sitter';
 import { TextDocument } from 'vscode-languageserver-textdocument';
 import { loadParser } from '../toolchain/c/parser';
 import { forgetClang } from '../toolchain/clang/discover';
@@ -65,7 +66,7 @@ export function serve(connection: Connection, distDirectory: string): { dispose(
     distDirectory,
     log,
   );
-  const parser = loadParser();
+  let parser: Parser;
   let client: InitializeParams['capabilities'] = {};
   let root = process.cwd();
   let ready = false;
@@ -88,7 +89,9 @@ export function serve(connection: Connection, distDirectory: string): { dispose(
     },
   };
 
-  connection.onInitialize((params) => {
+  connection.onInitialize(async (params) => {
+    // Before anything else, so that every later message finds it and is handled in its turn.
+    parser = await loadParser();
     client = params.capabilities;
     const options = (params.initializationOptions ?? {}) as InitializationOptions;
     const { settings, problems } = readSettings(options);
@@ -152,18 +155,16 @@ export function serve(connection: Connection, distDirectory: string): { dispose(
     for (const { bpf } of documents.values()) bpf.schedule();
   }
 
-  connection.onDidOpenTextDocument(async ({ textDocument: { uri, languageId, version, text } }) => {
-    const c = await parser;
+  connection.onDidOpenTextDocument(({ textDocument: { uri, languageId, version, text } }) => {
     documents.get(uri)?.bpf.close();
-    const bpf = new BpfDocument(uri, pathOf(uri, root), text, version, c, environment, events);
+    const bpf = new BpfDocument(uri, pathOf(uri, root), text, version, parser, environment, events);
     documents.set(uri, { text: TextDocument.create(uri, languageId, version, text), bpf });
     if (!bpf.isBpf) return;
     events.findings(bpf);
     bpf.schedule();
   });
 
-  connection.onDidChangeTextDocument(async ({ textDocument: { uri, version }, contentChanges }) => {
-    await parser;
+  connection.onDidChangeTextDocument(({ textDocument: { uri, version }, contentChanges }) => {
     const open = documents.get(uri);
     if (!open) return;
     const edits = contentChanges.map((change) => toEdit(open, change, contentChanges.length));

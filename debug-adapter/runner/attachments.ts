@@ -1,9 +1,9 @@
 /** Attaching all programs of a session, or none; and taking them off again. */
 import type { KernelClient } from '../../kernel/client/client';
 import { KernelError } from '../../kernel/client/errors';
-import type { AttachSpec, LinkDescription, LoadedMap, LoadedProgram } from '../../kernel/protocol';
+import type { AttachSpec, LinkDescription, LoadedProgram } from '../../kernel/protocol';
 import { attachFailed, badConfiguration, describeKernelError } from '../errors';
-import type { AttachArguments } from '../protocol';
+import type { AttachArguments, ConfiguredSpec } from '../protocol';
 import type { LoadedObject } from './load';
 import { ignoreGone } from './records';
 
@@ -14,12 +14,15 @@ export interface Attachment extends LinkDescription {
 }
 
 interface Planned {
-  program: LoadedProgram;
+  program: Pick<LoadedProgram, 'name' | 'type'>;
   spec: AttachSpec;
+}
+interface PlannedProgram extends Planned {
+  program: LoadedProgram;
 }
 
 /** The programs that a configuration asks for, in its order; all of the object when it names none. */
-export function planAttachments(loaded: LoadedObject, wanted: AttachArguments['attach']): Planned[] {
+export function planAttachments(loaded: LoadedObject, wanted: AttachArguments['attach']): PlannedProgram[] {
   const names = loaded.programs.map((program) => program.name);
   // struct_ops programs are attached as a whole, through their map.
   const attachable = loaded.programs.filter((program) => program.type !== 'struct_ops');
@@ -31,8 +34,22 @@ export function planAttachments(loaded: LoadedObject, wanted: AttachArguments['a
       throw badConfiguration(
         `In the launch configuration, "attach[${index}].entry": there is no program "${entry}"; there are ${names.join(', ')}.`,
       );
-    return { program, spec: spec ?? { hook: 'auto' } };
+    return {
+      program,
+      spec: spec ? withMapHandle(loaded, spec, `attach[${index}].spec.map`) : { hook: 'auto' },
+    };
   });
+}
+
+/** Configurations name maps; the kernel host knows them by the handles of this session. */
+function withMapHandle(loaded: LoadedObject, spec: ConfiguredSpec, path: string): AttachSpec {
+  if (!('map' in spec) || typeof spec.map !== 'string') return spec as AttachSpec;
+  const map = loaded.maps.find((candidate) => candidate.name === spec.map);
+  if (map) return { ...spec, map: map.handle };
+  const names = loaded.maps.map(({ name }) => name).join(', ');
+  throw badConfiguration(
+    `In the launch configuration, "${path}": there is no map "${spec.map}"; there are ${names || 'none'}.`,
+  );
 }
 
 /** What `auto` cannot know, by program type: the part of the configuration that has to say it. */
@@ -43,8 +60,8 @@ const CHOICES: Record<string, string> = {
   tracepoint: '{"hook": "tracepoint", "category": "sched", "name": "sched_switch"}',
   raw_tracepoint: '{"hook": "rawTracepoint", "name": "sched_switch"}',
   perf_event: '{"hook": "perfEvent", "type": 1, "config": 0, "sampleFrequency": 99}',
-  sk_msg: '{"hook": "sockmap", "map": …}',
-  sk_skb: '{"hook": "sockmap", "map": …}',
+  sk_msg: '{"hook": "sockmap", "map": "NAME"}',
+  sk_skb: '{"hook": "sockmap", "map": "NAME"}',
   netfilter: '{"hook": "netfilter", "family": "ipv4", "hookNumber": "localIn", "priority": 0}',
   sk_lookup: '{"hook": "netns"}',
   flow_dissector: '{"hook": "netns"}',
@@ -71,57 +88,59 @@ export async function attachAll(
   if (planned.length === 0 && structOps.length === 0)
     throw attachFailed('The object has no program to attach. Mark a function with SEC("…").');
   const done: Attachment[] = [];
-  const attempt = async (
-    program: string,
-    type: string,
-    attach: () => Promise<Omit<Attachment, 'program'>>,
-  ) => {
-    try {
-      done.push({ ...(await attach()), program });
-    } catch (error) {
-      if (!(error instanceof KernelError) || error.code === 'hostGone' || error.code === 'cancelled')
-        throw error;
-      await detachAll(loaded.kernel, done);
-      throw attachFailed(
-        describeFailure(program, type, error, done, [...planned.map((p) => p.program.name)]),
-      );
-    }
-  };
-  for (const { program, spec } of planned)
-    await attempt(program.name, program.type, () =>
-      loaded.kernel.request('attach', { program: program.handle, spec }, { signal }),
+  for (const plan of planned)
+    await orRollBack(loaded, plan, planned, done, () =>
+      loaded.kernel.request('attach', { program: plan.program.handle, spec: plan.spec }, { signal }),
     );
-  for (const map of structOps)
-    await attempt(map.name, 'struct_ops', () => attachStructOps(loaded, map, signal));
+  for (const map of structOps) {
+    const plan: Planned = { program: { name: map.name, type: 'struct_ops' }, spec: { hook: 'auto' } };
+    await orRollBack(loaded, plan, [...planned, plan], done, () =>
+      loaded.kernel.request('attachStructOps', { map: map.handle }, { signal }),
+    );
+  }
   return done;
 }
 
-function attachStructOps(loaded: LoadedObject, map: LoadedMap, signal: AbortSignal) {
-  return loaded.kernel.request('attachStructOps', { map: map.handle }, { signal });
+/** One attachment; when the kernel refuses it, those before it are undone and the error tells about all. */
+async function orRollBack(
+  loaded: LoadedObject,
+  plan: Planned,
+  planned: readonly Planned[],
+  done: Attachment[],
+  attach: () => Promise<Omit<Attachment, 'program'>>,
+): Promise<void> {
+  try {
+    done.push({ ...(await attach()), program: plan.program.name });
+  } catch (error) {
+    if (!(error instanceof KernelError) || error.code === 'hostGone') throw error;
+    await detachAll(loaded.kernel, done);
+    throw error.code === 'cancelled' ? error : attachFailed(describeFailure(plan, error, done, planned));
+  }
 }
 
 function describeFailure(
-  program: string,
-  type: string,
+  { program, spec }: Planned,
   error: KernelError,
   done: Attachment[],
-  planned: string[],
+  planned: readonly Planned[],
 ): string {
-  const example = attachExample(type);
+  const { name, type } = program;
+  const example = spec.hook === 'auto' ? attachExample(type) : undefined;
   const advice =
     example === undefined
       ? ''
-      : ` In the launch configuration: "attach": [{"entry": "${program}", "spec": ${example}}].`;
-  const reports = planned.map((name) => {
-    if (name === program) return `${name}: failed`;
-    const attached = done.find((attachment) => attachment.program === name);
+      : ` In the launch configuration: "attach": [{"entry": "${name}", "spec": ${example}}].`;
+  const reports = planned.map((other) => {
+    if (other.program.name === name) return `${name}: failed`;
+    const attached = done.find((attachment) => attachment.program === other.program.name);
     return attached
-      ? `${name}: was attached (${attached.description}), detached again`
-      : `${name}: not tried`;
+      ? `${other.program.name}: was attached (${attached.description}), detached again`
+      : `${other.program.name}: not tried`;
   });
   const others = planned.length > 1 ? ` (${reports.join('; ')})` : '';
-  const chosen = error.code === 'badRequest' || error.errno === undefined ? advice : '';
-  return `${program} could not be attached: ${describeKernelError(error)}${chosen}${others}`;
+  const words = describeKernelError(error);
+  const subject = words.startsWith(name) ? '' : `${name} could not be attached: `;
+  return `${subject}${words}${advice}${others}`;
 }
 
 /** Detaches all; a link that is gone already is what was wanted. Reports what could not be detached. */

@@ -8,9 +8,13 @@ import type { TraceLine } from './trace-pipe';
 
 /** `xdp_drop returned XDP_DROP (1) in 39 ns`, and what became of packet and context. */
 export function describeRun(report: RunReport): string[] {
+  return [...describeNotes(report), ...describeResult(report)];
+}
+
+/** As {@link describeRun}, without the notes. */
+export function describeResult(report: RunReport): string[] {
   const { program, returned, input, difference, fields } = report;
-  const lines = report.notes.map((note) => `note: ${note}`);
-  lines.push(`${program.name} returned ${returned.text}${describeTime(report)}`);
+  const lines = [`${program.name} returned ${returned.text}${describeTime(report)}`];
   if (input && difference) {
     if (difference.changed) lines.push('packet:', ...difference.lines.map((line) => `  ${line}`));
     else lines.push(`packet: unchanged (${input.data.length} bytes)`);
@@ -20,6 +24,11 @@ export function describeRun(report: RunReport): string[] {
     lines.push(`${fields.struct}: ${values.length > 0 ? values.join(', ') : 'all zero'}`);
   }
   return lines;
+}
+
+/** What was done to the input on the way, or stands in for what the configuration left out. */
+export function describeNotes({ notes }: RunReport): string[] {
+  return notes.map((note) => `note: ${note}`);
 }
 
 /** BPF_PROG_TEST_RUN measures to the nanosecond and gives the average over all repetitions. */

@@ -1,4 +1,5 @@
 /** An object file and what is known of it before a kernel sees it. */
+import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Btf } from '../../toolchain/btf/btf';
@@ -54,7 +55,7 @@ export function chooseEntry(file: ProgramFile, entry: string | undefined): Objec
   return found;
 }
 
-/** The first line of a program's code that the compiler knows: the function's own line. */
+/** Where a program's function is: its own line when the source can be read, else the first line of its code. */
 export function placeOf(file: ProgramFile, name: string): SourcePlace | undefined {
   const { object } = file;
   const program = object.programs.find((candidate) => candidate.name === name);
@@ -69,7 +70,23 @@ export function placeOf(file: ProgramFile, name: string): SourcePlace | undefine
   // Compilers write the path as it was given to them, relative to where they were started.
   const resolved = path.isAbsolute(source) ? source : path.resolve(path.dirname(file.path), source);
   const isThisFile = path.basename(resolved) === path.basename(file.path);
-  return { path: isThisFile && file.path.endsWith('.c') ? file.path : resolved, line: first.line };
+  const found = isThisFile && file.path.endsWith('.c') ? file.path : resolved;
+  return { path: found, line: declarationLine(found, name, first.line) };
+}
+
+/** Line information begins with the first statement; the declaration stands at most some lines above. */
+function declarationLine(source: string, name: string, firstLine: number): number {
+  let lines: string[];
+  try {
+    lines = readFileSync(source, 'utf8').split('\n');
+  } catch {
+    return firstLine;
+  }
+  // BPF_PROG(name, …) and its like name the function as their first argument.
+  const declares = new RegExp(`\\b${name}\\s*[(,]`);
+  for (let line = firstLine; line > Math.max(0, firstLine - 50); line--)
+    if (declares.test(lines[line - 1] ?? '')) return line;
+  return firstLine;
 }
 
 const HELPER_CALL = 0x85;

@@ -11,7 +11,7 @@ import { entryNode } from './entry';
 import { globalNodes } from './globals';
 import { mapNode, typedMap, userMaps, type TypedMap } from './maps';
 import type { VariableNode } from './node';
-import { valueStride } from './map-kinds';
+import { valueStride, whyHidden } from './map-kinds';
 
 type Step = { kind: 'member'; name: string } | { kind: 'index'; text: string };
 
@@ -86,25 +86,12 @@ function closing(text: string, start: number): number | undefined {
 
 async function entryOf(context: VariableContext, typed: TypedMap, text: string): Promise<VariableNode> {
   const { map } = typed;
+  const hidden = whyHidden(map);
+  if (hidden !== undefined) throw cannotEvaluate(`${map.name}[…] has no value: ${hidden}.`);
   const key = encodeKey(typed, text);
-  if (map.type === 'bloom_filter') return bloomAnswer(context, typed, text);
   const { value } = await context.kernel.request('mapLookup', { map: map.handle, key });
   if (!value) throw cannotEvaluate(`${map.name} has no entry ${text}.`);
   return entryNode(context, typed, { key, value: value.subarray(0, valueStride(map, context.possibleCpus)) });
-}
-
-/** A bloom filter is asked for a value; "perhaps" is all that it can say besides "no". */
-async function bloomAnswer(context: VariableContext, typed: TypedMap, text: string): Promise<VariableNode> {
-  const { map } = typed;
-  const asked = encodeAs(typed, typed.valueType, map.valueSize, text);
-  const member = await context.kernel
-    .request('mapLookup', { map: map.handle, key: asked })
-    .then(({ value }) => value !== null);
-  return {
-    path: `${typed.path}/(asked ${text})`,
-    name: text,
-    value: member ? 'perhaps a member (bloom filters may err this way)' : 'not a member',
-  };
 }
 
 /** The bytes of a key as somebody wrote it: `3`, `"eth0"`, `10.0.0.0/8`, `{a = 1, b = 2}`, `hex(0a00…)`. */

@@ -87,11 +87,24 @@ async function showLog(services: Services, lens: unknown): Promise<void> {
   const chosen = await chooseProgram(services, asLens(lens), title);
   if (!chosen) return;
   const document = await vscode.workspace.openTextDocument(logUri(chosen.uri, chosen.program.name));
-  await vscode.window.showTextDocument(document, {
+  const editor = await vscode.window.showTextDocument(document, {
     viewColumn: vscode.ViewColumn.Beside,
     preserveFocus: true,
     preview: true,
   });
+  const place = lastInstruction(document);
+  editor.revealRange(
+    new vscode.Range(place, 0, place, 0),
+    vscode.TextEditorRevealType.InCenterIfOutsideViewport,
+  );
+}
+
+/** The line of the instruction the verifier looked at last, below which it says why it stopped. */
+function lastInstruction(document: vscode.TextDocument): number {
+  for (let line = document.lineCount - 1; line > 0; line--) {
+    if (/^\s*\d+: \(/.test(document.lineAt(line).text)) return line;
+  }
+  return 0;
 }
 
 /** A link over each instruction's number and colon, where the eye looks for it; the tooltip names the place. */

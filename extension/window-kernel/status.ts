@@ -45,14 +45,14 @@ function describe(state: KernelState): Shown {
     case 'off':
       return {
         text: vscode.l10n.t('BPF: no kernel yet'),
-        detail: vscode.l10n.t('One is started when a BPF source is opened.'),
+        detail: vscode.l10n.t('starts with the first BPF source'),
         severity: Information,
         command: select,
       };
     case 'untrusted':
       return {
         text: vscode.l10n.t('BPF: syntax only'),
-        detail: vscode.l10n.t('The workspace is not trusted: nothing is compiled or loaded.'),
+        detail: vscode.l10n.t('workspace not trusted'),
         severity: Warning,
         command: { title: vscode.l10n.t('Manage Trust'), command: 'workbench.trust.manage' },
       };

@@ -190,6 +190,7 @@ export interface Addon {
     input: {
       data?: Uint8Array;
       context?: Uint8Array;
+      contextInPlace?: boolean;
       dataOutSize: number;
       contextOutSize: number;
       repeat?: number;
@@ -299,7 +300,8 @@ export interface Addon {
     options: { ifindex: number; ingress: boolean; netns?: string | undefined },
   ): Promise<void>;
   tcIsAttached(op: Op, filter: TcFilter, netns: string | undefined): Promise<boolean>;
-  tcDetach(op: Op, filter: TcFilter, netns: string | undefined): Promise<void>;
+  /** Resolves to whether the qdisc was removed too. */
+  tcDetach(op: Op, filter: TcFilter, netns: string | undefined): Promise<boolean>;
 
   listInterfaces(op: Op, netns: string | undefined): Promise<AddonInterface[]>;
   listProgramIds(op: Op): Promise<number[]>;

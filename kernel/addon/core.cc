@@ -95,8 +95,9 @@ struct Job {
     } catch (const Failure& thrown) {
       failure = thrown;
       if (operation->cancelled) failure.error = ECANCELED;
-    } catch (const std::bad_alloc&) {
-      failure = {"allocate", ENOMEM, "out of memory"};
+    } catch (const std::exception& thrown) {
+      // Memory for a result of the size that was asked for (bad_alloc, length_error).
+      failure = {"allocate", ENOMEM, std::string("not enough memory: ") + thrown.what()};
     }
     work = nullptr;  // What it holds is released here, not on JavaScript's thread.
     current = nullptr;
@@ -239,6 +240,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   InitProgram(env, exports);
   InitMap(env, exports);
   InitLink(env, exports);
+  InitNetworkLink(env, exports);
   InitTc(env, exports);
   InitNetwork(env, exports);
   InitBtf(env, exports);

@@ -8,13 +8,15 @@
 namespace studio {
 namespace {
 
-// programTestRun(operation, fd, {data?, context?, dataOutSize, contextOutSize, repeat, cpu, flags, batchSize}).
-// Resolves to {returnValue, duration, data, context}.
+// programTestRun(operation, fd, {data?, context?, contextInPlace?, dataOutSize, contextOutSize, repeat, cpu, flags,
+// batchSize}). Resolves to {returnValue, duration, data, context}. With `contextInPlace` the kernel writes the
+// resulting context over the given one, which is what programs of type syscall have instead of an output.
 Napi::Value ProgramTestRun(const Napi::CallbackInfo& info) {
   struct Input {
     std::string data, context;
     size_t dataOutSize, contextOutSize;
     uint32_t repeat, cpu, flags, batchSize;
+    bool contextInPlace;
   };
   Fd fd(info[1]);
   Napi::Object options = info[2].As<Napi::Object>();
@@ -27,6 +29,7 @@ Napi::Value ProgramTestRun(const Napi::CallbackInfo& info) {
       static_cast<uint32_t>(Number(options.Get("cpu"))),
       static_cast<uint32_t>(Number(options.Get("flags"))),
       static_cast<uint32_t>(Number(options.Get("batchSize"))),
+      options.Get("contextInPlace").ToBoolean(),
   });
   return Start(info, [fd, input]() -> Deliver {
     std::string dataOut(input->dataOutSize, '\0');
@@ -48,6 +51,7 @@ Napi::Value ProgramTestRun(const Napi::CallbackInfo& info) {
     Check("BPF_PROG_TEST_RUN", bpf_prog_test_run_opts(fd, &run));
     dataOut.resize(std::min<size_t>(dataOut.size(), run.data_size_out));
     contextOut.resize(std::min<size_t>(contextOut.size(), run.ctx_size_out));
+    if (input->contextInPlace) contextOut = std::move(input->context);
     auto output = std::make_shared<std::pair<std::string, std::string>>(std::move(dataOut), std::move(contextOut));
     return [output, returnValue = run.retval, duration = run.duration](Napi::Env env) -> Napi::Value {
       Napi::Object result = Napi::Object::New(env);

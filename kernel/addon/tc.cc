@@ -149,6 +149,7 @@ Napi::Value TcIsAttached(const Napi::CallbackInfo& info) {
 }
 
 // tcDetach(operation, filter, netns): every filter of this program, then the qdisc if we created it and it is empty.
+// Resolves to whether the qdisc was removed.
 Napi::Value TcDetach(const Napi::CallbackInfo& info) {
   TcFilter ours = ParseFilter(info[1]);
   std::string netns = Text(info[2]);
@@ -160,7 +161,9 @@ Napi::Value TcDetach(const Napi::CallbackInfo& info) {
       LIBBPF_OPTS(bpf_tc_opts, which, .handle = filter.handle, .priority = filter.priority);
       Check("bpf_tc_detach", bpf_tc_detach(&hook, &which));
     }
-    if (ours.createdQdisc && ListFilters(ours.ifindex, true).empty() && ListFilters(ours.ifindex, false).empty()) {
+    bool empty = ListFilters(ours.ifindex, true).empty() && ListFilters(ours.ifindex, false).empty();
+    bool removed = ours.createdQdisc && empty;
+    if (removed) {
       LIBBPF_OPTS(bpf_tc_hook, qdisc, .ifindex = ours.ifindex,
                   .attach_point = static_cast<bpf_tc_attach_point>(BPF_TC_INGRESS | BPF_TC_EGRESS));
       int result = bpf_tc_hook_destroy(&qdisc);
@@ -168,7 +171,7 @@ Napi::Value TcDetach(const Napi::CallbackInfo& info) {
       if (result < 0 && result != -ENOENT && result != -ENODEV && result != -EINVAL)
         Fail("bpf_tc_hook_destroy", -result);
     }
-    return [](Napi::Env env) { return env.Undefined(); };
+    return [removed](Napi::Env env) -> Napi::Value { return Napi::Boolean::New(env, removed); };
   });
 }
 

@@ -18,6 +18,8 @@ interface Pending {
   settled(): void;
 }
 
+const HOST_ENDED = 'the kernel host closed the connection or ended';
+
 /** A session with a kernel host. Everything it makes ends with it. */
 export class KernelClient {
   /** Resolves with the reason when the host, its VM or the connection is gone; never rejects. */
@@ -41,8 +43,12 @@ export class KernelClient {
         );
       }
     });
-    stream.on('error', (error) => this.finish(`the connection to the kernel host broke: ${error.message}`));
-    stream.on('close', () => this.finish('the kernel host closed the connection or ended'));
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      // A host that is killed with requests unread resets its connections.
+      const killed = error.code === 'ECONNRESET' || error.code === 'EPIPE';
+      this.finish(killed ? HOST_ENDED : `the connection to the kernel host broke: ${error.message}`);
+    });
+    stream.on('close', () => this.finish(HOST_ENDED));
   }
 
   /** Starts a session on a stream. Throws a {@link KernelError} when the host refuses. */

@@ -5,7 +5,7 @@ import type { AddonError } from '../addon/addon';
 import type { AttachSpec } from '../protocol';
 import type { HostError } from './errors';
 import { HostError as HostErrorClass, toProtocolError } from './errors';
-import { cleanLog } from './load';
+import { cleanLog } from './open-object';
 import type { HeldProgram } from './session';
 
 interface Explanation {
@@ -21,7 +21,7 @@ export function attachError(error: AddonError, program: HeldProgram, spec: Attac
   return new HostErrorClass({
     ...plain,
     ...(explained?.unsupported ? { code: 'unsupported' as const } : {}),
-    message: `${program.name} could not be attached: ${explained?.message ?? said ?? error.message} (${error.code})`,
+    message: `${program.name} could not be attached: ${explained?.message ?? said ?? `${error.operation}: ${error.message}`} (${error.code})`,
     ...(explained ? { hint: explained.hint } : {}),
   });
 }

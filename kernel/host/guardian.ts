@@ -89,7 +89,8 @@ export async function runGuardian(loadAddon: () => Addon): Promise<void> {
 async function undoPatiently(addon: Addon, cleanup: Cleanup): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await undo(addon, cleanup);
+      await undo(addon, cleanup);
+      return;
     } catch (error) {
       if (attempt === 20) {
         console.error(`bpf-studio guardian: ${JSON.stringify(cleanup)} could not be undone: ${error}`);
@@ -100,19 +101,18 @@ async function undoPatiently(addon: Addon, cleanup: Cleanup): Promise<void> {
   }
 }
 
-/** Undoes it if it is there and still ours. */
-export async function undo(addon: Addon, cleanup: Cleanup): Promise<void> {
+/** Undoes it if it is there and still ours. Resolves to whether a tc qdisc went with it. */
+export async function undo(addon: Addon, cleanup: Cleanup): Promise<boolean> {
   switch (cleanup.kind) {
     case 'tc':
-      if (isSameNamespace(cleanup.netns, cleanup.netnsInode)) {
-        await addon.tcDetach(null, cleanup.filter, cleanup.netns);
-      }
-      return;
+      if (!isSameNamespace(cleanup.netns, cleanup.netnsInode)) return true;
+      return addon.tcDetach(null, cleanup.filter, cleanup.netns);
     case 'traceInstance':
       if (existsSync(cleanup.directory)) rmdirSync(cleanup.directory);
-      return;
+      return false;
     case 'structOps':
       await unregister(addon, cleanup.mapId);
+      return false;
   }
 }
 

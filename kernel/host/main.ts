@@ -20,6 +20,8 @@ import { Guardian, runGuardian } from './guardian';
 import type { Host } from './session';
 
 function main(): void {
+  // A VM's port keeps one of libuv's threads waiting; four would be few. Read when the first of them is needed.
+  process.env['UV_THREADPOOL_SIZE'] ??= '16';
   const { values } = parseArgs({
     options: {
       listen: { type: 'string' },

@@ -104,6 +104,7 @@ export class Session {
 
   /** From the first link on, links that come to nothing are noticed and told of. */
   watchLinks(): void {
+    if (this.ended) return;
     this.endWatch ??= watchLinks(this.links, (link, { description }, reason) => {
       void this.emit('linkGone', { link, description, reason });
     });

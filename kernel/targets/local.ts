@@ -35,7 +35,7 @@ function hostCommand(
     };
   }
   // sudo and pkexec start with an empty environment; the variable makes Electron's binary behave as Node.
-  const host = ['ELECTRON_RUN_AS_NODE=1', 'UV_THREADPOOL_SIZE=16', process.execPath, bundle, ...args];
+  const host = ['ELECTRON_RUN_AS_NODE=1', process.execPath, bundle, ...args];
   if (hasBpfPrivileges()) return { command: 'env', args: host };
   switch (options.elevate) {
     case 'pkexec':
@@ -79,6 +79,8 @@ export async function startLocal(options: StartOptions): Promise<RunningTarget |
   ]);
   if ('problem' in outcome || 'aborted' in outcome) {
     child.stdin.end();
+    // It may still be asking for a password.
+    child.kill();
     await exited;
     await cleanUp();
     if ('aborted' in outcome) return cancelled();
@@ -147,9 +149,10 @@ function readyLine(child: ChildProcess): Promise<{ ready: true } | { problem: st
 }
 
 function aborted(signal: AbortSignal | undefined): Promise<{ aborted: true }> {
-  return new Promise((resolve) =>
-    signal?.addEventListener('abort', () => resolve({ aborted: true }), { once: true }),
-  );
+  return new Promise((resolve) => {
+    if (signal?.aborted) resolve({ aborted: true });
+    signal?.addEventListener('abort', () => resolve({ aborted: true }), { once: true });
+  });
 }
 
 function cancelled(): TargetProblem {

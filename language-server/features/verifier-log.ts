@@ -19,7 +19,8 @@ export async function verifierLog(
   if (!known) return undefined;
   let verdict = known;
   if (known.log === undefined) {
-    const again = await client.request('verify', { object, programs: [program], log: 'all' });
+    // At level 1 the kernel forgets each path that ended well; level 2 keeps them.
+    const again = await client.request('verify', { object, programs: [program], log: 'states' });
     verdict = again.programs.find(({ name }) => name === program) ?? known;
   }
   const positions = sourcePositions(verdict.lineInfo, verification.btf, pathsOf(path));

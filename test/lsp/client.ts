@@ -78,6 +78,7 @@ export class Client {
   async open(file: string, text: string, languageId = 'c'): Promise<string> {
     const uri = pathToFileURL(file).href;
     this.versions.set(uri, 1);
+    this.statuses.delete(uri);
     await this.connection.sendNotification('textDocument/didOpen', {
       textDocument: { uri, languageId, version: 1, text },
     });

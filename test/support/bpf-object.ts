@@ -19,8 +19,9 @@ export async function compileTemplate(client: KernelClient, source: string): Pro
     const { text } = await client.request('vmlinuxHeader', {});
     await writeFile(path.join(directory, 'vmlinux.h'), text);
     const object = path.join(directory, 'object.o');
-    const flags = ['-O2', '-g', '-target', 'bpf', '-D__TARGET_ARCH_x86', '-Wall', '-Werror'];
-    const include = [directory, path.join(dist, 'include')].map((each) => `-I${each}`);
+    // Types of Linux 7 have unnamed members of a named type, which is an extension of C.
+    const flags = ['-O2', '-g', '-target', 'bpf', '-D__TARGET_ARCH_x86', '-Wall', '-Werror', '-fms-extensions'];
+    const include = [directory, path.join(dist, 'include')].flatMap((each) => ['-isystem', each]);
     await run(newestClang(), [...flags, ...include, '-c', path.join(root, source), '-o', object]);
     return await readFile(object);
   } finally {

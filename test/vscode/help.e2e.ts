@@ -35,7 +35,9 @@ test('New from Template copies a program that the kernel accepts, with its launc
   const configurations = await until(
     () =>
       bench.api(async (vscode) => {
-        const all = vscode.workspace.getConfiguration('launch').get<{ name: string; program: string }[]>('configurations');
+        const all = vscode.workspace
+          .getConfiguration('launch')
+          .get<{ name: string; program: string }[]>('configurations');
         return all?.length ? all : undefined;
       }),
     'the launch configurations',
@@ -81,10 +83,13 @@ test('Generate vmlinux.h writes the types of the kernel, and asks before it over
 });
 
 test('without clang the syntax is checked still, and the message says what to install', async () => {
-  await bench.api(async (vscode, file) => {
-    await vscode.workspace.fs.delete(vscode.Uri.file(file));
-    await vscode.workspace.getConfiguration('bpf').update('clang.path', '/nonexistent/clang');
-  }, path.join(server.workspace, 'vmlinux.h'));
+  await bench.api(
+    async (vscode, file) => {
+      await vscode.workspace.fs.delete(vscode.Uri.file(file));
+      await vscode.workspace.getConfiguration('bpf').update('clang.path', '/nonexistent/clang');
+    },
+    path.join(server.workspace, 'vmlinux.h'),
+  );
   await bench.open('sample.bpf.c');
   const messages = await until(async () => {
     const seen = (await diagnosticsOf(bench, 'sample.bpf.c')).map(({ message }) => message).join('\n');

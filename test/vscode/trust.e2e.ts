@@ -44,7 +44,7 @@ test('no kernel host runs, and the status says why', async () => {
 test('a command that would start one explains itself and offers to manage trust', async () => {
   await bench.command('BPF: Check Environment');
   const toast = bench.page.locator('.notification-list-item');
-  await toast.first().waitFor();
-  expect((await toast.allInnerTexts()).join(' ')).toMatch(/trusted workspace.*Manage Workspace Trust/s);
+  await toast.locator('.notification-list-item-message').filter({ hasText: 'trusted workspace' }).waitFor();
+  await toast.locator('.monaco-button').filter({ hasText: 'Manage Workspace Trust' }).waitFor();
   await bench.screenshot('refusal');
 });

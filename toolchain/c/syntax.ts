@@ -6,7 +6,7 @@ import { toPlainC } from './dialect';
 import { findUnfinishedDeclaration } from './declarations';
 import type { SyntaxFinding } from './finding';
 import { Kind, tokenize, type Tokens } from './tokens';
-import { looksLikeMacroName } from './words';
+import { keywords, looksLikeMacroName } from './words';
 
 /** At most this many errors are shown for a declaration: later ones mostly follow from the first. */
 const MAX_FINDINGS = 3;
@@ -59,7 +59,7 @@ function check(
     collect(tree.rootNode, plain, findings);
     const judge = new Judge(text, tokens, active, macros);
     for (const finding of findings) finding.certain &&= judge.isCertain(finding);
-    return findings.slice(0, MAX_FINDINGS);
+    return findings.slice(0, MAX_FINDINGS).map((finding) => judge.asMissingSemicolon(finding) ?? finding);
   } finally {
     tree.delete();
   }
@@ -123,6 +123,16 @@ function fromError(node: Node, text: string): SyntaxFinding {
   };
 }
 
+const endsOperand = new Set<number>([
+  Kind.Identifier,
+  Kind.Number,
+  Kind.Character,
+  Kind.String,
+  Kind.CloseParen,
+  Kind.CloseBracket,
+]);
+const startsOperand = new Set<number>([Kind.Identifier, Kind.Number]);
+
 /** Decides whether an error may come from a macro whose definition is not seen. */
 class Judge {
   constructor(
@@ -139,6 +149,23 @@ class Judge {
     if (this.inMacroArguments(at)) return false;
     const neighbours = [this.step(at, -1), at, this.step(at, 1)];
     return !neighbours.some((token) => this.isBesideMacro(token));
+  }
+
+  /** A line that ends like a statement without its semicolon, when that is what the error comes from. */
+  asMissingSemicolon(finding: SyntaxFinding): SyntaxFinding | undefined {
+    const { tokens, text } = this;
+    let at = 0;
+    while (at < tokens.count - 1 && tokens.end[at]! <= finding.start) at++;
+    for (const first of [this.step(at, -1), at]) {
+      const second = this.step(first, 1);
+      if (first < 0 || second >= tokens.count) continue;
+      if (!endsOperand.has(tokens.kind[first]!) || !startsOperand.has(tokens.kind[second]!)) continue;
+      if (tokens.kind[first] === Kind.Identifier && keywords.has(this.word(first))) continue;
+      const end = tokens.end[first]!;
+      if (!text.slice(end, tokens.start[second]).includes('\n')) continue;
+      return { ...finding, start: end - 1, end, message: "expected ';'" };
+    }
+    return undefined;
   }
 
   /** A macro's name with something beside it that no function call could have there. */

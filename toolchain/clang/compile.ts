@@ -1,9 +1,10 @@
 /** Compiles a buffer, saved or not, to a BPF object. */
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { Severity, type Diagnostic } from '../diagnostic';
 import { DIAGNOSTIC_FLAGS, parseDiagnostics } from './diagnostics';
 import type { Clang } from './discover';
+import { withLinesOf } from './line-text';
 import { precompiledVmlinux } from './pch';
 import { run } from './run';
 
@@ -70,8 +71,12 @@ export async function compile(request: CompileRequest): Promise<CompileResult> {
       );
   }
   const diagnostics = parseDiagnostics(result.stderr, request.path, request.text);
-  if (result.status === 0)
-    return { outcome: 'compiled', object: new Uint8Array(result.stdout), diagnostics, milliseconds };
+  if (result.status === 0) {
+    const { path: file, text } = request;
+    const compiled = new Uint8Array(result.stdout);
+    const object = isOnDisk(file, text) ? compiled : withLinesOf(compiled, file, text);
+    return { outcome: 'compiled', object, diagnostics, milliseconds };
+  }
   if (diagnostics.some(({ severity }) => severity === Severity.Error)) {
     return { outcome: 'errors', diagnostics, milliseconds };
   }
@@ -95,6 +100,16 @@ function runClang(request: CompileRequest, cwd: string, pch: string | undefined)
     timeoutMilliseconds: TIMEOUT_MILLISECONDS,
     maxOutputBytes: MAX_OBJECT_BYTES,
   });
+}
+
+/** Whether the file holds this very text. */
+function isOnDisk(file: string, text: string): boolean {
+  try {
+    return readFileSync(file, 'utf8') === text;
+  } catch {
+    // Never saved, or gone.
+    return false;
+  }
 }
 
 function blamesPrecompiled(stderr: string): boolean {

@@ -25,7 +25,8 @@ const unlocated = /^(?:fatal )?(error|warning): (.*)$/;
 const includedFrom = /^In file included from (.+?):(\d+)[,:]$/;
 /** `error: FILE:LINE:COLUMN: in function NAME TYPE: MESSAGE`, as LLVM prints it without clang's help. */
 const backend = /^(.+?):(\d+):(\d+): in function (\S+) .*?: (.*)$/;
-const noPlace = /could not determine the original source location/;
+/** LLVM names the place itself when clang, which knows only files on disk, cannot find it. */
+const realPlace = /^could not determine the original source location for (.+):(\d+):(\d+)$/;
 
 /**
  * Diagnostics of one compilation, in clang's order, notes as related information of what they belong to.
@@ -47,7 +48,11 @@ export function parseDiagnostics(stderr: string, mainPath: string, text: string)
     if (match) {
       const [, path, row, column, ranges, kind, message] = match;
       if (kind === 'note') {
-        if (current && !noPlace.test(message!)) {
+        const place = realPlace.exec(message!);
+        if (current && place) {
+          const [, file, line, from] = place;
+          if (line !== '0') current.range = sources.range(file!, Number(line), Number(from), '');
+        } else if (current) {
           const range = sources.range(path!, Number(row), Number(column), ranges!);
           current.related.push({ path: path!, range, message: message! });
         }

@@ -3,6 +3,7 @@ import type { Classified } from './catalogue';
 import type { Entry, Facts } from './catalogue/kinds';
 import { originOf } from './origin';
 import type { Origin } from './origin';
+import { packetInvalidation } from './packet';
 import type { FailingPath, Step } from './path';
 import type { SourcePositions, SourceSpan } from './position';
 import type { VerdictInput } from './report';
@@ -14,10 +15,13 @@ import type { VerdictInput } from './report';
 export function placeOfFailure(path: FailingPath, entry: Entry, line: string): number | undefined {
   if (
     entry.scope === 'program' ||
-    /^(combined stack size|the call stack of|tail_calls are not allowed)/.test(line)
+    /^(combined stack size|tail_calls are not allowed|recursive call)/.test(line)
   ) {
     return undefined;
   }
+  // Said at the call that is one too deep, or, after everything was verified, of the program as a whole.
+  if (/^the call stack of/.test(line) && !/^call pc/.test(path.steps.at(-1)?.text ?? '')) return undefined;
+
   const named =
     /^(?:infinite loop detected at|unreachable|back-edge from|jump out of range from|the jump from|insn) insn ?(\d+)/.exec(
       line,
@@ -55,9 +59,16 @@ export function factsOf(
   return {
     match: classified.match ?? (/^/.exec('') as RegExpExecArray),
     here: expressionAt(at) ?? 'this instruction',
+    assembly: path.steps[failingIndex(path)]?.text ?? '',
     programType: verdict.type,
     find: (pattern) => words.map((line) => pattern.exec(line)?.[1]).find((found) => found !== undefined),
-    register: (number) => describeRegister(path, positions, number),
+    register: (number) => describeRegister(path, positions, number, at) ?? `the value in R${number ?? '?'}`,
+    source: (number) => describeRegister(path, positions, number, at),
+    invalidation: (number) => {
+      const call = packetInvalidation(path, failingIndex(path), Number(number));
+      const place = call && positions.at(call.insn);
+      return place && `${expressionAt(place) ?? 'a call'} on line ${place.range.start.line + 1}`;
+    },
   };
 }
 
@@ -76,14 +87,22 @@ export function failingIndex(path: FailingPath): number {
 
 export function originOfRegister(path: FailingPath, number: string | undefined): Origin | undefined {
   const register = Number(number?.replace(/^R/, ''));
-  return Number.isInteger(register) ? originOf(path.steps, failingIndex(path), register) : undefined;
+  if (!Number.isInteger(register)) return undefined;
+  return originOf(path.steps, failingIndex(path), register, path.validating ? 5 : 1);
 }
 
 /** `` `v`, the result of bpf_map_lookup_elem on line 9 ``, or as much of that as the path tells. */
-function describeRegister(path: FailingPath, positions: SourcePositions, number: string | undefined): string {
-  const register = `the value in R${number?.replace(/^R/, '') ?? '?'}`;
+function describeRegister(
+  path: FailingPath,
+  positions: SourcePositions,
+  number: string | undefined,
+  failing: SourceSpan | undefined,
+): string | undefined {
   const origin = originOfRegister(path, number);
-  if (!origin?.step) return origin?.kind === 'argument' ? 'the context' : register;
+  if (origin?.kind === 'argument') {
+    return path.validating ? `argument ${origin.parameter} of \`${path.validating}\`` : 'the context';
+  }
+  if (!origin?.step) return undefined;
   const at = positions.at(origin.step.insn);
   const line = at ? ` on line ${at.range.start.line + 1}` : '';
   if (origin.kind === 'call') {
@@ -95,10 +114,18 @@ function describeRegister(path: FailingPath, positions: SourcePositions, number:
     return variable ? `\`${variable}\`, ${result},` : result;
   }
   if (origin.kind === 'load' || origin.kind === 'context') {
-    const expression = expressionAt(at);
-    return expression ? `the value of ${expression}${line}` : `a value read${line || ' from memory'}`;
+    // The compiler may move a load to where its value is used, and give it that place: then the place says nothing.
+    const moved = !at || (failing && isSamePlace(at, failing)) || /^\w+\s*\(/.test(at.expression);
+    const expression = moved ? undefined : expressionAt(at);
+    if (expression) return `the value of ${expression}${line}`;
+    return moved ? undefined : `a value read${line}`;
   }
-  return register;
+  return undefined;
+}
+
+export function isSamePlace(a: SourceSpan, b: SourceSpan): boolean {
+  const [one, other] = [a.range.start, b.range.start];
+  return a.path === b.path && one.line === other.line && one.character === other.character;
 }
 
 /**

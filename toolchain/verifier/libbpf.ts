@@ -6,7 +6,8 @@
 const noise = [
   /^-- (BEGIN|END) PROG LOAD LOG --/,
   /^failed to load object/,
-  /^prog '.*': failed to load: -\d+$/,
+  /^prog '.*': failed to (load|prepare load attributes): -\w+$/,
+  /Retrying without BTF\.$/,
   /^prog '.*': BPF program load failed: /,
   /^(loading|elf: |sec '|map '.*': (at sec_idx|found|created|setting)|looking for|extern|CO-RE: |relo )/,
   /skipped loading|^no kernel BTF|^loaded kernel BTF/,

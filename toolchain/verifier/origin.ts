@@ -12,6 +12,8 @@ export interface Origin {
   step?: Step;
   /** Position of `step` in the path; -1 without one. */
   index: number;
+  /** Which argument, from 1. */
+  parameter?: number;
   /** What was called, for `call`. */
   callee?: string;
   /** What the value went through on the way, latest first: copies, arithmetic, spills. */
@@ -28,9 +30,15 @@ export function registerNumber(text: string): number | undefined {
 
 /**
  * Origin of what register `register` holds when `steps[before]` is about to run. Undefined when the path does not
- * show it (its beginning was dropped, or an instruction is of a form this reader does not know).
+ * show it (its beginning was dropped, or an instruction is of a form this reader does not know). `parameters` is
+ * how many registers from R1 on hold arguments when the path begins: the context, or those of a global function.
  */
-export function originOf(steps: readonly Step[], before: number, register: number): Origin | undefined {
+export function originOf(
+  steps: readonly Step[],
+  before: number,
+  register: number,
+  parameters = 1,
+): Origin | undefined {
   let wanted: number | undefined = register;
   /** Set while a stack slot is looked for instead of a register. */
   let slot: string | undefined;
@@ -78,8 +86,9 @@ export function originOf(steps: readonly Step[], before: number, register: numbe
     if (typeof found === 'string') slot = found;
     else wanted = found;
   }
-  return wanted === 1 && frame === 0 && slot === undefined
-    ? { kind: 'argument', index: -1, through }
+  const isArgument = wanted !== undefined && wanted >= 1 && wanted <= parameters && frame === 0;
+  return isArgument && slot === undefined
+    ? { kind: 'argument', index: -1, parameter: wanted as number, through }
     : undefined;
 }
 

@@ -25,6 +25,8 @@ export interface SourcePositions {
    * compiler gives relocated constants no line of their own.
    */
   withWord(word: string, insn: number): SourceSpan | undefined;
+  /** The place of a file (its name without directories) and one-based line, as the kernel's own report gives it. */
+  atLine(file: string, line: number, column: number): SourceSpan | undefined;
   /** The first position of the program. */
   first(): SourceSpan | undefined;
 }
@@ -76,6 +78,16 @@ export function sourcePositions(
         expression: expressionAround(at.text, column.index + 1),
       };
     },
+    atLine(file, line, column) {
+      const here = lines.filter(
+        (one) => one.line === line && btf && baseName(btf.string(one.fileOffset)) === baseName(file),
+      );
+      return span(here.find((one) => one.column === column) ?? here[0]);
+    },
     first: () => span(lines.find((line) => line.line > 0)),
   };
+}
+
+function baseName(file: string): string {
+  return file.slice(file.lastIndexOf('/') + 1);
 }

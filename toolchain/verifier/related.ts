@@ -1,7 +1,8 @@
 /** Places that belong to a failure: where a value came from, which decision led there, what was taken. */
 import type { Classified } from './catalogue';
 import type { Entry, RelatedKind } from './catalogue/kinds';
-import { expressionAt, failingIndex, originOfRegister } from './explain';
+import { expressionAt, failingIndex, isSamePlace, originOfRegister } from './explain';
+import { lastPacketCheck, packetInvalidation } from './packet';
 import { lastDecision } from './origin';
 import type { FailingPath, Step } from './path';
 import type { SourcePositions, SourceSpan } from './position';
@@ -26,7 +27,12 @@ export function relatedPlaces(
   for (const kind of entry.related ?? []) {
     const found = finders[kind](path, classified);
     const at = found && positions.at(found.step.insn);
-    if (!found || !at || (failing && sameStart(at, failing)) || places.some((one) => sameStart(one.at, at)))
+    if (
+      !found ||
+      !at ||
+      (failing && isSamePlace(at, failing)) ||
+      places.some((one) => isSamePlace(one.at, at))
+    )
       continue;
     places.push({ kind, at, instruction: found.step.insn, message: found.message(expressionAt(at)) });
   }
@@ -69,18 +75,12 @@ const finders: Record<RelatedKind, (path: FailingPath, classified: Classified) =
     return step && { step, message: () => 'the reference is taken here' };
   },
   packetCheck(path) {
-    const step = path.steps.findLast(
-      (one) => /^if r\d+ [<>]=? r\d+ goto/.test(one.text) && comparesPacketEnd(path, one),
-    );
+    const step = lastPacketCheck(path.steps, failingIndex(path));
     return step && { step, message: () => 'this comparison is the last one with the packet’s end' };
   },
   invalidation(path, { line }) {
-    const register = /\bR(\d+)\b/.exec(line)?.[1];
-    const origin = originOfRegister(path, register);
-    if (!origin?.step || !/=pkt(_meta)?\b|=pkt\(/.test(origin.step.state)) return undefined;
-    const step = path.steps
-      .slice(origin.index + 1)
-      .findLast((one) => /^call (bpf_(skb|xdp|msg|l3|l4|clone|set_hash|lwt|sk_msg)|pc)/.test(one.text));
+    const register = Number(/\bR(\d+)\b/.exec(line)?.[1]);
+    const step = packetInvalidation(path, failingIndex(path), register);
     return step && { step, message: () => 'this call may change the packet, so pointers into it end here' };
   },
   lock(path) {
@@ -93,26 +93,4 @@ const finders: Record<RelatedKind, (path: FailingPath, classified: Classified) =
 /** Register through which the failing instruction accesses memory. */
 function baseRegister(path: FailingPath): string | undefined {
   return /\*\([us]\d+ \*\)\(r(\d+) ?[+-]/.exec(path.steps[failingIndex(path)]?.text ?? '')?.[1];
-}
-
-/** Whether a comparison is with `data_end`: one of its registers was logged as the packet's end. */
-function comparesPacketEnd(path: FailingPath, step: Step): boolean {
-  if (/pkt_end/.test(step.state)) return true;
-  const registers = [...step.text.matchAll(/\br(\d+)\b/g)].map((match) => match[1]);
-  const index = path.steps.indexOf(step);
-  return path.steps
-    .slice(0, index)
-    .some((one) =>
-      registers.some(
-        (number) => one.state.includes(`R${number}=pkt_end`) || one.state.includes(`R${number}_w=pkt_end`),
-      ),
-    );
-}
-
-function sameStart(a: SourceSpan, b: SourceSpan): boolean {
-  return (
-    a.path === b.path &&
-    a.range.start.line === b.range.start.line &&
-    a.range.start.character === b.range.start.character
-  );
 }

@@ -136,7 +136,11 @@ function failureOf(
 ): Failure {
   const { entry, rule, words, saidBy } = classified;
   const instruction = saidBy === 'verifier' ? placeOfFailure(trace, entry, classified.line) : undefined;
-  const at = instruction === undefined ? undefined : sourceOf(instruction, positions, classified);
+  const said = trace.report?.at;
+  const at =
+    instruction === undefined
+      ? said && positions.atLine(said.file, said.line, said.column)
+      : sourceOf(instruction, positions, classified);
   const facts = factsOf(verdict, trace, positions, classified, at);
   const failure: Failure = {
     id: entry.id,
@@ -168,7 +172,7 @@ function sourceOf(insn: number, positions: SourcePositions, { line }: Classified
 }
 
 function plainMessage(entry: Entry, said: string | undefined, words: string): string {
-  if (said) return said;
+  if (said) return said.charAt(0).toUpperCase() + said.slice(1);
   // Without words of our own for this case the kernel's stand beside the class they belong to.
   const first = words.split('\n')[0] ?? '';
   return first ? `${entry.title}: ${first}` : entry.title;

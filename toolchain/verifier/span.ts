@@ -17,22 +17,11 @@ export function spanOf(text: string, line: number, column: number): Range {
   const rest = text.slice(start);
 
   const word = /^[A-Za-z_]\w*/.exec(rest)?.[0];
-  if (word) return range(start, start + endOfOperand(rest, word));
+  if (word) return range(start, start + (endOfStatementHead(rest, word) ?? endOfOperand(rest)));
   const literal = /^(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\d[\w.]*)/.exec(rest)?.[0];
   if (literal) return range(start, start + literal.length);
-  // A dereference or a negation: the operator and what it is applied to.
-  const unary = /^[*&!~-]+\s*(?=[A-Za-z_(])/.exec(rest)?.[0];
-  if (unary && isUnary(text, start)) {
-    const operand = rest.slice(unary.length);
-    const name = /^[A-Za-z_]\w*/.exec(operand)?.[0];
-    const length = name ? endOfOperand(operand, name) : matching(operand, 0);
-    return range(start, start + unary.length + length);
-  }
-  if (rest.startsWith('(')) {
-    const close = matching(rest, 0);
-    const name = /^\s*[A-Za-z_]\w*/.exec(rest.slice(close))?.[0];
-    // `(struct iphdr *)(eth + 1)`: a cast and its operand.
-    return range(start, start + close + (name ? endOfOperand(rest.slice(close), name) : 0));
+  if (rest.startsWith('(') || (/^[*&!~-]\s*[*&!~A-Za-z_(]/.test(rest) && isUnary(text, start))) {
+    return range(start, start + endOfOperand(rest));
   }
   const operator = /^(?:->|\+\+|--|<<=|>>=|<<|>>|[<>=!+\-*/%&|^]=|&&|\|\||.)/su.exec(rest)?.[0] ?? ' ';
   return range(start, start + operator.length);
@@ -48,7 +37,7 @@ export function expressionAround(text: string, column: number): string {
   const before = text.slice(0, start.character);
   if (/^(?:[-+*/%&|^]|<<|>>)?=$|^(?:\+\+|--)$/.test(covered)) return endingOperand(before) || covered;
   if (/^[A-Za-z_]/.test(covered) && /(?:->|\.)\s*$/.test(before)) return endingOperand(before + covered);
-  return covered;
+  return covered.replace(/^return\s+(?=.)/, '');
 }
 
 /** The chain of identifiers, members, indices and calls that a text ends with. */
@@ -63,19 +52,40 @@ function endingOperand(text: string): string {
 /** Keywords at a statement's head stand for the whole of what they introduce on this line. */
 const statementKeywords = new Set(['if', 'while', 'for', 'switch', 'return', 'do']);
 
-function endOfOperand(rest: string, word: string): number {
-  if (statementKeywords.has(word.trim())) {
+function endOfStatementHead(rest: string, word: string): number | undefined {
+  if (/^(asm|__asm__)$/.test(word)) {
     const open = rest.indexOf('(');
-    if (word !== 'return' && open >= 0) return matching(rest, open);
-    const end = rest.indexOf(';');
-    return end < 0 ? rest.trimEnd().length : end;
+    return open < 0 ? undefined : matching(rest, open);
   }
-  let at = word.length;
+  if (!statementKeywords.has(word)) return undefined;
+  const open = rest.indexOf('(');
+  if (word !== 'return' && open >= 0) return matching(rest, open);
+  const end = rest.indexOf(';');
+  return end < 0 ? rest.trimEnd().length : end;
+}
+
+/**
+ * One past an operand: unary operators and casts, an identifier or a parenthesis, and what is taken of it with
+ * `.`, `->`, `[…]` and `(…)`. After a call's arguments nothing more belongs to the call.
+ */
+function endOfOperand(rest: string): number {
+  let at = /^(?:[*&!~-]\s*)*/.exec(rest)?.[0].length ?? 0;
+  const name = /^[A-Za-z_]\w*/.exec(rest.slice(at))?.[0];
+  if (name) at += name.length;
+  else if (rest[at] === '(') {
+    const close = matching(rest, at);
+    // `(struct iphdr *)(eth + 1)`, `(long)x`: a cast and its operand.
+    const cast = /^\s*(?=[A-Za-z_(])/.exec(rest.slice(close));
+    if (cast) return close + cast[0].length + endOfOperand(rest.slice(close + cast[0].length));
+    at = close;
+  } else {
+    const literal = /^[\w.]+/.exec(rest.slice(at))?.[0];
+    return at + (literal?.length ?? 0);
+  }
   for (;;) {
     const next = /^\s*(?:(->|\.)\s*[A-Za-z_]\w*|(\[)|(\())/.exec(rest.slice(at));
     if (!next) return at;
     at = next[1] ? at + next[0].length : matching(rest, at + next[0].length - 1);
-    // After a call's arguments nothing more belongs to the call.
     if (next[3]) return at;
   }
 }

@@ -1,5 +1,5 @@
 /** Requests that list what is loaded in the kernel and what programs can be attached to. */
-import { existsSync, readFileSync, readdirSync, readlinkSync, statSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, readdirSync, readlinkSync, statSync } from 'node:fs';
 import { readFile, readdir } from 'node:fs/promises';
 import path from 'node:path';
 import type { Addon, AddonLinkInfo } from '../../addon/addon';
@@ -198,11 +198,23 @@ function describeProcess(pid: string): Results['listProcesses']['processes'][num
   }
 }
 
-/** Functions that kprobes can be put on; without tracefs or dynamic ftrace, all that the kernel has symbols for. */
+/**
+ * The file that lists the functions kprobes can be put on. Without tracefs or dynamic ftrace, and where a security
+ * policy keeps that list, all functions that the kernel has symbols for.
+ */
 function functionList(): string {
   const tracefs = findTracefs();
   const list = tracefs && path.join(tracefs, 'available_filter_functions');
-  return list && existsSync(list) ? list : '/proc/kallsyms';
+  try {
+    if (list) {
+      closeSync(openSync(list, 'r'));
+      return list;
+    }
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'ENOENT' && code !== 'EPERM' && code !== 'EACCES') throw error;
+  }
+  return '/proc/kallsyms';
 }
 
 /** Where cgroup v2 is mounted. */

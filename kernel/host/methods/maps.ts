@@ -86,7 +86,8 @@ export const mapHandlers: MapHandlers = {
     const reason = whyNotIterable(held.type);
     if (reason) throw failure('unsupported', 'mapEntries', `${held.name}: ${reason}`);
     const stride = valueBytes(addon, held);
-    const page = await readAheadPage(addon, held, stride, Math.min(limit, 1 << 20), cursor, operation);
+    const room = Math.max(1, Math.floor(PAGE_BYTES / (held.keySize + stride)));
+    const page = await readAheadPage(addon, held, stride, Math.min(limit, room), cursor, operation);
     return {
       keys: page.keys,
       values: page.values,
@@ -147,6 +148,8 @@ function queue(map: HeldMap, operation: string): HeldMap {
   throw failure('badRequest', operation, `map ${map.name} is a ${map.type}, not a queue or a stack`);
 }
 
+/** Most that one page holds, whatever number of entries was asked for. */
+const PAGE_BYTES = 64 * 1024 * 1024;
 /** Pages from this many entries on belong to a reading of the whole map. */
 const READ_AHEAD_ENTRIES = 4096;
 /** How long a page may have waited and still be what the kernel would say now. */

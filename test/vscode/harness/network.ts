@@ -7,6 +7,8 @@ export interface VethPair {
   interface: string;
   /** Sends UDP packets of `bytes` payload from the other end. */
   send(count: number, bytes: number): void;
+  /** Whether the kernel has an XDP program on the interface. */
+  hasXdp(): boolean;
   remove(): void;
 }
 
@@ -45,6 +47,7 @@ export function createVethPair(): VethPair {
     send: (count, bytes) => {
       ip('netns', 'exec', there, process.execPath, '-e', sender, String(count), String(bytes));
     },
+    hasXdp: () => /prog\/xdp/.test(ip('-n', here, 'link', 'show', 'veth0')),
     remove,
   };
 }

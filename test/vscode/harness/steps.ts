@@ -85,4 +85,3 @@ export async function kernelStatus(bench: Workbench): Promise<string> {
   await item.waitFor();
   return (await item.getAttribute('aria-label')) ?? '';
 }
-

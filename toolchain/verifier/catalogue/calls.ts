@@ -1,9 +1,8 @@
 import type { Entry } from './kinds';
+import { plainExpectation, plainType } from './words';
 
 /** `0xbad2310`, which libbpf puts in place of an instruction whose CO-RE relocation failed (libbpf/relo_core.c). */
-export const POISONED_CALL = '195896080';
-/** The same for a call of a kfunc that the kernel does not have: 2002000000 plus the number of the extern. */
-const POISONED_KFUNC = /^2002\d{6}$/;
+const POISONED_CALL = '195896080';
 
 /** Calls of helpers, kernel functions and the program's own functions. */
 export const callEntries: Entry[] = [
@@ -38,11 +37,11 @@ export const callEntries: Entry[] = [
         say: ({ match: [, name, number], programType }) =>
           name === 'unknown'
             ? `This kernel has no helper number ${number}`
-            : `A program of type ${programType} may not call ${name}`,
+            : `A program of type ${programType} may not call \`${name}\``,
       },
       {
         pattern: /^func (\w+)#\d+ (not supported for program type|supported only for)/,
-        say: ({ match, programType }) => `A program of type ${programType} may not call ${match[1]}`,
+        say: ({ match, programType }) => `A program of type ${programType} may not call \`${match[1]}\``,
       },
       { pattern: /^helper call is not allowed in probe/ },
       { pattern: /^helper access to the packet is not allowed/ },
@@ -61,7 +60,7 @@ export const callEntries: Entry[] = [
         say: ({ match: [, name, number] }) =>
           name === 'unknown'
             ? `This kernel has no helper number ${number}`
-            : `${name} cannot be called in this kernel`,
+            : `\`${name}\` cannot be called in this kernel`,
       },
     ],
   },
@@ -91,14 +90,18 @@ export const callEntries: Entry[] = [
     rules: [
       {
         pattern: /^R(\d+) type=(\S+) expected=(.*)$/,
-        say: ({ match: [, number, type, expected], here, register }) =>
-          `Argument ${number} of ${here} is ${register(number)}, of type ${type}; it takes ${expected}`,
+        say: ({ match: [, number, type, expected], here, source }) =>
+          `Argument ${number} of ${here} must be ${plainExpectation(expected as string)}, but ${argument(source(number), plainType(type as string))}`,
       },
       { pattern: /^R\d+ is of type \S+ but \S+ is expected/ },
-      { pattern: /^R\d+ (is not a (const|known constant|constant address)|must be a known constant)/ },
+      {
+        pattern:
+          /^R(\d+) (is not a (const|known constant|constant address)|must be a known constant|unbounded size, use)/,
+        say: ({ match, here }) => `Argument ${match[1]} of ${here} must be a constant`,
+      },
       {
         pattern: /^cannot pass map_type (\d+) into func (\w+)#/,
-        say: ({ match }) => `${match[2]} does not take a map of this type`,
+        say: ({ match }) => `\`${match[2]}\` does not take a map of this type`,
       },
       { pattern: /doesn't have constant offset/ },
       { pattern: /has incorrect map type|isn't map pointer|has an empty map pointer/ },
@@ -122,7 +125,7 @@ export const callEntries: Entry[] = [
       {
         pattern: /^calling kernel function (\S+) is not allowed/,
         say: ({ match, programType }) =>
-          `A program of type ${programType} may not call the kernel function ${match[1]}`,
+          `A program of type ${programType} may not call the kernel function \`${match[1]}\``,
       },
       { pattern: /^calling kernel functions? (is|are) not (supported|allowed)/ },
       { pattern: /^(destructive kfunc calls|program must be sleepable to call sleepable kfunc)/ },
@@ -205,7 +208,6 @@ export const callEntries: Entry[] = [
   },
 ];
 
-/** Whether the number of an unknown kfunc is libbpf's mark for one that was not found. */
-export function isPoisonedKfunc(number: string): boolean {
-  return POISONED_KFUNC.test(number);
+function argument(source: string | undefined, type: string): string {
+  return source && source !== type ? `${source} is ${type}` : `it is ${type}`;
 }

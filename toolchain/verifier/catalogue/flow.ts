@@ -64,6 +64,12 @@ export const flowEntries: Entry[] = [
     rules: [
       {
         pattern:
+          /^At program exit the register R0 has smin=(-?\d+) smax=(-?\d+) should have been in \[(-?\d+), (-?\d+)\]/,
+        say: ({ match: [, low, high, from, to], programType }) =>
+          `${low === high ? low : `A value from ${low} to ${high}`} is returned here; a program of type ${programType} may return ${from} to ${to}`,
+      },
+      {
+        pattern:
           /^(?:At|In) (program exit|async callback|callback return|subprogram exit)[^R]*(?:the register )?R0 (.*)$/,
         say: ({ match, programType }) =>
           `What is returned at ${match[1]} is not allowed in a program of type ${programType}: it ${match[2]}`,

@@ -9,8 +9,14 @@ export interface Facts {
    * the path does not tell.
    */
   register(number: string | undefined): string;
+  /** As {@link register}, but undefined when the path does not tell more than the number. */
+  source(number: string | undefined): string | undefined;
+  /** `` `bpf_xdp_adjust_head(ctx, 4)` on line 14 ``: a call that ended packet pointers read before, if there is one. */
+  invalidation(number: string | undefined): string | undefined;
   /** The source expression at the failing instruction, in backquotes, or `this instruction`. */
   here: string;
+  /** The failing instruction in the kernel's assembly; empty if unknown. */
+  assembly: string;
   /** Number out of all the kernel's last words, by a pattern with one group. */
   find(pattern: RegExp): string | undefined;
   /** The program's type in the kernel's words, e.g. `xdp`. */

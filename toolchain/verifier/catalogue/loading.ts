@@ -21,7 +21,10 @@ export const loadingEntries: Entry[] = [
     help: 'Use a section name that libbpf knows, such as SEC("xdp"), SEC("tc"), SEC("kprobe/FUNCTION"), SEC("tracepoint/CATEGORY/NAME").',
     scope: 'program',
     rules: [
-      { pattern: /missing BPF prog type, check ELF section name/ },
+      {
+        pattern: /missing BPF prog type, check ELF section name '([^']*)'/,
+        say: ({ match }) => `SEC("${match[1]}") names no program type that libbpf knows`,
+      },
       { pattern: /(invalid|failed to guess|unrecognized ELF) (ELF )?section/ },
       { pattern: /program '.*' is static and not supported/ },
       { pattern: /failed to (guess|determine) program type/ },
@@ -59,8 +62,8 @@ export const loadingEntries: Entry[] = [
     scope: 'program',
     rules: [
       {
-        pattern: /map '([^']+)': failed to create: (.*)$/,
-        say: ({ match }) => `The kernel refused to create the map ${match[1]}: ${match[2]}`,
+        pattern: /map '([^']+)': failed to create: -?(.*)$/,
+        say: ({ match }) => `The kernel refused to create the map ${match[1]} (${match[2]})`,
       },
       {
         pattern: /(?:Error in bpf_(?:object__)?create_map\w*|failed to create map)[^'(]*[('](\w+)/,

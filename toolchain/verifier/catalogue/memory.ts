@@ -15,7 +15,7 @@ export const memoryEntries: Entry[] = [
         say: ({ match: [, off, size, proven], here }) => {
           const end = Number(off) + Number(size);
           return Number(proven) === 0
-            ? `${here} reads or writes packet bytes ${off} to ${end - 1}, and no comparison with data_end on this path proves that the packet has them`
+            ? `${here} reaches packet byte ${end - 1}, and no comparison with data_end on this path proves that the packet is that long`
             : `${here} reaches packet byte ${end - 1}, but the comparison with data_end on this path proves only the first ${proven} bytes`;
         },
       },
@@ -66,7 +66,7 @@ export const memoryEntries: Entry[] = [
     related: ['origin'],
     rules: [
       {
-        pattern: /^(R\d+) min value is negative, either use unsigned index/,
+        pattern: /^R\d+ min value is negative, either use unsigned index/,
         say: ({ here }) => `The index used in ${here} may be negative`,
       },
       {
@@ -84,7 +84,7 @@ export const memoryEntries: Entry[] = [
     related: ['origin'],
     rules: [
       {
-        pattern: /^(R\d+) unbounded memory access, make sure to bounds check/,
+        pattern: /^R\d+ unbounded memory access, make sure to bounds check/,
         say: ({ here }) => `Nothing on this path limits how far ${here} reaches`,
       },
       { pattern: /^math between \S+ pointer and -?\d+ is not allowed/ },
@@ -100,8 +100,9 @@ export const memoryEntries: Entry[] = [
     related: ['origin'],
     rules: [
       {
-        pattern: /^(R\d+) min value is negative, either use unsigned or/,
-        say: ({ match, register }) => `The size passed in ${match[1]} may be negative: ${register(match[1])}`,
+        pattern: /^R(\d+) min value is negative, either use unsigned or/,
+        say: ({ match: [, number], here, source }) =>
+          `The size in argument ${number} of ${here} may be negative${source(number) ? `: it is ${source(number)}` : ''}`,
       },
     ],
   },
@@ -113,9 +114,9 @@ export const memoryEntries: Entry[] = [
     related: ['origin'],
     rules: [
       {
-        pattern: /^(R\d+) unbounded (memory access|size), use/,
-        say: ({ match, register }) =>
-          `Nothing on this path limits the size passed in ${match[1]}: ${register(match[1])}`,
+        pattern: /^R(\d+) unbounded memory access, use/,
+        say: ({ match: [, number], here, source }) =>
+          `The size in argument ${number} of ${here} has no upper bound on this path${source(number) ? `: it is ${source(number)}` : ''}`,
       },
     ],
   },
@@ -125,7 +126,13 @@ export const memoryEntries: Entry[] = [
     wants: 'This helper does not accept a size of zero, so the size must be proven to be at least one.',
     help: 'Skip the call when the size is zero: if (len == 0) return 0;',
     related: ['origin'],
-    rules: [{ pattern: /invalid zero-sized read/ }],
+    rules: [
+      {
+        pattern: /^R(\d+) invalid zero-sized read/,
+        say: ({ match, here }) => `The size in argument ${match[1]} of ${here} may be zero`,
+      },
+      { pattern: /invalid zero-sized read/ },
+    ],
   },
   {
     id: 'bpf/stack-size',

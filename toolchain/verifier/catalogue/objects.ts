@@ -43,16 +43,20 @@ export const objectEntries: Entry[] = [
     related: ['lock', 'decision'],
     rules: [
       {
+        pattern: /^(BPF_EXIT instruction .*bpf_spin_lock-ed region|bpf_(res_)?spin_unlock is missing)/,
+        say: () => 'This path ends while the lock is still held',
+      },
+      {
         pattern: /bpf_spin_lock-ed region/,
         say: ({ here }) => `${here} is not allowed while a bpf_spin_lock is held`,
       },
-      {
-        pattern: /^bpf_(res_)?spin_unlock is missing/,
-        say: () => 'This path ends while the lock is still held',
-      },
+
       { pattern: /_unlock (without taking a lock|of different lock|cannot be out of order)/ },
       { pattern: /^Locking two bpf_spin_locks are not allowed/ },
-      { pattern: /function calls are not allowed while holding a lock/ },
+      {
+        pattern: /function calls are not allowed while holding a lock/,
+        say: ({ here }) => `${here} is not allowed while a bpf_spin_lock is held`,
+      },
       {
         pattern:
           /^(Acquiring the same lock again|tracing progs cannot use bpf_spin_lock|socket filter progs cannot use bpf_spin_lock|sleepable progs cannot use bpf_spin_lock)/,

@@ -1,4 +1,5 @@
 import type { Entry } from './kinds';
+import { plainType } from './words';
 
 /** What may be done with which kind of value. */
 export const pointerEntries: Entry[] = [
@@ -51,9 +52,9 @@ export const pointerEntries: Entry[] = [
     rules: [
       {
         pattern: /^R(\d+) !read_ok/,
-        say: ({ match, here }) =>
-          match[1] === '0'
-            ? `No value was set for the return value or for ${here} on this path`
+        say: ({ match, here, assembly }) =>
+          assembly === 'exit'
+            ? 'This path ends without a return value'
             : `${here} uses a value that was never set on this path (register R${match[1]})`,
       },
       {
@@ -73,8 +74,12 @@ export const pointerEntries: Entry[] = [
     rules: [
       {
         pattern: /^R(\d+) invalid mem access '(?:scalar|inv)'/,
-        say: ({ match, register, here }) =>
-          `${here} follows ${register(match[1])}, which is a plain number to the verifier, not a pointer`,
+        say: ({ match: [, number], register, here, invalidation }) => {
+          const call = invalidation(number);
+          return call
+            ? `${here} follows ${register(number)}, but ${call} may have changed the packet, which ends all pointers read before`
+            : `${here} follows ${register(number)}, which is a plain number to the verifier, not a pointer`;
+        },
       },
     ],
   },
@@ -94,7 +99,11 @@ export const pointerEntries: Entry[] = [
     help: 'Check the type the pointer is declared with and the member you access; the kernel may not have that member.',
     related: ['origin'],
     rules: [
-      { pattern: /^access beyond struct (\S+) at off (\d+) size (\d+)/ },
+      {
+        pattern: /^access beyond struct (\S+) at off (\d+) size (\d+)/,
+        say: ({ match: [, name, off, size], here }) =>
+          `${here} touches ${size} bytes at offset ${off}, beyond the end of struct ${name}`,
+      },
       { pattern: /^access beyond the end of member/ },
       { pattern: /^cannot access ptr member/ },
       { pattern: /^struct \S+ doesn't have field at offset/ },
@@ -113,7 +122,7 @@ export const pointerEntries: Entry[] = [
       {
         pattern: /^R(\d+) invalid mem access '(\w+)'/,
         say: ({ match, register, here }) =>
-          `${here} follows ${register(match[1])}, which is of type ${match[2]} and cannot be read or written through`,
+          `${here} follows ${register(match[1])}, which is ${plainType(match[2] as string)} and cannot be read or written through`,
       },
       { pattern: /cannot be accessed directly by load\/store/ },
       { pattern: /^'struct \S+' access is allowed only to CAP_PERFMON/ },
@@ -127,7 +136,10 @@ export const pointerEntries: Entry[] = [
     help: 'Copy what you need into a local variable or a map; .rodata and maps with BPF_F_RDONLY_PROG are read-only.',
     related: ['origin'],
     rules: [
-      { pattern: /^write into map forbidden/ },
+      {
+        pattern: /^write into map forbidden/,
+        say: ({ here }) => `${here} writes to a map that programs may only read`,
+      },
       { pattern: /^read from map forbidden/ },
       { pattern: /cannot write into/ },
       { pattern: /^the prog does not allow writes to packet data/ },
@@ -169,7 +181,7 @@ export const pointerEntries: Entry[] = [
       {
         pattern: /^R(\d+) pointer arithmetic on (\S+) prohibited/,
         say: ({ match, register }) =>
-          `${register(match[1])} is of type ${match[2]}, with which no arithmetic is allowed`,
+          `${register(match[1])} is ${plainType(match[2] as string)}, with which no arithmetic is allowed`,
       },
       { pattern: /^R\d+ bitwise operator (\S+) on pointer prohibited/ },
       { pattern: /^R\d+ pointer arithmetic with (\S+) operator prohibited/ },

@@ -1,0 +1,187 @@
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import path from 'node:path';
+import * as esbuild from 'esbuild';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { KernelClient } from '../client/client';
+import { KernelClient as Client } from '../client/client';
+import { startLocal } from '../targets/local';
+import type { RunningTarget } from '../targets/target';
+import {
+  Compiler,
+  TestNetwork,
+  dist,
+  eventually,
+  openTestKernel,
+  remaining,
+  scratchDirectory,
+} from './testing';
+
+/** Another host than those that are killed: it counts what they leave. */
+let observer: Awaited<ReturnType<typeof openTestKernel>>;
+let object: Uint8Array;
+let network: TestNetwork;
+let victim: string;
+const directory = scratchDirectory();
+
+const OBJECT = `
+struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, 8); __type(key, u32); __type(value, u32); } clnmap SEC(".maps");
+SEC("xdp") int clnxdp(struct xdp_md *c) { u32 k = 0; return bpf_map_lookup_elem(&clnmap, &k) ? XDP_DROP : XDP_PASS; }
+SEC("tc") int clntc(struct __sk_buff *s) { return 0; }
+SEC("raw_tp/sched_switch") int clnraw(void *c) { return 0; }
+`;
+/** What a session that holds one of everything shows. */
+const HELD = [
+  expect.stringMatching(/^link raw_tracepoint/),
+  expect.stringMatching(/^link xdp/),
+  'map clnmap',
+  'program clnraw',
+  'program clntc',
+  'program clnxdp',
+];
+
+beforeAll(async () => {
+  observer = await openTestKernel();
+  object = await (await Compiler.create(observer.client)).compile(OBJECT);
+  network = new TestNetwork();
+  victim = path.join(directory, 'victim.cjs');
+  await esbuild.build({
+    entryPoints: [path.join(import.meta.dirname, 'testing-victim.ts')],
+    bundle: true,
+    platform: 'node',
+    outfile: victim,
+    logLevel: 'error',
+  });
+});
+afterAll(async () => {
+  await observer.dispose();
+  network.remove();
+});
+
+/** Loads and attaches in a session: XDP and raw_tp by links, tc by clsact, which no link holds. */
+async function holdEverything(client: KernelClient): Promise<void> {
+  const { object: handle } = await client.request('objectOpen', { object });
+  const { programs } = await client.request('objectLoad', { object: handle, log: 'rejected' });
+  const attach = (name: string, spec: Parameters<typeof client.request<'attach'>>[1]['spec']) =>
+    client.request('attach', { program: programs.find((one) => one.name === name)!.handle, spec });
+  const where = { interface: 'in1', netns: network.path };
+  await attach('clnxdp', { hook: 'xdp', ...where });
+  await attach('clnraw', { hook: 'auto' });
+  await attach('clntc', { hook: 'tc', direction: 'ingress', implementation: 'clsact', ...where });
+  if (existsSync('/sys/kernel/tracing/instances')) await client.request('tracePipeOpen', {});
+  expect(await remaining(observer.client, 'cln')).toEqual(HELD);
+  expect(network.qdiscs('in1')).toContain('clsact');
+}
+
+/** Nothing of it is in the kernel: program, map, link, tc filter and qdisc, tracefs instance. */
+async function expectNothing(hostPid: number): Promise<void> {
+  await eventually('programs, maps and links are gone', async () => {
+    const left = await remaining(observer.client, 'cln');
+    return left.length === 0;
+  });
+  await eventually('the qdisc is gone', () => !network.qdiscs('in1').includes('clsact'));
+  const instances = '/sys/kernel/tracing/instances';
+  if (existsSync(instances)) {
+    await eventually('the tracefs instance is gone', () =>
+      readdirSync(instances).every((name) => !name.startsWith(`bpf-studio-${hostPid}-`)),
+    );
+  } else {
+    console.log('tracefs is not mounted: its instances are not part of this test');
+  }
+}
+
+async function start(): Promise<RunningTarget> {
+  const target = await startLocal({ distDirectory: dist, elevate: 'never', log: () => {} });
+  if ('code' in target) throw new Error(target.message);
+  return target;
+}
+
+function pidOf(client: KernelClient): number {
+  return Number(/pid (\d+)/.exec(client.hello.host)?.[1]);
+}
+
+test('a session that ends releases everything, and the host goes on', async () => {
+  const target = await start();
+  const client = await Client.connect(target.socketPath, 'test');
+  const other = await Client.connect(target.socketPath, 'test');
+  await holdEverything(client);
+  client.dispose();
+  await expectNothing(pidOf(other));
+  expect((await other.request('listNetworkNamespaces', {})).namespaces).toContainEqual({
+    name: network.name,
+    path: network.path,
+  });
+  other.dispose();
+  await target.dispose();
+});
+
+test('SIGKILL of the host: nothing is left, and what was asked says so', async () => {
+  const target = await start();
+  const client = await Client.connect(target.socketPath, 'test');
+  await holdEverything(client);
+  const pid = pidOf(client);
+  const pending = client.request('testRun', {
+    program: 2,
+    data: new Uint8Array(64),
+    repeat: 0xffff_ffff,
+    dataOutSize: 0,
+    contextOutSize: 0,
+  });
+  process.kill(pid, 'SIGKILL');
+  await expect(pending).rejects.toMatchObject({
+    code: 'hostGone',
+    message: expect.stringMatching(/^The kernel host is gone, so "testRun" got no answer: /),
+    hint: expect.stringContaining('started anew'),
+  });
+  expect(await client.gone).toBe('the kernel host closed the connection or ended');
+  expect(await target.gone).toContain('SIGKILL');
+  expect(existsSync(path.dirname(target.socketPath))).toBe(false);
+  await expectNothing(pid);
+  await expect(client.request('listMaps', {})).rejects.toMatchObject({ code: 'hostGone' });
+  await expect(Client.connect(target.socketPath, 'test')).rejects.toMatchObject({
+    code: 'hostGone',
+    message: expect.stringContaining('No kernel host answers'),
+  });
+});
+
+describe('SIGKILL of the client process', () => {
+  /** A process that starts a host of its own, holds one of everything in it, and says so. */
+  async function startVictim(): Promise<{ child: ChildProcess; hostPid: number }> {
+    const input = JSON.stringify({
+      dist,
+      object: Buffer.from(object).toString('base64'),
+      netns: network.path,
+    });
+    const child = spawn(process.execPath, [victim, input], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const line = await new Promise<string>((resolve, reject) => {
+      child.stdout.setEncoding('utf8').once('data', resolve);
+      child.once('exit', (status) => reject(new Error(`the victim ended with ${status}`)));
+    });
+    return { child, hostPid: Number(line) };
+  }
+
+  test('leaves nothing, and its host ends', async () => {
+    const { child, hostPid } = await startVictim();
+    expect(await remaining(observer.client, 'cln')).toEqual(HELD);
+    child.kill('SIGKILL');
+    await expectNothing(hostPid);
+    await eventually('the host has ended', () => !isAlive(hostPid));
+  });
+
+  test('and of its host at once leaves nothing', async () => {
+    const { child, hostPid } = await startVictim();
+    child.kill('SIGKILL');
+    process.kill(hostPid, 'SIGKILL');
+    await expectNothing(hostPid);
+  });
+});
+
+function isAlive(pid: number): boolean {
+  try {
+    // A process that ended and was not waited for is still listed, as a zombie.
+    return !/^State:\s*Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return false;
+  }
+}

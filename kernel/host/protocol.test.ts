@@ -1,0 +1,177 @@
+import { spawn } from 'node:child_process';
+import { chmodSync } from 'node:fs';
+import net from 'node:net';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { KernelClient } from '../client/client';
+import { FrameDecoder, MAX_RESPONSE_BYTES, encodeFrame } from '../client/framing';
+import { startLocal } from '../targets/local';
+import type { RunningTarget } from '../targets/target';
+import { PROTOCOL_VERSION } from '../protocol';
+import { dist, hostBundle, scratchDirectory } from './testing';
+
+let target: RunningTarget;
+
+beforeAll(async () => {
+  const started = await startLocal({ distDirectory: dist, elevate: 'never', log: () => {} });
+  if ('code' in started) throw new Error(started.message);
+  target = started;
+});
+afterAll(() => target.dispose());
+
+/** Writes bytes and collects what comes back until the host closes, or until `count` messages. */
+function converse(write: Uint8Array[], count = Infinity): Promise<unknown[]> {
+  const socket = net.connect(target.socketPath);
+  const decoder = new FrameDecoder(MAX_RESPONSE_BYTES);
+  const messages: unknown[] = [];
+  for (const bytes of write) socket.write(bytes);
+  return new Promise((resolve, reject) => {
+    socket.on('data', (chunk) => {
+      messages.push(...decoder.push(chunk));
+      if (messages.length >= count) socket.destroy();
+    });
+    socket.on('close', () => resolve(messages));
+    socket.on('error', reject);
+    socket.setTimeout(5000, () => reject(new Error('the host neither answered nor closed')));
+  });
+}
+
+const hello = encodeFrame(
+  { id: 1, method: 'hello', params: { protocol: PROTOCOL_VERSION, client: 'test' } },
+  4096,
+);
+
+function frame(value: unknown): Uint8Array[] {
+  return encodeFrame(value, 1 << 20);
+}
+
+function header(length: number): Uint8Array {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(length);
+  return bytes;
+}
+
+describe('rubbish is answered or the connection closed; the host goes on', () => {
+  test.each<[string, Uint8Array[], string]>([
+    ['a frame too large to be', [header(0xffff_ffff)], 'a frame of 4294967295 bytes was announced'],
+    ['an empty frame', [header(0)], 'a frame of 0 bytes was announced'],
+    ['bytes that are no MessagePack', [header(3), Buffer.from([0xc1, 0xc1, 0xc1])], 'not MessagePack'],
+    ['a number', frame(7), 'a message was not {id, method, params}'],
+    [
+      'text of another protocol',
+      [Buffer.from('GET / HTTP/1.1\r\nHost: x\r\n\r\n')],
+      'a frame of 542393671 bytes',
+    ],
+  ])('%s', async (_name, bytes, message) => {
+    const answers = await converse(bytes);
+    expect(answers).toEqual([
+      {
+        id: -1,
+        error: expect.objectContaining({ code: 'badRequest', message: expect.stringContaining(message) }),
+      },
+    ]);
+  });
+
+  test.each<[string, unknown, string]>([
+    ['an unknown request', { id: 2, method: 'runShell', params: {} }, 'there is no request "runShell"'],
+    [
+      'a name of Object.prototype',
+      { id: 2, method: 'constructor', params: {} },
+      'there is no request "constructor"',
+    ],
+    ['wrong parameters', { id: 2, method: 'mapInfo', params: { map: 'x' } }, 'mapInfo: '],
+    ['no parameters', { id: 2, method: 'mapInfo', params: null }, 'mapInfo: '],
+    ['a handle of nobody', { id: 2, method: 'mapInfo', params: { map: 99 } }, 'this session has no map 99'],
+  ])('%s', async (_name, request, message) => {
+    const answers = await converse([...hello, ...frame(request)], 2);
+    expect(answers).toContainEqual({
+      id: 2,
+      error: expect.objectContaining({ code: 'badRequest', message: expect.stringContaining(message) }),
+    });
+  });
+
+  test('nothing is done before hello', async () => {
+    const answers = await converse(frame({ id: 1, method: 'listMaps', params: {} }), 1);
+    expect(answers).toMatchObject([{ id: 1, error: { message: 'the first request of a session is hello' } }]);
+  });
+
+  test('another version of the protocol is refused with what to do', async () => {
+    const answers = await converse(
+      frame({ id: 1, method: 'hello', params: { protocol: 999, client: 'old' } }),
+      1,
+    );
+    expect(answers).toMatchObject([
+      {
+        error: {
+          message: expect.stringContaining('old speaks protocol 999'),
+          hint: expect.stringContaining('npm run build'),
+        },
+      },
+    ]);
+  });
+
+  test('random bytes, many times', async () => {
+    let seed = 1;
+    const random = () => (seed = (seed * 1103515245 + 12345) & 0x7fffffff) & 0xff;
+    await Promise.all(
+      Array.from({ length: 100 }, () => {
+        const bytes = Buffer.from(Array.from({ length: 64 }, random));
+        bytes.writeUInt32LE(60, 0);
+        return converse([bytes]);
+      }),
+    );
+    const client = await KernelClient.connect(target.socketPath, 'test');
+    expect(client.hello.protocol).toBe(PROTOCOL_VERSION);
+    client.dispose();
+  });
+});
+
+test('handles mean nothing in another session', async () => {
+  const [one, two] = await Promise.all([
+    KernelClient.connect(target.socketPath, 'one'),
+    KernelClient.connect(target.socketPath, 'two'),
+  ]);
+  await one.request('mapOpenById', { id: 1 }).catch(() => {});
+  await expect(two.request('mapInfo', { map: 1 })).rejects.toMatchObject({ code: 'badRequest' });
+  one.dispose();
+  two.dispose();
+});
+
+test('cancelling before and after a request does no harm', async () => {
+  const client = await KernelClient.connect(target.socketPath, 'test');
+  await client.request('cancel', { request: 12345 });
+  await expect(client.request('features', {}, { signal: AbortSignal.abort() })).rejects.toMatchObject({
+    code: 'cancelled',
+  });
+  expect((await client.request('features', {})).programTypes['xdp']).toBe(true);
+  client.dispose();
+});
+
+test('a process of another user is refused even where the directory lets it in', async () => {
+  const directory = scratchDirectory();
+  chmodSync(directory, 0o755);
+  const socket = path.join(directory, 'open.sock');
+  const host = spawn(process.execPath, [hostBundle, '--listen', socket, '--uid', String(process.getuid?.())]);
+  await new Promise((resolve) => host.stdout.once('data', resolve));
+  const nobody = 65534;
+  const script = `const s = require('net').connect(${JSON.stringify(socket)});
+    s.on('connect', () => s.write(Buffer.from(${JSON.stringify(Buffer.concat(hello).toString('base64'))}, 'base64')));
+    let answered = 0; s.on('data', (d) => (answered += d.length)); s.on('error', () => {});
+    s.on('close', () => process.stdout.write(String(answered)));`;
+  const ask = async (uid: number) => {
+    const child = spawn(process.execPath, ['-e', script], { uid, cwd: '/' });
+    const timer = setTimeout(() => child.kill(), uid === nobody ? 10_000 : 1000);
+    let text = '';
+    child.stdout.on('data', (chunk: Buffer) => (text += String(chunk)));
+    await new Promise((resolve) => child.on('exit', resolve));
+    clearTimeout(timer);
+    return text;
+  };
+  // Closed without a byte; our own user's connection is answered and stays open until it is ended.
+  expect(await ask(nobody)).toBe('0');
+  expect(await ask(process.getuid?.() ?? 0)).toBe('');
+  const client = await KernelClient.connect(socket, 'test');
+  client.dispose();
+  host.stdin.end();
+  await new Promise((resolve) => host.on('exit', resolve));
+});

@@ -1,0 +1,187 @@
+/**
+ * What tests against this machine's kernel share: a host of their own, programs compiled on the spot, network
+ * namespaces, and a count of what the kernel holds. Not part of any bundle.
+ */
+import { execFile, execFileSync } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import type { KernelClient } from '../client/client';
+import { openKernel } from '../client/open';
+import type { LoadedMap, LoadedProgram, Params } from '../protocol';
+
+const run = promisify(execFile);
+export const dist = path.resolve(import.meta.dirname, '../../dist');
+export const hostBundle = path.join(dist, 'kernel-host.js');
+
+/** Starts a host on this machine and opens a session with it. */
+export async function openTestKernel(): Promise<{ client: KernelClient; dispose(): Promise<void> }> {
+  if (!existsSync(hostBundle)) throw new Error(`${hostBundle} is missing: run \`npm run build\` first`);
+  const opened = await openKernel({
+    name: 'test',
+    distDirectory: dist,
+    elevate: 'never',
+    log: (line) => console.error(`host: ${line}`),
+  });
+  if ('code' in opened) throw new Error(`${opened.message} ${opened.hint}`);
+  return opened;
+}
+
+/** A directory that is removed when the test process ends. */
+export function scratchDirectory(): string {
+  const directory = mkdtempSync(path.join(os.tmpdir(), 'bpf-studio-test-'));
+  process.on('exit', () => rmSync(directory, { recursive: true, force: true }));
+  return directory;
+}
+
+const HELPERS = `#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+#include <bpf/bpf_core_read.h>
+char LICENSE[] SEC("license") = "Dual MIT/GPL";
+`;
+/** The system's headers compile in a tenth of the time that all of the kernel's types take. */
+const UAPI_PRELUDE = `#include <linux/bpf.h>
+typedef __u8 u8; typedef __u16 u16; typedef __u32 u32; typedef __u64 u64; typedef __s64 s64;
+${HELPERS}`;
+const VMLINUX_PRELUDE = `#include "vmlinux.h"
+${HELPERS}`;
+
+/** Compiles test programs with this machine's clang, the types of the running kernel and libbpf's headers. */
+export class Compiler {
+  private readonly directory = scratchDirectory();
+  private count = 0;
+
+  private constructor(private readonly clang: string) {}
+
+  static async create(client: KernelClient): Promise<Compiler> {
+    const clang = ['clang', 'clang-19', 'clang-18', 'clang-17', 'clang-16', 'clang-15', 'clang-14'].find(
+      (name) => {
+        try {
+          execFileSync(name, ['--version']);
+          return true;
+        } catch {
+          return false;
+        }
+      },
+    );
+    if (!clang) throw new Error('no clang: run `npm run setup`');
+    const compiler = new Compiler(clang);
+    const { text } = await client.request('vmlinuxHeader', {});
+    writeFileSync(path.join(compiler.directory, 'vmlinux.h'), text);
+    return compiler;
+  }
+
+  /** The object of a program's text, which follows the usual includes. */
+  async compile(text: string, { vmlinux = false, debugInfo = true } = {}): Promise<Uint8Array> {
+    const base = path.join(this.directory, `program${++this.count}`);
+    writeFileSync(`${base}.bpf.c`, (vmlinux ? VMLINUX_PRELUDE : UAPI_PRELUDE) + text);
+    const include = [this.directory, path.join(dist, 'include'), `/usr/include/${os.machine()}-linux-gnu`];
+    await run(this.clang, [
+      '-O2',
+      debugInfo ? '-g' : '-g0',
+      '-target',
+      'bpf',
+      '-mcpu=v3',
+      '-D__TARGET_ARCH_x86',
+      ...include.map((directory) => `-I${directory}`),
+      '-c',
+      `${base}.bpf.c`,
+      '-o',
+      `${base}.o`,
+    ]);
+    return readFile(`${base}.o`);
+  }
+}
+
+export interface Loaded {
+  object: number;
+  program(name: string): LoadedProgram;
+  map(name: string): LoadedMap;
+}
+
+/** Opens and loads an object in a session. */
+export async function load(
+  client: KernelClient,
+  object: Uint8Array,
+  options: Omit<Params<'objectOpen'>, 'object'> = {},
+): Promise<Loaded> {
+  const opened = await client.request('objectOpen', { object, ...options });
+  const loaded = await client.request('objectLoad', { object: opened.object, log: 'rejected' });
+  const find = <T extends { name: string }>(list: T[], name: string): T => {
+    const found = list.find((one) => one.name === name);
+    if (!found) throw new Error(`no ${name} among ${list.map((one) => one.name).join(', ')}`);
+    return found;
+  };
+  return {
+    object: opened.object,
+    program: (name) => find(loaded.programs, name),
+    map: (name) => find(loaded.maps, name),
+  };
+}
+
+/** A network namespace with a pair of veth interfaces, `in0` and `in1`, both up. */
+export class TestNetwork {
+  readonly name = `bpfs-${process.pid}-${Math.random().toString(36).slice(2, 8)}`;
+  readonly path = `/run/netns/${this.name}`;
+
+  constructor() {
+    execFileSync('ip', ['netns', 'add', this.name]);
+    this.ip('link', 'add', 'in0', 'type', 'veth', 'peer', 'name', 'in1');
+    this.ip('addr', 'add', '10.11.12.1/24', 'dev', 'in0');
+    for (const name of ['lo', 'in0', 'in1']) this.ip('link', 'set', name, 'up');
+  }
+
+  /** Runs ip(8) in the namespace. */
+  ip(...args: string[]): string {
+    return execFileSync('ip', ['-n', this.name, ...args], { encoding: 'utf8' });
+  }
+
+  /** The qdiscs of an interface, as tc(8) lists them. */
+  qdiscs(name: string): string {
+    return execFileSync('tc', ['-n', this.name, 'qdisc', 'show', 'dev', name], { encoding: 'utf8' });
+  }
+
+  /** Sends packets out of `in0`: ARP requests for an address that nobody has. */
+  sendArp(): void {
+    // A datagram to a neighbour that does not answer makes the kernel ask for it.
+    const neighbour = `10.11.12.${2 + Math.floor(Math.random() * 250)}`;
+    execFileSync('nsenter', [`--net=${this.path}`, 'bash', '-c', `echo > /dev/udp/${neighbour}/9`]);
+  }
+
+  remove(): void {
+    execFileSync('ip', ['netns', 'del', this.name]);
+  }
+}
+
+/** Waits for a condition that becomes true without our doing; fails after `ms`. */
+export async function eventually<T>(
+  what: string,
+  condition: () => T | undefined | false | Promise<T | undefined | false>,
+  ms = 10_000,
+): Promise<T> {
+  const end = Date.now() + ms;
+  for (;;) {
+    const result = await condition();
+    if (result) return result;
+    if (Date.now() > end) throw new Error(`not within ${ms} ms: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** Programs, maps and links in the kernel whose name starts with `prefix` (links: of such programs). */
+export async function remaining(client: KernelClient, prefix: string): Promise<string[]> {
+  const [programs, maps, links] = await Promise.all([
+    client.request('listPrograms', {}),
+    client.request('listMaps', {}),
+    client.request('listLinks', {}),
+  ]);
+  const ours = programs.programs.filter((one) => one.name.startsWith(prefix));
+  const ids = new Set(ours.map((one) => one.id));
+  return [
+    ...ours.map((one) => `program ${one.name}`),
+    ...maps.maps.filter((one) => one.name.startsWith(prefix)).map((one) => `map ${one.name}`),
+    ...links.links.filter((one) => ids.has(one.programId)).map((one) => `link ${one.description}`),
+  ].sort();
+}

@@ -1,0 +1,84 @@
+// What `npm run demo -- --headless` shows: a tour of the sample in real VS Code, as a transcript and screenshots.
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { e2ePaths, findChromium } from './e2e-install.mjs';
+
+const stepLimit = 60_000;
+
+/** Takes the tour; `say` gets the transcript's lines. Throws when a step does not show what it should. */
+export async function takeTour({ server, sample, output, say }) {
+  const executablePath = findChromium();
+  if (!executablePath) throw new Error('Chromium is not installed: npm run setup');
+  const { chromium } = await import(e2ePaths.playwright);
+  const profile = mkdtempSync(path.join(os.tmpdir(), 'bpf-studio-demo-'));
+  const flags =
+    '--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync';
+  const browser = await chromium.launchPersistentContext(profile, {
+    executablePath,
+    headless: true,
+    args: flags.split(' '),
+    viewport: { width: 1440, height: 900 },
+  });
+  try {
+    const page = browser.pages()[0] ?? (await browser.newPage());
+    page.setDefaultTimeout(stepLimit);
+    const shoot = async (name) => {
+      await page.screenshot({ path: path.join(output, `${name}.png`) });
+      say(`  screenshot: ${name}.png`);
+    };
+    await page.goto(server.fileUrl(sample));
+    await rejection(page, say, shoot);
+    await repair(page, sample, say, shoot);
+    await testRun(page, say, shoot);
+  } finally {
+    await browser.close();
+    rmSync(profile, { recursive: true, force: true });
+  }
+}
+
+async function rejection(page, say, shoot) {
+  say('1. A .bpf.c file is opened; the kernel judges both of its programs.');
+  await page.locator('.squiggly-error').first().waitFor({ state: 'attached' });
+  await page.keyboard.press('Control+Shift+M');
+  const problem = page.locator('.markers-panel .monaco-list-row').filter({ hasText: 'bpf/' }).first();
+  await problem.waitFor();
+  say(`  Problems: ${oneLine(await problem.innerText())}`);
+  for (const lens of await verdictLenses(page)) say(`  lens: ${lens}`);
+  await shoot('1-rejection');
+}
+
+async function repair(page, sample, say, shoot) {
+  say('2. The missing check is added, and the verdict follows.');
+  const text = readFileSync(sample, 'utf8');
+  const unchecked = '\ttraffic->packets++;';
+  if (!text.includes(unchecked)) throw new Error(`${sample} does not hold the line that the tour repairs`);
+  writeFileSync(sample, text.replace(unchecked, `\tif (!traffic)\n\t\treturn XDP_PASS;\n${unchecked}`));
+  await page.locator('.squiggly-error').first().waitFor({ state: 'detached' });
+  for (const lens of await verdictLenses(page)) say(`  lens: ${lens}`);
+  await shoot('2-accepted');
+}
+
+async function testRun(page, say, shoot) {
+  say('3. A program is run in the kernel on a packet.');
+  await page.locator('.codelens-decoration a').filter({ hasText: 'Run' }).first().click();
+  const returned = page.locator('.repl .monaco-list-row').filter({ hasText: 'returned XDP_' }).first();
+  await returned.waitFor();
+  for (const row of await page.locator('.repl .monaco-list-row').allInnerTexts())
+    say(`  console: ${oneLine(row)}`);
+  await shoot('3-run');
+}
+
+/** The lenses that name a number of instructions, once there are any. */
+async function verdictLenses(page) {
+  const lenses = page.locator('.codelens-decoration a').filter({ hasText: /insns|reject/i });
+  await lenses.first().waitFor();
+  // Lenses are drawn one after the other.
+  await pause(500);
+  return (await lenses.allInnerTexts()).map(oneLine);
+}
+
+function oneLine(text) {
+  return text.replace(/\s+/g, ' ').trim();
+}

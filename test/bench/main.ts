@@ -1,0 +1,57 @@
+/** The speed that BPF Studio promises, measured. Exit status 1 when a bound is not kept. */
+import { rmSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { editToVerdict, keystroke } from './editor';
+import { hasBpftool, readMap, verifyObjects, vmStart } from './kernel';
+import type { Line } from './measure';
+import { openWorkshop, type Workshop } from './workshop';
+
+const { values } = parseArgs({ options: { veristat: { type: 'string' }, only: { type: 'string' } } });
+
+const benchmarks: Record<string, (workshop: Workshop) => Promise<Line>> = {
+  verdict: editToVerdict,
+  objects: (workshop) => verifyObjects(workshop, values.veristat),
+  keystroke,
+  map: readMap,
+  vm: vmStart,
+};
+
+async function main(): Promise<number> {
+  if (process.geteuid?.() !== 0) {
+    console.error('bench: loading programs on this machine needs root: sudo -E npm run bench');
+    return 2;
+  }
+  if (!hasBpftool()) {
+    console.error('bench: bpftool is the measure for two lines and is not here: npm run setup');
+    return 2;
+  }
+  const workshop = await openWorkshop();
+  let kept = true;
+  try {
+    for (const [name, measure] of Object.entries(benchmarks)) {
+      if (values.only && !values.only.split(',').includes(name)) continue;
+      const line = await measure(workshop);
+      console.log(describe(line));
+      if (!line.skipped && line.value > line.bound) kept = false;
+    }
+  } finally {
+    await workshop.dispose();
+    rmSync(workshop.directory, { recursive: true, force: true });
+  }
+  return kept ? 0 : 1;
+}
+
+function describe({ name, ours, theirs, value, bound, skipped }: Line): string {
+  if (skipped) return `skipped  ${name}: ${skipped}`;
+  const mark = value <= bound ? 'ok      ' : 'TOO SLOW';
+  const both = theirs ? ` (${ours} / ${theirs})` : '';
+  return `${mark} ${name}: ${value.toFixed(2)}${both}, at most ${bound}`;
+}
+
+main().then(
+  (status) => process.exit(status),
+  (error: unknown) => {
+    console.error(error);
+    process.exit(2);
+  },
+);

@@ -1,0 +1,71 @@
+/** Runs dist/cli.js as a user would. */
+import { spawn } from 'node:child_process';
+import path from 'node:path';
+import { dist } from '../support/bpf-object';
+
+export interface Finished {
+  status: number | null;
+  stdout: string;
+  stderr: string;
+  /** Lines of standard output as JSON. */
+  json(): Record<string, unknown>[];
+}
+
+export interface Running {
+  pid: number;
+  finished: Promise<Finished>;
+  /** Resolves when the pattern has appeared on standard output or error; rejects when the command ends before. */
+  seen(pattern: RegExp): Promise<void>;
+  signal(name: NodeJS.Signals): void;
+  closeStdout(): void;
+}
+
+export function start(args: string[], environment: Record<string, string> = {}): Running {
+  const child = spawn(process.execPath, [path.join(dist, 'cli.js'), ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, NO_COLOR: '1', ...environment },
+  });
+  let stdout = '';
+  let stderr = '';
+  let check: () => void = () => {};
+  child.stdout.on('data', (chunk: Buffer) => {
+    stdout += chunk.toString();
+    check();
+  });
+  child.stderr.on('data', (chunk: Buffer) => {
+    stderr += chunk.toString();
+    check();
+  });
+  const finished = new Promise<Finished>((resolve) =>
+    child.on('close', (status) =>
+      resolve({
+        status,
+        stdout,
+        stderr,
+        json: () =>
+          stdout
+            .split('\n')
+            .filter(Boolean)
+            .map((line) => JSON.parse(line) as Record<string, unknown>),
+      }),
+    ),
+  );
+  return {
+    pid: child.pid!,
+    finished,
+    seen: (pattern) =>
+      new Promise((resolve, reject) => {
+        check = () => {
+          if (pattern.test(stdout) || pattern.test(stderr)) resolve();
+        };
+        check();
+        void finished.then(() => reject(new Error(`it ended without ${pattern}:\n${stdout}${stderr}`)));
+      }),
+    signal: (name) => void child.kill(name),
+    closeStdout: () => void child.stdout.destroy(),
+  };
+}
+
+export function bpfStudio(...args: string[]): Promise<Finished> {
+  return start(args).finished;
+}

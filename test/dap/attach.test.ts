@@ -1,0 +1,122 @@
+/** Programs attached to real hooks of an interface in a namespace of the test's own. */
+import { execFileSync } from 'node:child_process';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { DapClient, objectOf } from './client';
+import { makeNetwork, type Network } from './network';
+import { sharedTarget } from './target';
+
+const target = sharedTarget();
+let network: Network;
+let client: DapClient | undefined;
+beforeEach(() => {
+  network = makeNetwork();
+});
+afterEach(async () => {
+  await client?.close();
+  client = undefined;
+  network.dispose();
+});
+
+const xdp = () => ({ hook: 'xdp', interface: network.interface, netns: network.netns });
+const tc = () => ({
+  hook: 'tc',
+  interface: network.interface,
+  direction: 'ingress',
+  implementation: 'auto',
+  netns: network.netns,
+});
+const both = () => ({
+  ...target.configuration,
+  program: objectOf('live.bpf.c'),
+  attach: [
+    { entry: 'at_xdp', spec: xdp() },
+    { entry: 'at_tc', spec: tc() },
+  ],
+});
+/** Ids of loaded programs of the fixture, as the kernel lists them. */
+const loaded = () =>
+  (
+    JSON.parse(execFileSync('bpftool', ['-j', 'prog', 'list']).toString()) as { id: number; name?: string }[]
+  ).filter(({ name }) => name === 'at_xdp' || name === 'at_tc');
+
+it('attaches both programs, shows live counters, and leaves nothing behind', async () => {
+  client = await DapClient.started('attach', both());
+  const { threads } = await client.request<{ threads: { name: string }[] }>('threads');
+  expect(threads.map(({ name }) => name)).toEqual([
+    expect.stringMatching(/^at_xdp: xdp on veth0 \(native\)/),
+    expect.stringMatching(/^at_tc: tc ingress on veth0/),
+  ]);
+  const stack = await client.request<{ stackFrames: { name: string }[] }>('stackTrace', { threadId: 2 });
+  expect(stack.stackFrames[0]!.name).toMatch(/^attached: tc ingress on veth0/);
+  const before = (await client.tree('Maps', 'packets')).map((row) => Number(row.split(' = ')[1]));
+
+  const seen = client.events.length;
+  network.ping(5);
+  await client.event('invalidated', (body) => String(body.areas) === 'variables', seen);
+  const after = (await client.tree('Maps', 'packets')).map((row) => Number(row.split(' = ')[1]));
+  expect(after[0]! - before[0]!).toBeGreaterThanOrEqual(5);
+  expect(after[1]! - before[1]!).toBeGreaterThanOrEqual(5);
+
+  expect(loaded()).toHaveLength(2);
+  await client.request('terminate');
+  await client.event('terminated');
+  expect(loaded()).toEqual([]);
+});
+
+it('says that the interface is gone, and ends when nothing is left', async () => {
+  client = await DapClient.started('attach', both());
+  network.deleteInterface();
+  await client.event('terminated');
+  expect(client.console).toMatch(/at_xdp: xdp on veth0 .* is no longer attached: /);
+  expect(client.console).toMatch(/at_tc: tc ingress on veth0 .* is no longer attached: /);
+  expect(client.console).toContain('Nothing is attached any more.');
+  expect(loaded()).toEqual([]);
+});
+
+it('attaches all or nothing, and reports each program', async () => {
+  client = await DapClient.initialized();
+  const configuration = both();
+  configuration.attach[1]!.spec = { ...tc(), interface: 'veth9' };
+  const error = await client.request('attach', configuration).catch((thrown: Error) => thrown.message);
+  expect(error).toMatch(/at_tc could not be attached: .*veth9/);
+  expect(error).toMatch(/at_xdp: was attached \(xdp on veth0 \(native\).*\), detached again; at_tc: failed/);
+  expect(loaded()).toEqual([]);
+});
+
+it('says what has to be chosen when SEC() does not', async () => {
+  client = await DapClient.initialized();
+  const configuration = { ...target.configuration, program: objectOf('live.bpf.c') };
+  const error = await client.request('attach', configuration).catch((thrown: Error) => thrown.message);
+  expect(error).toMatch(/at_xdp could not be attached/);
+  expect(error).toContain('"spec": {"hook": "xdp", "interface": "eth0"}');
+  const wrong = await client
+    .request('attach', { ...configuration, attach: [{ entry: 'nope' }] })
+    .catch((thrown: Error) => thrown.message);
+  expect(wrong).toMatch(/There is no program "nope" in the file\. Set "entry" to one of: at_xdp, at_tc/);
+});
+
+it('restart attaches afresh; a client that vanishes leaves nothing', async () => {
+  client = await DapClient.started('attach', both());
+  network.ping(1);
+  const before = client.events.length;
+  await client.request('restart');
+  await client.event('stopped', undefined, before);
+  expect(loaded()).toHaveLength(2);
+  client.process.kill('SIGKILL');
+  await client.exited;
+  await expect.poll(loaded, { timeout: 10_000 }).toEqual([]);
+  client = undefined;
+});
+
+it('tells when the kernel host is gone', async () => {
+  // A host of its own, because this one is to be ended.
+  client = await DapClient.started('attach', { ...both(), hostSocket: undefined, target: 'local' });
+  const children = execFileSync('ps', ['-o', 'pid=,args=', '--ppid', String(client.process.pid)]).toString();
+  const host = /^\s*(\d+).*kernel-host\.js/m.exec(children)?.[1];
+  expect(host).toBeDefined();
+  process.kill(Number(host), 'SIGKILL');
+  await client.event('terminated');
+  expect(client.console).toMatch(/The kernel host ended .* start the session again/);
+  await expect.poll(loaded, { timeout: 10_000 }).toEqual([]);
+  await expect(client.request('threads')).rejects.toThrow(/the session has ended/);
+});

@@ -1,0 +1,42 @@
+/** A network namespace with a veth pair whose other end answers, for programs that are attached to real hooks. */
+import { execFileSync } from 'node:child_process';
+
+export interface Network {
+  /** Path for attach specifications. */
+  netns: string;
+  /** Interface inside the namespace that programs are attached to. */
+  interface: string;
+  /** Sends echo requests through the interface; resolves when they are answered. */
+  ping(count: number): void;
+  deleteInterface(): void;
+  dispose(): void;
+}
+
+let made = 0;
+
+export function makeNetwork(): Network {
+  const id = `bpfs-dap-${process.pid}-${++made}`;
+  const peer = `${id}-p`;
+  const ip = (...args: string[]) => execFileSync('ip', args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  ip('netns', 'add', id);
+  ip('netns', 'add', peer);
+  ip('-n', id, 'link', 'add', 'veth0', 'type', 'veth', 'peer', 'name', 'veth1', 'netns', peer);
+  ip('-n', id, 'addr', 'add', '10.77.0.1/24', 'dev', 'veth0');
+  ip('-n', peer, 'addr', 'add', '10.77.0.2/24', 'dev', 'veth1');
+  ip('-n', id, 'link', 'set', 'veth0', 'up');
+  ip('-n', peer, 'link', 'set', 'veth1', 'up');
+  return {
+    netns: `/run/netns/${id}`,
+    interface: 'veth0',
+    ping(count) {
+      // From the peer, so that the requests arrive at the interface.
+      ip('netns', 'exec', peer, 'ping', '-q', '-i', '0.01', '-w', '5', '-c', String(count), '10.77.0.1');
+    },
+    deleteInterface() {
+      ip('-n', id, 'link', 'del', 'veth0');
+    },
+    dispose() {
+      for (const name of [id, peer]) ip('netns', 'del', name);
+    },
+  };
+}

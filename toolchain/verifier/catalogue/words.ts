@@ -1,0 +1,32 @@
+/** The kernel's names of value types in the programmer's words. */
+
+const plainTypes: [RegExp, string][] = [
+  [/^(scalar|inv|unknown)$/, 'a plain number'],
+  [/^ctx$/, 'the context'],
+  [/^fp$/, 'a pointer to the stack'],
+  [/^pkt(_meta)?$/, 'a packet pointer'],
+  [/^pkt_end$/, 'the end of the packet'],
+  [/^map_ptr$/, 'a map'],
+  [/^map_value$/, 'a pointer to a map value'],
+  [/^map_key$/, 'a pointer to a map key'],
+  [/^(ringbuf_)?mem$|^alloc_mem$/, 'a pointer to memory'],
+  [/^(trusted_|rcu_|untrusted_)?ptr_\w*$/, 'a pointer to a kernel object'],
+  [/^sock(_common)?$|^tcp_sock$/, 'a socket'],
+];
+
+/** `scalar` → `a plain number`; types without words of their own keep the kernel's. */
+export function plainType(type: string): string {
+  return plainTypes.find(([pattern]) => pattern.test(type))?.[1] ?? type;
+}
+
+/** What an `expected=` list comes down to: memory of any kind, or the kinds one by one. */
+export function plainExpectation(list: string): string {
+  const types = list
+    .split(',')
+    .map((type) => type.trim())
+    .filter(Boolean);
+  if (types.includes('fp') && types.includes('map_value')) {
+    return 'a pointer to memory (stack, map value, packet …)';
+  }
+  return [...new Set(types.map(plainType))].join(' or ') || list;
+}
