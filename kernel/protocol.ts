@@ -232,6 +232,8 @@ export type Params<M extends Method> = z.input<(typeof requestSchemas)[M]>;
 export interface KernelIdentity {
   /** `uname -r`, e.g. `6.12.107+deb13-amd64`. */
   release: string;
+  /** `uname -v`, which tells builds of one release apart. */
+  build: string;
   /** First two numbers of the release, for comparisons: 6.12 → `{major: 6, minor: 12}`. */
   version: { major: number; minor: number; patch: number };
   machine: string;

@@ -2,11 +2,11 @@
  * The server's session with a kernel: over the window's host when the editor has one, else over a host of its own,
  * which is started when first needed and again when it dies.
  */
-import { mkdir, readdir, rename, stat, writeFile } from 'node:fs/promises';
-import { existsSync } from 'node:fs';
+import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { KernelClient } from '../kernel/client/client';
 import { openKernel, type OpenedKernel } from '../kernel/client/open';
+import { vmlinuxDirectory } from '../kernel/client/vmlinux-header';
 import { parseTarget } from '../kernel/targets/target';
 
 export interface LinkProblem {
@@ -40,7 +40,6 @@ export class KernelLink {
   private wait = FIRST_WAIT_MILLISECONDS;
   private retry: NodeJS.Timeout | undefined;
   private lastProblem: LinkProblem | undefined;
-  private readonly headers = new Map<string, Promise<string | undefined>>();
 
   constructor(private readonly options: KernelLinkOptions) {}
 
@@ -82,15 +81,12 @@ export class KernelLink {
   async vmlinuxDirectory(cache: string): Promise<string | undefined> {
     const client = await this.client();
     if (!('request' in client)) return newestHeader(cache);
-    const { release, machine } = client.hello.kernel;
-    const directory = path.join(cache, 'vmlinux', `${release}-${machine}`);
-    if (existsSync(path.join(directory, 'vmlinux.h'))) return directory;
-    let making = this.headers.get(directory);
-    if (!making) {
-      making = this.writeHeader(client, directory).finally(() => this.headers.delete(directory));
-      this.headers.set(directory, making);
+    try {
+      return await vmlinuxDirectory(client, cache);
+    } catch (error) {
+      this.options.log(`no vmlinux.h from the kernel: ${(error as Error).message.split('\n')[0]}`);
+      return undefined;
     }
-    return making;
   }
 
   async dispose(): Promise<void> {
@@ -172,21 +168,6 @@ export class KernelLink {
       if (announce || this.lastProblem?.code === 'hostGone') this.options.onChange();
     }, wait);
     this.retry.unref();
-  }
-
-  private async writeHeader(client: KernelClient, directory: string): Promise<string | undefined> {
-    try {
-      const { text } = await client.request('vmlinuxHeader', {});
-      await mkdir(directory, { recursive: true });
-      const partial = path.join(directory, `vmlinux.h.${process.pid}.part`);
-      await writeFile(partial, text);
-      await rename(partial, path.join(directory, 'vmlinux.h'));
-      this.options.log(`wrote ${directory}/vmlinux.h from the kernel's BTF`);
-      return directory;
-    } catch (error) {
-      this.options.log(`no vmlinux.h from the kernel: ${(error as Error).message.split('\n')[0]}`);
-      return undefined;
-    }
   }
 }
 

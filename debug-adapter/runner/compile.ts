@@ -1,11 +1,11 @@
 /** Sources to objects, with the flags that the editor uses too. */
-import { mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { KernelClient } from '../../kernel/client/client';
-import { KernelError } from '../../kernel/client/errors';
+import { vmlinuxDirectory } from '../../kernel/client/vmlinux-header';
 import { compile } from '../../toolchain/clang/compile';
 import { findClang } from '../../toolchain/clang/discover';
-import { cacheDirectory, chooseFlags } from '../../toolchain/clang/flags';
+import { cacheDirectory, flagsForText } from '../../toolchain/clang/flags';
 import { Severity, type Diagnostic } from '../../toolchain/diagnostic';
 import { badObject, cancelled, compilationFailed, programFileUnreadable } from '../errors';
 import type { Compile, RecordTypes } from './object';
@@ -32,14 +32,15 @@ export function compilerFor(
     const search = await findClang(settings.clangPath ?? '');
     if ('problem' in search) throw badObject(search.problem.message, search.problem.hint);
     const cache = cacheDirectory();
-    const { args } = chooseFlags({
+    const given = {
       args: settings.clangArgs ?? null,
       extraArgs: [],
       path: source,
       cache,
       machine: kernel.hello.kernel.machine,
-      ...(await generatedVmlinux(kernel, text, cache, signal)),
-    });
+      bundledHeaders: path.join(__dirname, 'include'),
+    };
+    const { args } = await flagsForText(given, text, () => vmlinuxDirectory(kernel, cache));
     const request = { clang: search.clang, path: source, args, cache, signal, log };
     const result = await compile({ ...request, text });
     switch (result.outcome) {
@@ -88,37 +89,4 @@ export function describeDiagnostic({
 }: Pick<Diagnostic, 'path' | 'range' | 'severity' | 'message'>): string {
   const word = severity === Severity.Error ? 'error' : severity === Severity.Warning ? 'warning' : 'note';
   return `${file}:${range.start.line + 1}:${range.start.character + 1}: ${word}: ${message}`;
-}
-
-/** A directory with vmlinux.h of the kernel that will run the program, made once for each kernel release. */
-async function generatedVmlinux(
-  kernel: KernelClient,
-  text: string,
-  cache: string,
-  signal: AbortSignal,
-): Promise<{ generatedVmlinux?: string }> {
-  if (!/#\s*include\s*[<"]vmlinux\.h[>"]/.test(text)) return {};
-  const { release, machine } = kernel.hello.kernel;
-  const directory = path.join(cache, 'vmlinux', `${release}-${machine}`);
-  const file = path.join(directory, 'vmlinux.h');
-  if (
-    await stat(file).then(
-      (found) => found.size > 0,
-      () => false,
-    )
-  )
-    return { generatedVmlinux: directory };
-  try {
-    const header = await kernel.request('vmlinuxHeader', {}, { signal });
-    await mkdir(directory, { recursive: true });
-    // Several processes may write the same header; each sees a whole one.
-    const temporary = `${file}.${process.pid}`;
-    await writeFile(temporary, header.text);
-    await rename(temporary, file);
-    return { generatedVmlinux: directory };
-  } catch (error) {
-    // Without BTF clang says that vmlinux.h is missing, which is the error that the user can act on.
-    if (error instanceof KernelError && error.code !== 'hostGone' && error.code !== 'cancelled') return {};
-    throw error;
-  }
 }

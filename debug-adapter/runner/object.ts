@@ -107,7 +107,11 @@ function declarationLine(source: string, name: string, firstLine: number): numbe
   }
   // BPF_PROG(name, …) and its like name the function as their first argument.
   const declares = new RegExp(`\\b${name}\\s*[(,]`);
-  const follows = (index: number) => lines.slice(Math.max(0, index - 3), index + 1).join('\n').includes('SEC(');
+  const follows = (index: number) =>
+    lines
+      .slice(Math.max(0, index - 3), index + 1)
+      .join('\n')
+      .includes('SEC(');
   const found = lines.findIndex((line, index) => declares.test(line) && follows(index));
   return found < 0 ? firstLine : found + 1;
 }

@@ -2,7 +2,7 @@
 import os from 'node:os';
 import path from 'node:path';
 import { findClang, type Clang } from '../../toolchain/clang/discover';
-import { chooseFlags, type Flags } from '../../toolchain/clang/flags';
+import { flagsForText, type Flags } from '../../toolchain/clang/flags';
 import type { KernelLink, LinkProblem } from '../kernel-link';
 import type { Settings } from '../protocol';
 import { Slots } from './slots';
@@ -28,15 +28,11 @@ export class Environment {
   }
 
   /** Flags for a file. The kernel is asked for its types only when the file needs a vmlinux.h. */
-  async flags(file: string, text: string): Promise<Flags> {
+  flags(file: string, text: string): Promise<Flags> {
     const { args, extraArgs } = this.settings.clang;
-    const needsVmlinux = args === null && /#\s*include\s*[<"]vmlinux\.h[>"]/.test(text);
-    const request = { path: file, args, extraArgs, cache: this.cache, machine: machine() };
     const bundledHeaders = path.join(this.distDirectory, 'include');
-    const flags = chooseFlags({ ...request, bundledHeaders });
-    if (!needsVmlinux || flags.hasVmlinux) return flags;
-    const generatedVmlinux = await this.kernel.vmlinuxDirectory(this.cache);
-    return generatedVmlinux ? chooseFlags({ ...request, bundledHeaders, generatedVmlinux }) : flags;
+    const request = { path: file, args, extraArgs, cache: this.cache, machine: machine(), bundledHeaders };
+    return flagsForText(request, text, () => this.kernel.vmlinuxDirectory(this.cache));
   }
 }
 

@@ -58,6 +58,21 @@ export function chooseFlags(request: FlagRequest): Flags {
   return { args, origin, hasVmlinux: hasVmlinux || ownDirectory, ...(problem && { problem }) };
 }
 
+/**
+ * Flags for a text. `makeVmlinux` is asked for a directory with the kernel's vmlinux.h only when the text includes
+ * one and the project has none.
+ */
+export async function flagsForText(
+  request: Omit<FlagRequest, 'generatedVmlinux'>,
+  text: string,
+  makeVmlinux: () => Promise<string | undefined>,
+): Promise<Flags> {
+  const flags = chooseFlags(request);
+  if (request.args || flags.hasVmlinux || !/#\s*include\s*[<"]vmlinux\.h[>"]/.test(text)) return flags;
+  const generatedVmlinux = await makeVmlinux();
+  return generatedVmlinux ? chooseFlags({ ...request, generatedVmlinux }) : flags;
+}
+
 /** A command of the build is taken as it is, but for a target and debug information, without which nothing works. */
 function forBpf(command: CompileCommand): string[] {
   const args = [...command.args];
@@ -89,6 +104,9 @@ function defaults(request: FlagRequest): string[] {
     '-Wno-unused-function',
     '-Wno-missing-declarations',
     '-Wno-compare-distinct-pointer-types',
+    // Headers made from kernels of 2026 and later have unnamed members of named structs.
+    '-fms-extensions',
+    '-Wno-microsoft-anon-tag',
   );
   for (const directory of projectDirectories(request.path)) args.push('-I', directory);
   // The headers of the libbpf that will load the object. A distribution's are often older and lack newer macros;

@@ -3,21 +3,22 @@ import { existsSync, readFileSync } from 'node:fs';
 import { readFile, readdir } from 'node:fs/promises';
 import os from 'node:os';
 import { gunzipSync } from 'node:zlib';
+import type { Results } from '../../protocol';
 import { failure } from '../errors';
 import type { Handlers } from '../session';
 
 type FeatureHandlers = Pick<Handlers, 'features' | 'btf' | 'vmlinuxHeader'>;
 
 /** Probing loads a program or makes a map for every type; the answer does not change while the kernel runs. */
-let probed: Promise<{ programTypes: Record<string, boolean>; mapTypes: Record<string, boolean> }> | undefined;
+let probedFeatures: Promise<Pick<Results['features'], 'programTypes' | 'mapTypes'>> | undefined;
 
 export const featureHandlers: FeatureHandlers = {
   async features({ host }) {
-    probed ??= host.addon.probeFeatures(null);
+    probedFeatures ??= host.addon.probeFeatures(null).then(correctStructOps);
     try {
-      return { ...(await probed), ...readConfig() };
+      return { ...(await probedFeatures), ...readConfig() };
     } catch (error) {
-      probed = undefined;
+      probedFeatures = undefined;
       throw error;
     }
   },
@@ -38,6 +39,15 @@ export const featureHandlers: FeatureHandlers = {
     return { text: await addon.vmlinuxHeader(operation) };
   },
 };
+
+/**
+ * libbpf's probe of struct_ops maps knows one refusal of newer kernels as a yes; older ones that have struct_ops
+ * refuse it otherwise. A kernel with the program type has the map type: one came with the other, in 5.6.
+ */
+function correctStructOps(probed: Pick<Results['features'], 'programTypes' | 'mapTypes'>) {
+  const struct_ops = probed.programTypes.struct_ops ?? false;
+  return { ...probed, mapTypes: { ...probed.mapTypes, struct_ops } };
+}
 
 const BTF_DIRECTORY = '/sys/kernel/btf';
 

@@ -30,6 +30,7 @@ export function identifyKernel(addon: Addon): KernelIdentity {
     release,
     version: { major, minor, patch },
     machine: os.machine(),
+    build: os.version(),
     possibleCpus: addon.possibleCpus,
     onlineCpus: os.cpus().length,
   };
