@@ -53,6 +53,8 @@ export function runVm(request: RelayRequest, tell: Tell): () => void {
         continue;
       }
       if ('code' in vm) return finish({ event: 'problem', problem: vm });
+      // QEMU has it in memory; it may lie on a tmpfs, where it would take 90 MB as long as the VM lives.
+      rmSync(guest.initramfs);
       void vm.ended.then((reason) => finish({ event: 'gone', reason }));
       const socketPath = await serve(path.join(directory, 'host.sock'), vm.host);
       const testSocketPath = vm.test && (await serve(path.join(directory, 'test.sock'), vm.test));

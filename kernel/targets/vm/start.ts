@@ -103,6 +103,7 @@ function startRelay(request: RelayRequest, options: StartOptions): Promise<Runni
     );
   });
   const stop = async (): Promise<void> => {
+    lastWords ??= 'The VM was stopped.';
     relay.stdin.end();
     const timer = setTimeout(() => relay.kill('SIGKILL'), STOP_MS);
     await gone;
@@ -132,7 +133,7 @@ function startRelay(request: RelayRequest, options: StartOptions): Promise<Runni
         options.signal?.removeEventListener('abort', onAbort);
         const { socketPath, testSocketPath } = message;
         resolve({
-          label: `vm ${path.basename(request.kernel.image)}`,
+          label: labelOf(request.kernel),
           socketPath,
           ...(testSocketPath ? { testSocketPath } : {}),
           kernel: request.kernel,
@@ -144,4 +145,10 @@ function startRelay(request: RelayRequest, options: StartOptions): Promise<Runni
       }
     });
   });
+}
+
+/** The file's name says most, unless it is just `vmlinuz`, as in a modules' directory. */
+function labelOf({ image, release }: VmKernel): string {
+  const name = path.basename(image);
+  return `vm ${/\d/.test(name) ? name : `Linux ${release}`}`;
 }
