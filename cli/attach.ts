@@ -8,7 +8,16 @@ import { RecordReaders } from '../debug-adapter/runner/records';
 import { TracePipe } from '../debug-adapter/runner/trace-pipe';
 import { toJson } from '../toolchain/btf/format';
 import { attachSpecs, attachTargetOptions } from './attach-spec';
-import { compileOptions, flag, targetOption, text, usage, type Arguments, type Command } from './command';
+import {
+  compileOptions,
+  flag,
+  refuse,
+  targetOption,
+  text,
+  usage,
+  type Arguments,
+  type Command,
+} from './command';
 import type { ExitStatus, Io } from './io';
 import { withKernel } from './kernel';
 import { chosenPrograms, globalsOf, load, loadOptions, programFile, runnerProblem } from './load';
@@ -49,25 +58,17 @@ map entries until Ctrl-C. Then everything is detached; so it is when the termina
     const [name, ...more] = args.positionals;
     const globals = globalsOf('attach', args);
     const interval = Number(text(args, 'interval') ?? 1);
-    const wrong =
-      name === undefined || more.length > 0
-        ? usage('attach', 'attach takes one FILE')
-        : !(interval > 0)
-          ? usage('attach', `--interval ${text(args, 'interval')} is not a number of seconds`)
-          : globals;
-    if (!wrong.ok || !globals.ok) {
-      io.problem(wrong.ok ? usage('attach', '').problem : wrong.problem);
-      return 2;
+    if (name === undefined || more.length > 0) return refuse(io, usage('attach', 'attach takes one FILE'));
+    if (!(interval > 0)) {
+      return refuse(io, usage('attach', `--interval ${text(args, 'interval')} is not a number of seconds`));
     }
+    if (!globals.ok) return refuse(io, globals);
     return withKernel(args, io, async (kernel) => {
-      const input = await inputOf(name!, args, Promise.resolve(kernel), io.interrupted);
+      const input = await inputOf(name, args, Promise.resolve(kernel), io.interrupted);
       const file = programFile(input, io);
       if ('stop' in file) return file.stop;
       const programs = chosenPrograms(file, args);
-      if (!programs.ok) {
-        io.problem(programs.problem);
-        return 2;
-      }
+      if (!programs.ok) return refuse(io, programs);
       try {
         const wanted = { globals: globals.value, ...(programs.value ? { programs: programs.value } : {}) };
         const loaded = await load(kernel.client, input, file, wanted, io);
@@ -75,8 +76,7 @@ map entries until Ctrl-C. Then everything is detached; so it is when the termina
         return await attachLoaded(loaded, args, interval, io);
       } catch (error) {
         if (!(error instanceof AdapterError)) throw error;
-        io.problem(runnerProblem(error));
-        return 2;
+        return refuse(io, { problem: runnerProblem(error) });
       }
     });
   },
@@ -89,10 +89,7 @@ async function attachLoaded(
   io: Io,
 ): Promise<ExitStatus> {
   const specs = await attachSpecs(loaded, args);
-  if (!specs.ok) {
-    io.problem(specs.problem);
-    return 2;
-  }
+  if (!specs.ok) return refuse(io, specs);
   // Readers first: what the first hit of a program writes must not be lost.
   await printEvents(loaded, io);
   const attachments = await attachAll(loaded, specs.value, io.interrupted);

@@ -1,7 +1,7 @@
 /** What a subcommand is made of, and how its command line is read. */
 import { parseArgs, type ParseArgsConfig } from 'node:util';
 import type { ExitStatus, Io } from './io';
-import { fail, succeed, type Outcome } from '../toolchain/problem';
+import { fail, succeed, type Outcome, type Problem } from '../toolchain/problem';
 
 export type Options = NonNullable<ParseArgsConfig['options']>;
 
@@ -63,11 +63,14 @@ function joinValues(argv: string[], options: Options): string[] {
 }
 
 /** A command line that makes no sense, as a problem whose hint is where to read on. */
-export function usage(
-  name: string,
-  message: string,
-): { ok: false; problem: import('../toolchain/problem').Problem } {
+export function usage(name: string, message: string): { ok: false; problem: Problem } {
   return fail('cli/usage', `${message}.`, `bpf-studio ${name} --help`);
+}
+
+/** Tells the user and ends the subcommand as one that could not run. */
+export function refuse(io: Io, { problem }: { problem: Problem }): ExitStatus {
+  io.problem(problem);
+  return 2;
 }
 
 export function text(args: Arguments, name: string): string | undefined {

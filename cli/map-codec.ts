@@ -3,15 +3,21 @@ import type { KernelClient } from '../kernel/client/client';
 import type { LoadedMap } from '../kernel/protocol';
 import type { Btf } from '../toolchain/btf/btf';
 import { encode } from '../toolchain/btf/encode';
-import { toJson } from '../toolchain/btf/format';
+import { format, toJson } from '../toolchain/btf/format';
 import { parseBtf } from '../toolchain/btf/parse';
 import { decode } from '../toolchain/btf/value';
 import { parseHex } from '../toolchain/packet/hex';
 import { fail, succeed, type Outcome } from '../toolchain/problem';
 
+/** Characters of a value on a line. */
+const LONGEST_TEXT = 400;
+
 /** Turns the bytes of one map's keys and values into JSON values and back. */
 export interface MapCodec {
   key(bytes: Uint8Array): unknown;
+  /** For a person: addresses and enumerators by name. */
+  keyText(bytes: Uint8Array): string;
+  valueText(bytes: Uint8Array): string;
   /** For per-CPU maps the list of all CPUs' values. */
   value(bytes: Uint8Array): unknown;
   parseKey(text: string): Outcome<Uint8Array>;
@@ -30,13 +36,22 @@ export function codecFor(btf: Btf | undefined, map: LoadedMap, possibleCpus: num
   const stride = perCpu(map.type) ? roundUp8(map.valueSize) : map.valueSize;
   const one = (typeId: number, bytes: Uint8Array) =>
     btf && typeId > 0 ? toJson(decode(btf, typeId, bytes)) : plain(bytes);
+  const text = (typeId: number, bytes: Uint8Array) =>
+    btf && typeId > 0 ? format(decode(btf, typeId, bytes), LONGEST_TEXT) : String(plain(bytes));
+  const cpuValues = <T>(bytes: Uint8Array, each: (bytes: Uint8Array) => T): T[] =>
+    Array.from({ length: cpus }, (_, cpu) =>
+      each(bytes.subarray(cpu * stride, cpu * stride + map.valueSize)),
+    );
   return {
     key: (bytes) => one(map.keyTypeId, bytes),
-    value(bytes) {
-      if (!perCpu(map.type)) return one(map.valueTypeId, bytes);
-      return Array.from({ length: cpus }, (_, cpu) =>
-        one(map.valueTypeId, bytes.subarray(cpu * stride, cpu * stride + map.valueSize)),
-      );
+    keyText: (bytes) => text(map.keyTypeId, bytes),
+    value: (bytes) => {
+      const values = cpuValues(bytes, (each) => one(map.valueTypeId, each));
+      return perCpu(map.type) ? values : values[0];
+    },
+    valueText(bytes) {
+      const values = cpuValues(bytes, (each) => text(map.valueTypeId, each));
+      return perCpu(map.type) ? values.map((value, cpu) => `CPU ${cpu}: ${value}`).join('  ') : values[0]!;
     },
     parseKey: (text) => parse(btf, map.keyTypeId, map.keySize, text, 'key'),
     parseValue(text) {

@@ -58,16 +58,11 @@ async function printChanges(client: KernelClient, watched: Watched, io: Io): Pro
     const isNews = last.has(keyHex) || !map.type.endsWith('array') || /[^0]/.test(valueHex);
     last.set(keyHex, valueHex);
     if (!isNews) continue;
-    const entry = { key: codec.key(key), value: codec.value(value) };
-    if (io.json) io.outJson({ type: 'map', map: map.name, ...entry });
-    else io.out(`${map.name}[${JSON.stringify(entry.key)}] = ${JSON.stringify(entry.value, bigintAsText)}\n`);
+    if (io.json) io.outJson({ type: 'map', map: map.name, key: codec.key(key), value: codec.value(value) });
+    else io.out(`${map.name}[${codec.keyText(key)}] = ${codec.valueText(value)}\n`);
   }
   if (page.cursor && !last.has('more')) {
     last.set('more', '');
     io.err(`bpf-studio: ${map.name} has more than ${MOST_ENTRIES} entries; bpf-studio maps dump shows all\n`);
   }
-}
-
-function bigintAsText(_key: string, value: unknown): unknown {
-  return typeof value === 'bigint' ? value.toString() : value;
 }

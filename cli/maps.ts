@@ -2,7 +2,7 @@
 import type { KernelClient } from '../kernel/client/client';
 import type { LoadedMap } from '../kernel/protocol';
 import { fail, succeed, type Outcome } from '../toolchain/problem';
-import { targetOption, text, usage, type Arguments, type Command } from './command';
+import { refuse, targetOption, text, usage, type Arguments, type Command } from './command';
 import type { ExitStatus, Io } from './io';
 import { withKernel } from './kernel';
 import { mapCodec, type MapCodec } from './map-codec';
@@ -14,7 +14,8 @@ const PAGE = 4096;
 export const command: Command = {
   help: `bpf-studio maps [list | dump MAP | lookup MAP KEY | update MAP KEY VALUE | delete MAP KEY]
 
-MAP is an id or a name. KEY and VALUE are JSON as \`dump\` prints them, typed by the map's BTF; or bytes: hex:0a000001.
+MAP is an id or a name. KEY and VALUE are typed by the map's BTF: JSON as \`dump\` prints it, or as C initialises it with
+enumerators and addresses by name: 7, XDP_DROP, { .addr = 10.0.0.1 }. Or bytes: hex:0a000001.
 
   list                     id, type, name, sizes, and the processes that hold each map (default)
   dump MAP [--limit N]     every entry, one JSON object a line: {"key": …, "value": …}
@@ -24,7 +25,7 @@ MAP is an id or a name. KEY and VALUE are JSON as \`dump\` prints them, typed by
   -t, --target             local, vm, vm:PATH-TO-VMLINUZ
 
   bpf-studio maps dump traffic_by_process
-  bpf-studio maps update blocklist_v4 '{"prefix_length": 24, "address": [10, 77, 0, 0]}' '{"dropped_packets": 0}'`,
+  bpf-studio maps update blocklist_v4 '{ .prefix_length = 24, .addr = 10.77.0.0 }' '{ .dropped_packets = 0 }'`,
   options: { ...targetOption, limit: { type: 'string' }, only: { type: 'string' } },
   async run(args, io) {
     const [action = 'list', name, ...rest] = args.positionals;
@@ -46,10 +47,7 @@ MAP is an id or a name. KEY and VALUE are JSON as \`dump\` prints them, typed by
     return withKernel(args, io, async ({ client }) => {
       if (action === 'list') return list(client, io);
       const map = await findMap(client, name!);
-      if (!map.ok) {
-        io.problem(map.problem);
-        return 2;
-      }
+      if (!map.ok) return refuse(io, map);
       return actions[action as keyof typeof actions](client, map.value, rest, args, io);
     });
   },
@@ -146,10 +144,7 @@ async function lookup(
 ): Promise<ExitStatus> {
   const codec = await mapCodec(client, map);
   const key = codec.parseKey(keyText);
-  if (!key.ok) {
-    io.problem(key.problem);
-    return 2;
-  }
+  if (!key.ok) return refuse(io, key);
   const { value } = await client.request('mapLookup', { map: map.handle, key: key.value });
   if (value === null) {
     io.err(`bpf-studio: ${map.name} has no entry ${keyText}\n`);
@@ -173,10 +168,7 @@ async function update(
   const flags = only === undefined ? 'any' : ({ new: 'noexist', existing: 'exist' } as const)[only];
   const wrong =
     flags === undefined ? usage('maps', `--only is new or existing, not ${only}`) : !key.ok ? key : value;
-  if (!wrong.ok) {
-    io.problem(wrong.problem);
-    return 2;
-  }
+  if (!wrong.ok) return refuse(io, wrong);
   if (key.ok && value.ok) {
     await client.request('mapUpdate', {
       map: map.handle,
@@ -196,10 +188,7 @@ async function remove(
   io: Io,
 ): Promise<ExitStatus> {
   const key = (await mapCodec(client, map)).parseKey(keyText);
-  if (!key.ok) {
-    io.problem(key.problem);
-    return 2;
-  }
+  if (!key.ok) return refuse(io, key);
   const { existed } = await client.request('mapDelete', { map: map.handle, key: key.value });
   if (!existed) io.err(`bpf-studio: ${map.name} has no entry ${keyText}\n`);
   return existed ? 0 : 1;

@@ -9,7 +9,16 @@ import { runProgram, type RunInput, type RunReport } from '../debug-adapter/runn
 import { TracePipe } from '../debug-adapter/runner/trace-pipe';
 import { toJson } from '../toolchain/btf/format';
 import { fail, succeed, type Outcome } from '../toolchain/problem';
-import { compileOptions, flag, targetOption, text, usage, type Arguments, type Command } from './command';
+import {
+  compileOptions,
+  flag,
+  refuse,
+  targetOption,
+  text,
+  usage,
+  type Arguments,
+  type Command,
+} from './command';
 import type { ExitStatus, Io } from './io';
 import { withKernel } from './kernel';
 import { chosenPrograms, globalsOf, load, loadOptions, programFile, runnerProblem } from './load';
@@ -50,29 +59,21 @@ bpf_printk lines, and the records of its ring buffers, and unloads it.
     const [name, ...more] = args.positionals;
     const given = runInput(args);
     const globals = globalsOf('run', args);
-    const wrong =
-      name === undefined || more.length > 0
-        ? usage('run', 'run takes one FILE')
-        : !given.ok
-          ? given
-          : globals;
-    if (!wrong.ok || !given.ok || !globals.ok) {
-      io.problem(wrong.ok ? { code: '', message: '', hint: '' } : wrong.problem);
-      return 2;
-    }
+    if (name === undefined || more.length > 0) return refuse(io, usage('run', 'run takes one FILE'));
+    if (!given.ok) return refuse(io, given);
+    if (!globals.ok) return refuse(io, globals);
     return withKernel(args, io, async (kernel) => {
-      const input = await inputOf(name!, args, Promise.resolve(kernel), io.interrupted);
+      const input = await inputOf(name, args, Promise.resolve(kernel), io.interrupted);
       const file = programFile(input, io);
       if ('stop' in file) return file.stop;
       const chosen = chosenPrograms(file, args);
-      const names = chosen.ok ? (chosen.value ?? file.object.programs.map((program) => program.name)) : [];
-      if (!chosen.ok || names.length !== 1) {
-        io.problem(
-          chosen.ok
-            ? usage('run', `${name} has the programs ${names.join(', ')}: choose one with --prog`).problem
-            : chosen.problem,
+      if (!chosen.ok) return refuse(io, chosen);
+      const names = chosen.value ?? file.object.programs.map((program) => program.name);
+      if (names.length !== 1) {
+        return refuse(
+          io,
+          usage('run', `${name} has the programs ${names.join(', ')}: choose one with --prog`),
         );
-        return 2;
       }
       try {
         const loaded = await load(
@@ -86,8 +87,7 @@ bpf_printk lines, and the records of its ring buffers, and unloads it.
         return await runLoaded(loaded, names[0]!, given.value, flag(args, 'maps'), io);
       } catch (error) {
         if (!(error instanceof AdapterError)) throw error;
-        io.problem(runnerProblem(error));
-        return 2;
+        return refuse(io, { problem: runnerProblem(error) });
       }
     });
   },

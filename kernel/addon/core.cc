@@ -240,6 +240,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   InitProgram(env, exports);
   InitMap(env, exports);
   InitLink(env, exports);
+  InitNetworkLink(env, exports);
   InitTc(env, exports);
   InitNetwork(env, exports);
   InitBtf(env, exports);

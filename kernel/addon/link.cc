@@ -1,20 +1,11 @@
-// Attaching loaded programs. Each function is attachX(operation, object, program name, options) and resolves to a
+// Attaching loaded programs to kernel code, processes, perf events, maps and iterators. Each function is attachX(operation, object, program name, options) and resolves to a
 // link; what was attached ends with linkDetach() or with the process.
 #include "link.h"
 
-#include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/if_packet.h>
 #include <linux/perf_event.h>
-#include <net/ethernet.h>
-#include <net/if.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
-
-#include "object.h"
 
 namespace studio {
 
@@ -22,53 +13,7 @@ Deliver DeliverLink(std::shared_ptr<LinkState> state) {
   return [state](Napi::Env env) { return Wrap(env, state); };
 }
 
-unsigned InterfaceIndex(const std::string& name) {
-  unsigned index = if_nametoindex(name.c_str());
-  if (index == 0) Fail("find interface " + name, errno);
-  return index;
-}
-
 namespace {
-
-// libbpf's attach functions return null and set errno.
-Deliver FromLibbpf(const char* operation, bpf_link* link) {
-  if (!link) Fail(operation, errno);
-  return DeliverLink(std::make_shared<LinkState>(link));
-}
-
-// A descriptor that is closed unless it is handed over.
-struct OwnedFd {
-  explicit OwnedFd(int fd) : fd(fd) {}
-  ~OwnedFd() {
-    if (fd >= 0) close(fd);
-  }
-  OwnedFd(const OwnedFd&) = delete;
-  int Release() {
-    int released = fd;
-    fd = -1;
-    return released;
-  }
-  int fd;
-};
-
-int OpenPath(const std::string& path, int flags) {
-  int fd = open(path.c_str(), flags | O_CLOEXEC);
-  if (fd < 0) Fail("open " + path, errno);
-  return fd;
-}
-
-// Runs `attach` on a worker thread with the object's program, holding the object.
-template <typename Attach>
-Napi::Value Attaching(const Napi::CallbackInfo& info, Attach attach) {
-  auto state = Unwrap<ObjectState>(info[1]);
-  std::string name = Text(info[2]);
-  return Start(info, [state, name, attach]() -> Deliver {
-    std::lock_guard<std::mutex> lock(state->mutex);
-    return attach(state->Program(name).program);
-  });
-}
-
-Napi::Object Options(const Napi::CallbackInfo& info) { return info[3].As<Napi::Object>(); }
 
 Napi::Value AttachAuto(const Napi::CallbackInfo& info) {
   return Attaching(info, [](bpf_program* program) {
@@ -202,60 +147,6 @@ Napi::Value AttachPerfEvent(const Napi::CallbackInfo& info) {
   });
 }
 
-// {interface, flags, netns}: flags are XDP_FLAGS_*, which libbpf's own function has no room for.
-Napi::Value AttachXdp(const Napi::CallbackInfo& info) {
-  std::string interface = Text(Options(info).Get("interface"));
-  uint32_t flags = Number(Options(info).Get("flags"));
-  std::string netns = Text(Options(info).Get("netns"));
-  return Attaching(info, [=](bpf_program* program) {
-    EnterNetworkNamespace(netns);
-    LIBBPF_OPTS(bpf_link_create_opts, options, .flags = flags);
-    int fd = bpf_link_create(bpf_program__fd(program), InterfaceIndex(interface), BPF_XDP, &options);
-    Check("BPF_LINK_CREATE", fd);
-    return DeliverLink(std::make_shared<LinkState>(fd));
-  });
-}
-
-// {interface, netns}: the direction is the program's expected attach type or `ingress`.
-Napi::Value AttachTcx(const Napi::CallbackInfo& info) {
-  std::string interface = Text(Options(info).Get("interface"));
-  bool ingress = Options(info).Get("ingress").ToBoolean();
-  std::string netns = Text(Options(info).Get("netns"));
-  return Attaching(info, [=](bpf_program* program) {
-    EnterNetworkNamespace(netns);
-    // bpf_program__attach_tcx() takes the direction from the section; this one is the user's choice.
-    LIBBPF_OPTS(bpf_link_create_opts, options);
-    int fd = bpf_link_create(bpf_program__fd(program), InterfaceIndex(interface),
-                             ingress ? BPF_TCX_INGRESS : BPF_TCX_EGRESS, &options);
-    Check("BPF_LINK_CREATE", fd);
-    return DeliverLink(std::make_shared<LinkState>(fd));
-  });
-}
-
-// {interface, peer, netns}
-Napi::Value AttachNetkit(const Napi::CallbackInfo& info) {
-  std::string interface = Text(Options(info).Get("interface"));
-  bool peer = Options(info).Get("peer").ToBoolean();
-  std::string netns = Text(Options(info).Get("netns"));
-  return Attaching(info, [=](bpf_program* program) {
-    EnterNetworkNamespace(netns);
-    LIBBPF_OPTS(bpf_link_create_opts, options);
-    int fd = bpf_link_create(bpf_program__fd(program), InterfaceIndex(interface),
-                             peer ? BPF_NETKIT_PEER : BPF_NETKIT_PRIMARY, &options);
-    Check("BPF_LINK_CREATE", fd);
-    return DeliverLink(std::make_shared<LinkState>(fd));
-  });
-}
-
-// {path}: a directory of cgroup v2.
-Napi::Value AttachCgroup(const Napi::CallbackInfo& info) {
-  std::string path = Text(Options(info).Get("path"));
-  return Attaching(info, [=](bpf_program* program) {
-    OwnedFd cgroup(OpenPath(path, O_RDONLY | O_DIRECTORY));
-    return FromLibbpf("bpf_program__attach_cgroup", bpf_program__attach_cgroup(program, cgroup.fd));
-  });
-}
-
 // {map}: a link, from 6.10 on.
 Napi::Value AttachSockmap(const Napi::CallbackInfo& info) {
   Fd map(Options(info).Get("map"));
@@ -297,51 +188,6 @@ Napi::Value AttachIter(const Napi::CallbackInfo& info) {
       options.link_info_len = sizeof(target);
     }
     return FromLibbpf("bpf_program__attach_iter", bpf_program__attach_iter(program, &options));
-  });
-}
-
-// {family, hookNumber, priority, flags, netns}: NFPROTO_*, NF_INET_*.
-Napi::Value AttachNetfilter(const Napi::CallbackInfo& info) {
-  LIBBPF_OPTS(bpf_netfilter_opts, given);
-  given.pf = Number(Options(info).Get("family"));
-  given.hooknum = Number(Options(info).Get("hookNumber"));
-  given.priority = Number(Options(info).Get("priority"));
-  given.flags = Number(Options(info).Get("flags"));
-  std::string netns = Text(Options(info).Get("netns"));
-  return Attaching(info, [=](bpf_program* program) {
-    EnterNetworkNamespace(netns);
-    return FromLibbpf("bpf_program__attach_netfilter", bpf_program__attach_netfilter(program, &given));
-  });
-}
-
-// {netns}: sk_lookup and flow_dissector.
-Napi::Value AttachNetns(const Napi::CallbackInfo& info) {
-  std::string netns = Text(Options(info).Get("netns"));
-  return Attaching(info, [=](bpf_program* program) {
-    OwnedFd target(OpenPath(netns.empty() ? "/proc/self/ns/net" : netns, O_RDONLY));
-    return FromLibbpf("bpf_program__attach_netns", bpf_program__attach_netns(program, target.fd));
-  });
-}
-
-// {interface, netns}: a packet socket of the host's own; what the filter accepts is queued there and never read.
-Napi::Value AttachSocket(const Napi::CallbackInfo& info) {
-  std::string interface = Text(Options(info).Get("interface"));
-  std::string netns = Text(Options(info).Get("netns"));
-  return Attaching(info, [=](bpf_program* program) {
-    EnterNetworkNamespace(netns);
-    unsigned index = InterfaceIndex(interface);
-    OwnedFd socket(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
-    if (socket.fd < 0) Fail("socket(AF_PACKET)", errno);
-    int program_fd = bpf_program__fd(program);
-    if (setsockopt(socket.fd, SOL_SOCKET, SO_ATTACH_BPF, &program_fd, sizeof(program_fd)) < 0)
-      Fail("SO_ATTACH_BPF", errno);
-    // No packet is accepted before the filter is in place: only now is the socket bound to a protocol.
-    sockaddr_ll address = {};
-    address.sll_family = AF_PACKET;
-    address.sll_protocol = htons(ETH_P_ALL);
-    address.sll_ifindex = index;
-    if (bind(socket.fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) < 0) Fail("bind", errno);
-    return DeliverLink(std::make_shared<LinkState>(socket.Release()));
   });
 }
 
@@ -414,17 +260,10 @@ void InitLink(Napi::Env env, Napi::Object exports) {
   Export(env, exports, "attachUprobe", AttachUprobe);
   Export(env, exports, "attachUsdt", AttachUsdt);
   Export(env, exports, "attachPerfEvent", AttachPerfEvent);
-  Export(env, exports, "attachXdp", AttachXdp);
-  Export(env, exports, "attachTcx", AttachTcx);
-  Export(env, exports, "attachNetkit", AttachNetkit);
-  Export(env, exports, "attachCgroup", AttachCgroup);
   Export(env, exports, "attachSockmap", AttachSockmap);
   Export(env, exports, "attachSockmapWithoutLink", AttachSockmapWithoutLink);
   Export(env, exports, "detachSockmap", DetachSockmap);
   Export(env, exports, "attachIter", AttachIter);
-  Export(env, exports, "attachNetfilter", AttachNetfilter);
-  Export(env, exports, "attachNetns", AttachNetns);
-  Export(env, exports, "attachSocket", AttachSocket);
   Export(env, exports, "attachStructOps", AttachStructOps);
   Export(env, exports, "linkDetach", LinkDetach);
   Export(env, exports, "linkFd", LinkFd);

@@ -5,7 +5,7 @@ import type { AddonError } from '../addon/addon';
 import type { AttachSpec } from '../protocol';
 import type { HostError } from './errors';
 import { HostError as HostErrorClass, toProtocolError } from './errors';
-import { cleanLog } from './load';
+import { cleanLog } from './open-object';
 import type { HeldProgram } from './session';
 
 interface Explanation {

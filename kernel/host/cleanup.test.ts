@@ -145,6 +145,45 @@ test('SIGKILL of the host: nothing is left, and what was asked says so', async (
   });
 });
 
+test.each(['.struct_ops', '.struct_ops.link'])(
+  'a congestion control in %s ends with its link, and with a killed host',
+  async (section) => {
+    const registered = () =>
+      readFileSync('/proc/sys/net/ipv4/tcp_available_congestion_control', 'utf8')
+        .split(/\s+/)
+        .includes('bpfs_cc');
+    const compiler = await Compiler.create(observer.client);
+    const program = await compiler.compile(
+      `SEC("struct_ops") void BPF_PROG(clnavoid, struct sock *sk, u32 ack, u32 acked) {}
+    SEC("struct_ops") u32 BPF_PROG(clnlimit, struct sock *sk) { return 10; }
+    SEC("struct_ops") u32 BPF_PROG(clnundo, struct sock *sk) { return 10; }
+    SEC("${section}") struct tcp_congestion_ops clnops = {
+      .cong_avoid = (void *)clnavoid, .ssthresh = (void *)clnlimit, .undo_cwnd = (void *)clnundo, .name = "bpfs_cc",
+    };`,
+      { vmlinux: true },
+    );
+    const target = await start();
+    const client = await Client.connect(target.socketPath, 'test');
+    const { object: handle } = await client.request('objectOpen', { object: program });
+    const { maps } = await client.request('objectLoad', { object: handle, log: 'rejected' });
+    const register = () =>
+      client.request('attachStructOps', { map: maps.find((one) => one.name === 'clnops')!.handle });
+    const { link } = await register();
+    expect(registered()).toBe(true);
+    if (section === '.struct_ops.link') {
+      await client.request('detach', { link });
+      expect(registered()).toBe(false);
+      await register();
+    }
+    process.kill(pidOf(client), 'SIGKILL');
+    await target.gone;
+    await eventually('it is unregistered', () => !registered());
+    await eventually('its programs and maps are gone', async () => {
+      return (await remaining(observer.client, 'cln')).length === 0;
+    });
+  },
+);
+
 describe('SIGKILL of the client process', () => {
   /** A process that starts a host of its own, holds one of everything in it, and says so. */
   async function startVictim(): Promise<{ child: ChildProcess; hostPid: number }> {

@@ -24,17 +24,15 @@ export function syntaxDiagnostics(source: SourceFile, path: string): Diagnostic[
 }
 
 /**
- * Syntax findings beside clang's: when clang has read this very text, it is the judge. Without an error of clang's
- * none of ours is shown; with one, those far from it may be what clang did not get to.
+ * Syntax findings beside clang's: when clang has read this very text, it is the judge and ours are not shown. Only
+ * where a missing header made it give up, those away from its errors are what it did not get to.
  * @param clang what clang said of the same text; undefined when it has not read it.
  */
 export function besideClang(syntax: Diagnostic[], clang: Diagnostic[] | undefined): Diagnostic[] {
   if (!clang) return syntax;
   const errors = clang.filter(({ severity }) => severity === Severity.Error);
   const gaveUp = errors.some(({ message }) => message.includes('file not found'));
-  if (errors.length === 0 || !gaveUp) {
-    return [];
-  }
+  if (!gaveUp) return [];
   const near = (a: Diagnostic, b: Diagnostic): boolean =>
     a.path === b.path && Math.abs(a.range.start.line - b.range.start.line) <= 1;
   return syntax.filter((finding) => !errors.some((error) => near(finding, error)));

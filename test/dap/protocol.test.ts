@@ -17,7 +17,7 @@ const reason = (dap: DapClient, command: string, args?: unknown) =>
     (error: Error) => error.message,
   );
 const launched = async () => {
-  client = await DapClient.started('launch', { ...target.configuration, program: objectOf('xdp_ttl.bpf.c') });
+  client = await DapClient.started('launch', { ...target.configuration, program: objectOf('endings.bpf.c') });
   return client;
 };
 
@@ -49,7 +49,7 @@ describe('order', () => {
       /no such file/,
     );
     await client.request('configurationDone');
-    await client.request('launch', { ...target.configuration, program: objectOf('xdp_ttl.bpf.c') });
+    await client.request('launch', { ...target.configuration, program: objectOf('endings.bpf.c') });
     await client.event('stopped');
   });
 });
@@ -108,7 +108,7 @@ describe('ends', () => {
   /** Ids of loaded programs named like the fixture's. */
   const loaded = () =>
     (JSON.parse(execFileSync('bpftool', ['-j', 'prog', 'list']).toString()) as { name?: string }[]).filter(
-      ({ name }) => name === 'xdp_ttl',
+      ({ name }) => name === 'bpfs_endings',
     );
 
   it.each(['disconnect', 'terminate'])('%s before initialize, and when initialized', async (command) => {
@@ -121,7 +121,7 @@ describe('ends', () => {
 
   it('disconnect during the launch stops it and leaves nothing', async () => {
     const dap = await DapClient.initialized();
-    const launch = reason(dap, 'launch', { ...target.configuration, program: fixture('xdp_ttl.bpf.c') });
+    const launch = reason(dap, 'launch', { ...target.configuration, program: fixture('endings.bpf.c') });
     await dap.event('bpf/sessionState');
     await dap.close();
     expect(await launch).toMatch(/Cancelled/);
@@ -131,7 +131,7 @@ describe('ends', () => {
   it('a launch is cancelled by its request id', async () => {
     client = await DapClient.initialized();
     const requestId = client.nextSeq;
-    const launch = reason(client, 'launch', { ...target.configuration, program: fixture('xdp_ttl.bpf.c') });
+    const launch = reason(client, 'launch', { ...target.configuration, program: fixture('endings.bpf.c') });
     await client.event('bpf/sessionState');
     await client.request('cancel', { requestId });
     expect(await launch).toMatch(/Cancelled/);
@@ -139,7 +139,7 @@ describe('ends', () => {
   });
 
   it('a run of hours is ended by terminate, during the launch and after a continue', async () => {
-    const endless = { ...target.configuration, program: objectOf('xdp_ttl.bpf.c'), repeat: 4_000_000_000 };
+    const endless = { ...target.configuration, program: objectOf('endings.bpf.c'), repeat: 4_000_000_000 };
     const launching = await DapClient.initialized();
     const launch = reason(launching, 'launch', endless);
     await launching.event('bpf/sessionState', ({ phase }) => phase === 'running');

@@ -42,6 +42,8 @@ function placeWithoutInstruction(
   const map = /\bmap '?([\w.]+)'?/.exec(failure?.kernelMessage ?? '')?.[1];
   const range =
     (failure?.id === 'bpf/map-create' && map ? places.find?.('map', map) : undefined) ??
+    // BTF is what a program includes vmlinux.h for.
+    (failure?.id === 'bpf/btf' ? places.find?.('include', 'vmlinux.h') : undefined) ??
     places.find?.('program', program);
   if (range) return { path: places.path, range };
   return failure?.programAt ?? { path: places.path, range: fileStart };

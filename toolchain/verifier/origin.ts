@@ -23,7 +23,7 @@ export interface Origin {
 const CALLER_SAVED = 5;
 
 /** Registers by number out of `r3`, `w3` or `R3`. */
-export function registerNumber(text: string): number | undefined {
+function registerNumber(text: string): number | undefined {
   const match = /^[rRw](\d+)$/.exec(text);
   return match ? Number(match[1]) : undefined;
 }

@@ -2,20 +2,51 @@
  * What a log says of the path on which the verifier gave up: the instructions in the order they were looked at,
  * the branches taken, and the words it ended with.
  */
-import { branchOf, instructionOf, parseLogChunks, sourceOf } from './log';
+import { branchOf, instructionOf, parseLogChunks } from './log';
 import type { LogLine } from './log';
 
-export interface Step {
-  insn: number;
+/** An instruction the verifier looked at. Its line is taken apart when somebody asks for what stands in it. */
+export class Step {
+  private parsed: { text: string; state: string } | undefined;
+
+  constructor(
+    private readonly line: LogLine,
+    /** Call depth: 0 in the program itself. */
+    readonly frame: number,
+  ) {}
+
+  get insn(): number {
+    return this.line.insn;
+  }
+
   /** Line of the log, zero-based. */
-  logLine: number;
-  opcode: number;
+  get logLine(): number {
+    return this.line.number;
+  }
+
   /** In the kernel's assembly. */
-  text: string;
+  get text(): string {
+    return (this.parsed ??= this.parse()).text;
+  }
+
   /** Registers it changed, as logged; empty before Linux 6.0. */
-  state: string;
-  /** Call depth: 0 in the program itself. */
-  frame: number;
+  get state(): string {
+    return (this.parsed ??= this.parse()).state;
+  }
+
+  /** Whether it ends a function. */
+  get isExit(): boolean {
+    return this.line.text.includes(': (95) ');
+  }
+
+  /** Whether it calls a function of the program's own. */
+  get isLocalCall(): boolean {
+    return this.line.text.includes(') call pc');
+  }
+
+  private parse(): { text: string; state: string } {
+    return instructionOf(this.line) ?? { text: this.line.text, state: '' };
+  }
 }
 
 export interface Branch {
@@ -134,21 +165,13 @@ export function followPath(log: string | Iterable<string>): FailingPath {
 }
 
 function addStep(path: FailingPath, line: LogLine, frame: number): number {
-  const instruction = instructionOf(line);
-  if (!instruction) {
-    path.unknownLines++;
-    return frame;
-  }
   const { steps } = path;
   const last = steps.at(-1);
   let depth = frame;
-  if (last) {
-    const jumped = line.insn !== last.insn + 1;
-    // A call of a global function is not followed: the next instruction is the one after the call.
-    if (/^call pc/.test(last.text) && jumped) depth++;
-    else if (last.opcode === 0x95 && depth > 0) depth--;
-  }
-  steps.push({ ...instruction, logLine: line.number, frame: depth });
+  // A call of a global function is not followed: the next instruction is the one after the call.
+  if (last?.isLocalCall && line.insn !== last.insn + 1) depth++;
+  else if (last?.isExit && depth > 0) depth--;
+  steps.push(new Step(line, depth));
   if (steps.length > MAX_STEPS) {
     const dropped = steps.length - MAX_STEPS / 2;
     steps.splice(0, dropped);
@@ -222,14 +245,4 @@ function placeOf(line: string): KernelPlace | undefined {
 
 function joinWords(before: string, line: string): string {
   return `${before} ${line.trim()}`.trim();
-}
-
-/** The source line that a log prints before an instruction, for logs of programs whose line info is not at hand. */
-export function* loggedSources(
-  log: string,
-): Generator<{ logLine: number; file?: string; line?: number; text: string }> {
-  for (const line of parseLogChunks([log])) {
-    const source = sourceOf(line);
-    if (source) yield { logLine: line.number, ...source };
-  }
 }

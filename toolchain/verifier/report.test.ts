@@ -148,6 +148,15 @@ describe('what fails before the verifier', () => {
     expect(failure?.help).not.toBe('');
   });
 
+  test('a rejection without a log is explained by its message', () => {
+    const failure = failureOf('', {
+      message: "R1 invalid mem access 'scalar'",
+      libbpfLog: "prog 'p': failed to load: -EACCES",
+    });
+    expect(failure).toMatchObject({ id: 'bpf/scalar-pointer', saidBy: 'verifier' });
+    expect(failure?.instruction).toBeUndefined();
+  });
+
   test('nothing said at all is said to be so', () => {
     expect(failureOf('')).toMatchObject({ id: 'bpf/no-reason', kernelMessage: '' });
   });

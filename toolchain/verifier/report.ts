@@ -9,7 +9,7 @@ import type { Entry } from './catalogue/kinds';
 import { factsOf, placeOfFailure } from './explain';
 import { libbpfReason } from './libbpf';
 import { followPath } from './path';
-import type { FailingPath, KernelReport } from './path';
+import type { FailingPath, KernelReport, Step } from './path';
 import { sourcePositions } from './position';
 import type { MapPath, SourcePositions, SourceSpan } from './position';
 import { relatedPlaces } from './related';
@@ -38,18 +38,6 @@ export interface ReportContext {
   mapPath?: MapPath;
   /** `uname -r` of the kernel that spoke. */
   kernel?: string;
-}
-
-/** One instruction of the failing path. */
-export interface ReportStep {
-  insn: number;
-  /** Zero-based line of the log. */
-  logLine: number;
-  text: string;
-  /** Registers the instruction changed, as logged; empty before Linux 6.0. */
-  state: string;
-  frame: number;
-  at?: SourceSpan;
 }
 
 export interface Report {
@@ -85,12 +73,11 @@ export interface Failure {
   related: RelatedPlace[];
   /** What Linux 7.3 and later say themselves. */
   kernelReport?: KernelReport;
-  /** The path that leads to the failure, oldest first; see {@link FailingPath}. */
-  path: ReportStep[];
   /** Lines of the log of no known form. */
   unknownLines: number;
-  /** The path as the log has it, for further questions. */
-  trace: FailingPath;
+  /** The path that leads to the failure, oldest step first, and the branches on it. */
+  path: FailingPath;
+  /** Where its instructions stand in the source. */
   positions: SourcePositions;
 }
 
@@ -117,10 +104,12 @@ function classify(
 ): Classified & { saidBy: Failure['saidBy']; words: string } {
   const terminal = trace.terminal.filter((line) => line.trim() !== '');
   const libbpf = libbpfReason(verdict.libbpfLog);
-  // The poisoned instruction only says that something is missing; libbpf's log says what.
   const fromVerifier = classifyMessage(terminal);
   if (fromVerifier) return { ...fromVerifier, saidBy: 'verifier', words: terminal.join('\n') };
   const fallback = verdict.message?.trim() ? [verdict.message.trim()] : [];
+  // Without a log a rejection's message is all that the verifier's words come to.
+  const fromMessage = verdict.verdict === 'rejected' ? classifyMessage(fallback) : undefined;
+  if (fromMessage) return { ...fromMessage, saidBy: 'verifier', words: fallback.join('\n') };
   const lines = libbpf.length ? libbpf : fallback;
   const fromLibbpf = classifyMessage(verdict.errno ? [...lines, verdict.errno] : lines, 'libbpf');
   const words = lines.join('\n') || verdict.errno || '';
@@ -151,9 +140,8 @@ function failureOf(
     kernelMessage: words,
     saidBy,
     related: instruction === undefined ? [] : relatedPlaces(entry, trace, positions, classified, at),
-    path: trace.steps.map(({ insn, logLine, text, state, frame }) => ({ insn, logLine, text, state, frame })),
     unknownLines: trace.unknownLines,
-    trace,
+    path: trace,
     positions,
   };
   if (verdict.errno !== undefined) failure.errno = verdict.errno;
@@ -178,10 +166,20 @@ function plainMessage(entry: Entry, said: string | undefined, words: string): st
   return first ? `${entry.title}: ${first}` : entry.title;
 }
 
-/** The source positions of a failing path; looked up when somebody walks it. */
-export function pathWithPositions(failure: Failure): ReportStep[] {
-  return failure.path.map((step) => {
-    const at = failure.positions.at(step.insn);
-    return at ? { ...step, at } : step;
-  });
+/** A step of the failing path with its place in the source. */
+export interface PlacedStep {
+  step: Step;
+  at: SourceSpan | undefined;
+}
+
+/** The failing path as places, one for each run of steps that share a source line; looked up when somebody walks it. */
+export function placedPath({ path, positions }: Failure): PlacedStep[] {
+  const placed: PlacedStep[] = [];
+  for (const step of path.steps) {
+    const at = positions.at(step.insn);
+    const last = placed.at(-1);
+    const sameLine = at?.range.start.line === last?.at?.range.start.line && at?.path === last?.at?.path;
+    if (!last || !sameLine || last.step.frame !== step.frame) placed.push({ step, at });
+  }
+  return placed;
 }

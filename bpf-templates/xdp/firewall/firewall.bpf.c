@@ -42,12 +42,12 @@ struct {
 
 struct blocklist_prefix_v4 {
 	__u32 prefix_length;
-	__u8 address[4];
+	__be32 addr;
 };
 
 struct blocklist_prefix_v6 {
 	__u32 prefix_length;
-	struct in6_addr address;
+	struct in6_addr addr;
 };
 
 struct blocklist_rule {
@@ -134,7 +134,7 @@ static __always_inline enum firewall_verdict judge_v4(void *ip_header, void *end
 	if (ip->version != 4 || ip->ihl < 5)
 		return VERDICT_DROPPED_MALFORMED;
 
-	__builtin_memcpy(prefix.address, &ip->saddr, sizeof(prefix.address));
+	prefix.addr = ip->saddr;
 	rule = bpf_map_lookup_elem(&blocklist_v4, &prefix);
 	if (rule) {
 		__sync_fetch_and_add(&rule->dropped_packets, 1);
@@ -156,13 +156,13 @@ static __always_inline enum firewall_verdict judge_v6(void *ip_header, void *end
 	if (ip->version != 6)
 		return VERDICT_DROPPED_MALFORMED;
 
-	__builtin_memcpy(&prefix.address, &ip->saddr, sizeof(prefix.address));
+	__builtin_memcpy(&prefix.addr, &ip->saddr, sizeof(prefix.addr));
 	rule = bpf_map_lookup_elem(&blocklist_v6, &prefix);
 	if (rule) {
 		__sync_fetch_and_add(&rule->dropped_packets, 1);
 		return VERDICT_DROPPED_BLOCKLIST;
 	}
-	return exceeds_rate(&prefix.address) ? VERDICT_DROPPED_RATE_LIMIT : VERDICT_PASSED;
+	return exceeds_rate(&prefix.addr) ? VERDICT_DROPPED_RATE_LIMIT : VERDICT_PASSED;
 }
 
 // Only the IP header is looked at. Every fragment of a datagram has one, so fragments need no special treatment.

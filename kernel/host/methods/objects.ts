@@ -2,7 +2,8 @@
 import type { LoadedMap, LoadedProgram } from '../../protocol';
 import { failure } from '../errors';
 import type { LoadOutcome } from '../load';
-import { describeMaps, describeProgram, loadObject, openObject } from '../load';
+import { loadObject } from '../load';
+import { describeMaps, describeProgram, openObject } from '../open-object';
 import type { Handlers, Session } from '../session';
 import { mapDescriptionById } from './maps';
 

@@ -1,0 +1,117 @@
+/** Opening an object through libbpf, choosing what to load of it, and describing what it holds. */
+import type { Addon, AddonObject, AddonProgram, Operation } from '../addon/addon';
+import { isAddonError } from '../addon/addon';
+import type { MapDescription, ProgramDescription } from '../protocol';
+import { failure } from './errors';
+
+export interface OpenParams {
+  object: Uint8Array;
+  programs?: string[] | undefined;
+  attachTargets?: Record<string, string> | undefined;
+  globals?: Record<string, Uint8Array> | undefined;
+}
+
+/** Name of objects for libbpf; the kernel shows its first letters before `.rodata` and the like. */
+const OBJECT_NAME = 'bpf';
+/** Opens the object and selects what to load of it. Throws a HostError with code `badObject` when it is no BPF ELF file. */
+export async function openObject(
+  addon: Addon,
+  params: OpenParams,
+  operation: Operation,
+): Promise<AddonObject> {
+  checkElf(params.object);
+  let object: AddonObject;
+  try {
+    ({ object } = await addon.objectOpen(operation, params.object, OBJECT_NAME));
+  } catch (error) {
+    if (!isAddonError(error) || error.code === 'ECANCELED') throw error;
+    throw failure('badObject', error.operation, openMessage(error.libbpfLog, error.message), {
+      errno: error.code,
+      libbpfLog: error.libbpfLog,
+      hint: 'Compile the program with `clang -O2 -g -target bpf -c`.',
+    });
+  }
+  try {
+    await select(addon, object, params, operation);
+    return object;
+  } catch (error) {
+    await addon.objectClose(null, object);
+    throw error;
+  }
+}
+
+/** ELF64, machine EM_BPF (247): what makes a file worth libbpf's attention, with words for what it is instead. */
+function checkElf(bytes: Uint8Array): void {
+  const bad = (message: string) =>
+    failure('badObject', 'open', message, {
+      hint: 'Give an object file written by `clang -O2 -g -target bpf -c FILE.bpf.c`.',
+    });
+  if (bytes.length < 64 || bytes[0] !== 0x7f || bytes[1] !== 0x45 || bytes[2] !== 0x4c || bytes[3] !== 0x46) {
+    throw bad(`The object is not an ELF file (${bytes.length} bytes).`);
+  }
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const machine = view.getUint16(18, bytes[5] !== 2);
+  if (machine !== 247) throw bad(`The object is compiled for ELF machine ${machine}, not for BPF (247).`);
+}
+
+function openMessage(log: string, message: string): string {
+  const lines = cleanLog(log);
+  return `libbpf cannot read the object: ${lines.at(-1) ?? message}`;
+}
+
+async function select(
+  addon: Addon,
+  object: AddonObject,
+  params: OpenParams,
+  operation: Operation,
+): Promise<void> {
+  const present = addon.objectPrograms(object);
+  const unknown = [...(params.programs ?? []), ...Object.keys(params.attachTargets ?? {})].find(
+    (name) => !present.some((program) => program.name === name),
+  );
+  if (unknown !== undefined) {
+    throw failure('badRequest', 'open', `the object has no program "${unknown}"`, {
+      hint: `It has: ${present.map((program) => program.name).join(', ') || 'none'}.`,
+    });
+  }
+  for (const program of present) {
+    if (params.programs) {
+      addon.programSet(object, program.name, { autoload: params.programs.includes(program.name) });
+    }
+    const target = params.attachTargets?.[program.name];
+    if (target) await addon.programSetAttachTarget(operation, object, program.name, target);
+  }
+  for (const [name, value] of Object.entries(params.globals ?? {})) {
+    addon.mapSetInitialValue(object, name, value);
+  }
+}
+
+/** libbpf's warnings without its `libbpf: ` prefix. */
+export function cleanLog(log: string): string[] {
+  return log
+    .split('\n')
+    .map((line) => line.replace(/^libbpf: /, ''))
+    .filter((line) => line.trim() !== '');
+}
+
+export function describeProgram(program: AddonProgram): ProgramDescription {
+  // Attach type 0 is a real one (cgroup_inet_ingress) and also what programs without any have.
+  const attachType =
+    program.attachTypeNumber !== 0 || /^cgroup/.test(program.section) ? program.attachType : '';
+  return {
+    name: program.name,
+    section: program.section,
+    type: program.type,
+    typeNumber: program.typeNumber,
+    ...(attachType ? { attachType } : {}),
+  };
+}
+
+export function describeMaps(addon: Addon, object: AddonObject): (MapDescription & { fd: number })[] {
+  return addon.objectMaps(object).map(({ pinnedAt, ...map }) => ({
+    ...map,
+    frozen: false,
+    structOps: map.type === 'struct_ops',
+    ...(pinnedAt ? { pinnedAt } : {}),
+  }));
+}
