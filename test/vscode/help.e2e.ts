@@ -3,7 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { root, startServer, type EditorServer } from './harness/server';
-import { diagnosticsOf, lensesOf } from './harness/steps';
+import { consoleText, diagnosticsOf, lensesOf } from './harness/steps';
 import { openWorkbench, until, type Workbench } from './harness/workbench';
 
 let server: EditorServer;
@@ -20,6 +20,20 @@ afterEach(async ({ task }) => {
 afterAll(async () => {
   await bench?.close();
   await server?.stop();
+});
+
+test('F5 in a folder without launch.json asks for the program and runs it', async () => {
+  await bench.open('sample.bpf.c');
+  await bench.page.locator('.view-lines').first().click();
+  await bench.page.keyboard.press('F5');
+  await bench.pick('count_and_drop_tcp');
+  await until(async () => /returned XDP_DROP/.test(await consoleText(bench)), 'the return value');
+  await bench.screenshot('f5');
+  await bench.page.keyboard.press('Shift+F5');
+  await until(
+    () => bench.api((vscode) => vscode.debug.activeDebugSession === undefined),
+    'the session to end',
+  );
 });
 
 test('New from Template copies a program that the kernel accepts, with its launch configurations', async () => {
@@ -52,6 +66,8 @@ test('New from Template copies a program that the kernel accepts, with its launc
   }, 'a verdict on the template');
   expect(lenses.join('\n')).not.toMatch(/rejected/);
   expect(await diagnosticsOf(bench, 'firewall.bpf.c')).toEqual([]);
+  const readme = bench.page.frameLocator('iframe.webview.ready').frameLocator('iframe#active-frame');
+  await readme.locator('h1').first().waitFor();
   await bench.screenshot('template-open');
 });
 

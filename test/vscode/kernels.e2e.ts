@@ -71,6 +71,7 @@ test(
     );
     expect(lenses.join('\n')).toMatch(/accepted/);
     expect(falseAlarms).toEqual([]);
+    await bench.page.locator('.codelens-decoration').filter({ hasText: ' 6.12 ' }).waitFor();
     expect(await bench.openStatus()).toContain(other!.release);
     await bench.screenshot('vm-verdict');
     await bench.page.keyboard.press('Escape');
