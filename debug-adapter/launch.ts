@@ -106,7 +106,7 @@ class Run implements Debuggee {
       if (this.last) listener.output('console', describeNotes(this.last));
       listener.output('stdout', [...printed, ...records]);
     }
-    listener.output('console', describeResult(this.last));
+    listener.output('stdout', describeResult(this.last));
     await this.context.refresh();
     listener.state({ phase: 'finished', returned: this.last.returned.text });
   }

@@ -36,12 +36,6 @@ const newFromTemplate = (): Action => ({
   title: vscode.l10n.t('New from Template'),
   command: 'bpf.newFromTemplate',
 });
-const settings = (id: string): Action => ({
-  title: vscode.l10n.t('Open Setting'),
-  command: 'workbench.action.openSettings',
-  arguments: [id],
-});
-
 /** One sentence from parts that may or may not end in a full stop already. */
 function sentences(...parts: (string | undefined)[]): string {
   return parts
@@ -159,13 +153,6 @@ export const errors = {
       ),
       severity: 'warning',
       actions: [newFromTemplate()],
-    };
-  },
-  badTargetSetting(problem: string): UserError {
-    return {
-      code: 'badTargetSetting',
-      message: sentences(vscode.l10n.t('The setting bpf.target is wrong: {0}', problem)),
-      actions: [selectKernel(), settings('bpf.target')],
     };
   },
   /** A command the user asked for failed in a way nobody foresaw. */

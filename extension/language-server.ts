@@ -3,9 +3,13 @@
  * about trust, and keeps what it said about each document.
  */
 import * as vscode from 'vscode';
-import { LanguageClient, TransportKind, type LanguageClientOptions } from 'vscode-languageclient/node';
 import {
-  CompileDocument,
+  CodeLensRequest,
+  LanguageClient,
+  TransportKind,
+  type LanguageClientOptions,
+} from 'vscode-languageclient/node';
+import {
   DocumentStatus,
   HostChanged,
   TrustGranted,
@@ -28,8 +32,6 @@ export interface LanguageServer {
   readonly onDidChangeStatus: vscode.Event<DocumentStatusParams>;
   verifyNow(uri: vscode.Uri): Promise<void>;
   verifierLog(parameters: VerifierLogParams): Promise<VerifierLogResult>;
-  /** Asks the server for the object compiled from the buffer, through {@link CompileDocument}. */
-  compile(uri: vscode.Uri): Promise<unknown>;
   /** Starts the server as soon as a BPF source is open. */
   watchForBpfSources(): void;
   stop(): Promise<void>;
@@ -40,6 +42,9 @@ interface Dependencies {
   kernel: Kernel;
   installed(relativePath: string): string;
 }
+
+/** Milliseconds after a document's last change of state; longer than VS Code's debounce of lenses. */
+const LENSES_SETTLE = 500;
 
 /** C, and headers, which VS Code takes for C++. The server itself decides which of them are BPF. */
 const documentSelector = [
@@ -56,6 +61,7 @@ export function createLanguageServer(
   const statusChanged = new vscode.EventEmitter<DocumentStatusParams>();
   let starting: Promise<LanguageClient> | undefined;
   let announced: string | null = null;
+  let settled: NodeJS.Timeout | undefined;
 
   function client(): Promise<LanguageClient> {
     starting ??= start().catch((error: unknown) => {
@@ -100,7 +106,11 @@ export function createLanguageServer(
       { run: server, debug: { ...server, options: { execArgv: ['--nolazy', '--inspect=6017'] } } },
       options,
     );
-    started.onNotification(DocumentStatus, onStatus);
+    started.onNotification(DocumentStatus, (status: DocumentStatusParams) => {
+      onStatus(status);
+      clearTimeout(settled);
+      settled = setTimeout(() => refreshLenses(started, status.uri), LENSES_SETTLE);
+    });
     await started.start();
     announced = initializationOptions.hostSocket ?? null;
     await announce(started);
@@ -120,6 +130,19 @@ export function createLanguageServer(
     publishSources();
     // The server took the document for BPF, so from here on a kernel is needed.
     if (vscode.workspace.isTrusted && kernel.state.phase === 'off') void kernel.ensure();
+  }
+
+  /**
+   * Asks for the lenses once more when the states of a document have stopped changing. The server's own refreshes
+   * come in quick succession, and VS Code can drop the last of them while it still draws an earlier answer; the lens
+   * then says "verifying…" for good.
+   */
+  function refreshLenses(running: LanguageClient, uri: string): void {
+    const document = vscode.workspace.textDocuments.find(
+      (open) => open.uri.toString() === vscode.Uri.parse(uri).toString(),
+    );
+    const provider = document && running.getFeature(CodeLensRequest.method).getProvider(document);
+    provider?.onDidChangeCodeLensEmitter.fire();
   }
 
   /** For `when` clauses: `resource in bpf.sources`. */
@@ -169,7 +192,6 @@ export function createLanguageServer(
     },
     verifierLog: async (parameters) =>
       (await client()).sendRequest<VerifierLogResult>(VerifierLog, parameters),
-    compile: async (uri) => (await client()).sendRequest(CompileDocument, { uri: uri.toString() }),
     watchForBpfSources: () => {
       vscode.workspace.textDocuments.forEach(consider);
       context.subscriptions.push(

@@ -65,7 +65,7 @@ export interface ProgramStatus {
   name: string;
   section: string;
   type: string;
-  /** Zero-based line of the function's name. */
+  /** Zero-based line of its `SEC()`. */
   line: number;
   verdict: 'accepted' | 'rejected' | 'error' | 'unknown';
   insns?: number;

@@ -94,7 +94,10 @@ export function placeOf(file: ProgramFile, name: string): SourcePlace | undefine
   return { path: found, line: declarationLine(found, name, first.line) };
 }
 
-/** Line information begins with the first statement; the declaration stands at most some lines above. */
+/**
+ * Line information begins with the first statement, which may be one of an inlined function that stands elsewhere.
+ * The program itself is what its `SEC()` stands before.
+ */
 function declarationLine(source: string, name: string, firstLine: number): number {
   let lines: string[];
   try {
@@ -104,9 +107,9 @@ function declarationLine(source: string, name: string, firstLine: number): numbe
   }
   // BPF_PROG(name, …) and its like name the function as their first argument.
   const declares = new RegExp(`\\b${name}\\s*[(,]`);
-  for (let line = firstLine; line > Math.max(0, firstLine - 50); line--)
-    if (declares.test(lines[line - 1] ?? '')) return line;
-  return firstLine;
+  const follows = (index: number) => lines.slice(Math.max(0, index - 3), index + 1).join('\n').includes('SEC(');
+  const found = lines.findIndex((line, index) => declares.test(line) && follows(index));
+  return found < 0 ? firstLine : found + 1;
 }
 
 const HELPER_CALL = 0x85;

@@ -51,7 +51,6 @@ function createPanel(
     vscode.ViewColumn.Active,
     { enableScripts: true, localResourceRoots: [] },
   );
-  panel.iconPath = new vscode.ThemeIcon('checklist') as never;
   panel.onDidDispose(onGone, undefined, context.subscriptions);
   panel.webview.onDidReceiveMessage(
     reporting(vscode.l10n.t('The button'), services.log, (message: PageMessage) => obey(message)),

@@ -97,8 +97,10 @@ export async function loadObject(
     }
     // libbpf loads in the order of the file, so what stands before the refused program has been accepted already.
     for (const program of attempt.programs.slice(0, attempt.programs.indexOf(refused.program))) {
-      if (!program.autoload || verdicts.has(program.name) || !parseStats(program.log)) continue;
-      verdicts.set(program.name, accepted(program, wanted, attempt.libbpfLog));
+      if (!program.autoload || verdicts.has(program.name)) continue;
+      const verdict = accepted(program, wanted, attempt.libbpfLog);
+      // Without statistics nothing shows that it was loaded at all; it gets a load of its own.
+      if (verdict.stats) verdicts.set(program.name, verdict);
     }
     const verdict = judge(refused, attempt.libbpfLog, await unknownType(addon, refused));
     if (verdict.verdict === 'rejected' && wanted !== 'none') {

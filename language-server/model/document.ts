@@ -101,14 +101,14 @@ export class BpfDocument {
     // Without a newer one under way, a verdict on an older text says nothing about this one.
     const isUnderWay = this.phase === 'compiling' || this.phase === 'verifying';
     const verdict = this.verdict?.version === this.version || isUnderWay ? this.verdict : undefined;
-    return (this.source?.programs ?? []).map(({ name, section, nameSpan }) => {
+    return (this.source?.programs ?? []).map(({ name, section, span }) => {
       const known = verdict?.value.programs.find((program) => program.name === name);
       const { stats } = known ?? {};
       return {
         name,
         section,
         type: known?.type ?? '',
-        line: positionAt(this.source!, nameSpan.start).line,
+        line: positionAt(this.source!, span.start).line,
         verdict: known?.verdict ?? 'unknown',
         ...(stats && {
           insns: stats.insns,

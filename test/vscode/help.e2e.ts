@@ -56,6 +56,7 @@ test('New from Template copies a program that the kernel accepts, with its launc
 });
 
 test('Check Environment says what is there and how to mend what is not', async () => {
+  await bench.api((vscode) => vscode.commands.executeCommand<void>('workbench.action.closeAllEditors'));
   await bench.command('BPF: Check Environment');
   const page = bench.page.frameLocator('iframe.webview.ready').frameLocator('iframe#active-frame');
   const kernel = page.locator('li[data-id="kernel"]');

@@ -205,25 +205,25 @@ static char copy_buffer[64 * 1024];
 static void __attribute__((noreturn)) copy(long from, long to)
 {
 	int patience_ms = 5000;
+	long n, done = 0;
 
-	for (;;) {
-		long n = CALL3(read, from, copy_buffer, sizeof(copy_buffer)), done = 0;
-
+	while (done >= 0) {
+		n = CALL3(read, from, copy_buffer, sizeof(copy_buffer));
 		if (n == 0 && patience_ms-- > 0) {
 			sleep_ms(1);
 			continue;
 		}
 		if (n <= 0)
-			CALL1(exit, 0);
+			break;
 		patience_ms = 0;
-		while (done < n) {
-			long written = CALL3(write, to, copy_buffer + done, n - done);
-
-			if (written <= 0)
-				CALL1(exit, 0);
-			done += written;
-		}
+		for (long at = 0; at < n && done >= 0; at += done)
+			done = CALL3(write, to, copy_buffer + at, n - at);
 	}
+	/* The copier of the other direction holds the socket too: only this tells the program that it is over. */
+	CALL2(shutdown, from, 2 /* SHUT_RDWR */);
+	CALL2(shutdown, to, 2);
+	for (;;)
+		CALL1(exit, 0);
 }
 
 /*

@@ -10,7 +10,7 @@ typedef unsigned int u32;
 /* Numbers from the x86-64 system call table (arch/x86/entry/syscalls/syscall_64.tbl). */
 enum {
 	SYS_read = 0, SYS_write = 1, SYS_open = 2, SYS_close = 3, SYS_ioctl = 16, SYS_dup2 = 33,
-	SYS_nanosleep = 35, SYS_socket = 41, SYS_socketpair = 53, SYS_fork = 57, SYS_execve = 59, SYS_exit = 60,
+	SYS_nanosleep = 35, SYS_socket = 41, SYS_shutdown = 48, SYS_socketpair = 53, SYS_fork = 57, SYS_execve = 59, SYS_exit = 60,
 	SYS_wait4 = 61, SYS_chdir = 80, SYS_mkdir = 83, SYS_symlink = 88, SYS_getpid = 39,
 	SYS_getppid = 110, SYS_setsid = 112, SYS_prctl = 157, SYS_sync = 162, SYS_mount = 165,
 	SYS_reboot = 169, SYS_sethostname = 170, SYS_getdents64 = 217, SYS_finit_module = 313,
