@@ -103,7 +103,9 @@ describe('logs of this kernel', () => {
       expect(`${lines.join('\n')}\n` === log || lines.join('\n') === log, fixture.name).toBe(true);
       const unknown = [...parseLog(log)].filter((line) => line.kind === 'text').map((line) => line.text);
       const known = report.failure?.kernelMessage.split('\n') ?? [];
-      const left = unknown.filter((line) => !known.includes(line) && !/^(func '|arg#0 |reg type)/.test(line));
+      const left = unknown.filter(
+        (line) => !known.includes(line) && !/^(func '|arg#0 |reg type|Unrecognized arg#0)/.test(line),
+      );
       expect(left, fixture.name).toEqual([]);
     }
   });

@@ -11,7 +11,7 @@ export type LineKind =
   | 'state'
   /** `from 10 to 20: R0=…`, also with `(speculative execution)` and `: safe` */
   | 'branch'
-  /** `; if (x) @ file.bpf.c:12` (6.9 and later), `; if (x)` */
+  /** `; if (x) @ file.bpf.c:12` (6.9 and later), `; if (x)`, `14: if (x)` */
   | 'source'
   /** `12: safe`: the state was seen before. */
   | 'pruned'
@@ -155,7 +155,8 @@ function numbered(text: string, line: (kind: LineKind, insn?: number) => LogLine
     case 's':
       return line(text.startsWith('safe', at) ? 'pruned' : 'text', insn);
     default:
-      return line(/^[.\d]{10} \(/.test(text.slice(at, at + 12)) ? 'liveness' : 'text', insn);
+      // The checks before the program is walked print a source line behind the number of its instruction.
+      return line(/^[.\d]{10} \(/.test(text.slice(at, at + 12)) ? 'liveness' : 'source', insn);
   }
 }
 
@@ -192,7 +193,7 @@ export interface LoggedSource {
 
 export function sourceOf(line: LogLine): LoggedSource | undefined {
   if (line.kind !== 'source') return undefined;
-  const match = /^; ?(.*?)(?: @ (\S+):(\d+))?$/s.exec(line.text);
+  const match = /^(?:; ?|\d+: )(.*?)(?: @ (\S+):(\d+))?$/s.exec(line.text);
   const [, text = '', file, number] = match ?? [];
   return file ? { text, file, line: Number(number) } : { text };
 }

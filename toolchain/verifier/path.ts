@@ -116,13 +116,18 @@ export function followPath(log: string | Iterable<string>): FailingPath {
   const reportLines: string[] = [];
   let words: string[] = [];
   let frame = 0;
+  /** Whether the path went to its end, so that what follows belongs to another. */
+  let ended = false;
   for (const line of parseLogChunks(typeof log === 'string' ? [log] : log)) {
     path.lines++;
     switch (line.kind) {
       case 'instruction': {
         path.unknownLines += words.length;
         words = [];
+        // Up to 5.10 a log of level 2 says nothing where a branch put off is taken up again.
+        if (ended || isElsewhere(path.steps.at(-1), line.insn)) frame = resume(path, line.insn, frame);
         frame = addStep(path, line, frame);
+        ended = frame === 0 && path.steps.at(-1)?.isExit === true;
         path.insn = line.insn;
         break;
       }
@@ -132,10 +137,14 @@ export function followPath(log: string | Iterable<string>): FailingPath {
         path.unknownLines += words.length;
         words = [];
         frame = rewind(path, branch.from, frame);
+        ended = false;
         path.branches.push({ from: branch.from, to: branch.to, step: path.steps.length });
         path.insn = branch.to;
         break;
       }
+      case 'pruned':
+        ended = true;
+        break;
       case 'function':
         path.validating = /^Validating (\S+?)\(\)/.exec(line.text)?.[1] ?? path.validating;
         if (/^Func#\d+ \('?.*'?\) is safe|^Func#\d+ is safe/.test(line.text)) delete path.validating;
@@ -192,6 +201,29 @@ function rewind(path: FailingPath, from: number, frame: number): number {
     if (step.insn !== from) continue;
     path.steps.length = at + 1;
     path.branches = path.branches.filter((branch) => branch.step <= at);
+    return step.frame;
+  }
+  return frame;
+}
+
+/** Whether control cannot go from a step to an instruction; calls and returns may go anywhere. */
+function isElsewhere(last: Step | undefined, insn: number): boolean {
+  if (!last || insn === last.insn + 1 || last.isLocalCall || last.isExit) return false;
+  const offset = /goto pc([+-]\d+)/.exec(last.text)?.[1];
+  // A 64-bit constant takes two instructions, and may_goto and callbacks have targets of their own.
+  if (offset === undefined) return insn !== last.insn + 2 && !/^(call|may_goto|gotol|<)/.test(last.text);
+  return insn !== last.insn + 1 + Number(offset);
+}
+
+/** Takes up the latest conditional jump that leads to an instruction. */
+function resume(path: FailingPath, insn: number, frame: number): number {
+  for (let at = path.steps.length - 1; at >= 0; at--) {
+    const step = path.steps[at] as Step;
+    const offset = /^if .* goto pc([+-]\d+)$/.exec(step.text)?.[1];
+    if (offset === undefined || (insn !== step.insn + 1 && insn !== step.insn + 1 + Number(offset))) continue;
+    path.steps.length = at + 1;
+    path.branches = path.branches.filter((branch) => branch.step <= at);
+    path.branches.push({ from: step.insn, to: insn, step: at + 1 });
     return step.frame;
   }
   return frame;

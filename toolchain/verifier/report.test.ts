@@ -227,6 +227,13 @@ describe('log lines', () => {
     expect(steps).toEqual([0, 3, 4]);
   });
 
+  test('nor do they where the log does not say that another is taken', () => {
+    const steps = followPath(
+      '0: (15) if r1 == 0x0 goto pc+2\n1: R0=1\n1: (b7) r0 = 1\n2: (95) exit\n3: R1=0\n3: (b7) r0 = 2\n4: (95) exit\nbad\n',
+    ).steps.map((step) => step.insn);
+    expect(steps).toEqual([0, 3, 4]);
+  });
+
   test('a million lines are read in seconds and bounded memory', () => {
     const loop = '; x @ a.c:3\n0: (b7) r1 = 0 ; R1=0\n1: (05) goto pc-2\n'.repeat(1000);
     const start = performance.now();
