@@ -66,9 +66,7 @@ describe.runIf(isPrivileged)('verdicts of the running kernel', () => {
       ['count_switches', 'accepted'],
     ]);
     const lenses = await shared.lenses(uri);
-    const atProgram = lenses.filter(
-      ({ range }) => range.start.line === lineWith(counter.text, '#PROGRAM') - 1,
-    );
+    const atProgram = lenses.filter(({ range }) => range.start.line === lineWith(counter.text, 'SEC("xdp")'));
     const version = os.release().split('.').slice(0, 2).join('\\.');
     expect(atProgram.map(({ command }) => command!.title)).toEqual([
       expect.stringMatching(
