@@ -60,6 +60,10 @@ test('New from Template copies a program that the kernel accepts, with its launc
     'the launch configurations',
   );
   expect(configurations[0]!.program).toBe('${workspaceFolder}/firewall/firewall.bpf.c');
+  await until(
+    () => bench.api((vscode) => vscode.window.activeTextEditor?.document.fileName.endsWith('firewall.bpf.c')),
+    'the copied source to be open',
+  );
   const lenses = await until(async () => {
     const titles = await lensesOf(bench);
     return titles.some((title) => /accepted|insns/.test(title)) ? titles : undefined;
