@@ -228,7 +228,8 @@ export function objectOf(name: string): string {
   if (existsSync(object)) return object;
   const multiarch = `/usr/include/${process.arch === 'x64' ? 'x86_64' : 'aarch64'}-linux-gnu`;
   const headers = path.resolve(import.meta.dirname, '../../dist/include');
-  const args = ['-O2', '-g', '-target', 'bpf', '-I', headers, '-idirafter', multiarch];
+  const machine = `-D__TARGET_ARCH_${process.arch === 'x64' ? 'x86' : 'arm64'}`;
+  const args = ['-O2', '-g', '-target', 'bpf', machine, '-I', headers, '-idirafter', multiarch];
   execFileSync(tool('clang'), [...args, '-c', fixture(name), '-o', object]);
   return object;
 }
