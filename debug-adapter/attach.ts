@@ -96,7 +96,7 @@ class Live implements Debuggee {
       return { attachment, thread: { id: i + 1, name, frame, ...(place ? { place } : {}) } };
     });
     listener.output(
-      'console',
+      'stdout',
       attached.map(({ program, description }) => `Attached ${program}: ${description}.`),
     );
     await this.readIterators();

@@ -131,10 +131,7 @@ function describeFailure(
   // libbpf answers EOPNOTSUPP when SEC() names no target; any other failure is not for want of a choice.
   const undecided = spec.hook === 'auto' && error.errno === 'EOPNOTSUPP';
   const example = undecided ? attachExample(type) : undefined;
-  const advice =
-    example === undefined
-      ? ''
-      : ` In the launch configuration: "attach": [{"entry": "${name}", "spec": ${example}}].`;
+  const advice = example === undefined ? '' : ` For example "spec": ${example}.`;
   const reports = planned.map((other) => {
     if (other.name === name) return `${name}: failed`;
     const attached = done.find((attachment) => attachment.program === other.name);

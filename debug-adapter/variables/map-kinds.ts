@@ -16,8 +16,8 @@ const ARRAYS = new Set(['array', 'percpu_array']);
 const QUEUES = new Set(['queue', 'stack']);
 
 const HIDDEN: Record<string, string> = {
-  ringbuf: 'records are consumed by reading: they appear in the Debug Console as they arrive',
-  perf_event_array: 'records are consumed by reading: they appear in the Debug Console as they arrive',
+  ringbuf: 'records are consumed by reading: they appear in the output as they arrive',
+  perf_event_array: 'records are consumed by reading: they appear in the output as they arrive',
   user_ringbuf: 'records are written by user space and consumed by the program; there is nothing to look up',
   bloom_filter: 'it keeps hashes only, so its members cannot be listed',
   sk_storage: 'entries belong to sockets; the kernel finds them by a file descriptor of the socket only',

@@ -118,6 +118,16 @@ export class DapClient {
       .join('');
   }
 
+  /** What the Debug Console draws as plain text (`stdout`), as a warning (`console`) or as an error (`stderr`). */
+  printed(category: 'stdout' | 'console' | 'stderr'): string {
+    return this.events
+      .filter(
+        ({ event, body }) => event === 'output' && (body as { category?: string }).category === category,
+      )
+      .map(({ body }) => (body as { output: string }).output)
+      .join('');
+  }
+
   async consoleLine(pattern: RegExp): Promise<void> {
     if (pattern.test(this.console)) return;
     await this.event('output', () => pattern.test(this.console));

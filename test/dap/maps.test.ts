@@ -121,8 +121,12 @@ describe('a map of every type', () => {
     });
     expect(set.value).toBe('-99');
     await dap.request('setExpression', { expression: 'array[3]', value: '{ .x = 5 }' });
+    // The client is told to ask for the rows above again, which show the written value too.
+    const seen = dap.events.length;
     await dap.request('setExpression', { expression: 'percpu[0].cpu1', value: '40' });
-    await dap.request('bpf/refresh');
+    await dap.event('invalidated', (body) => String(body.areas) === 'variables', seen);
+    const [sum] = await dap.tree('Maps', 'percpu');
+    expect(sum).toMatch(/^\[0\] = sum over CPUs 4[05] \{.*\b40\b/);
     expect(await dap.tree('Maps', 'array')).toEqual([
       '[0] = {x = 0, y = 0}',
       '[1] = {x = -3, y = 4}',
