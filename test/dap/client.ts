@@ -232,14 +232,14 @@ export function markedLine(name: string, marker: string): number {
 
 const objects = mkdtempSync(path.join(os.tmpdir(), 'bpfs-objects-'));
 
-/** A fixture compiled once, for tests that are not about compiling. */
-export function objectOf(name: string): string {
-  const object = path.join(objects, name.replace(/\.c$/, '.o'));
+/** A fixture compiled once, for tests that are not about compiling; `-g0` leaves out BTF. */
+export function objectOf(name: string, debug: '-g' | '-g0' = '-g'): string {
+  const object = path.join(objects, name.replace(/\.c$/, `${debug}.o`));
   if (existsSync(object)) return object;
   const multiarch = `/usr/include/${process.arch === 'x64' ? 'x86_64' : 'aarch64'}-linux-gnu`;
   const headers = path.resolve(import.meta.dirname, '../../dist/include');
   const machine = `-D__TARGET_ARCH_${process.arch === 'x64' ? 'x86' : 'arm64'}`;
-  const args = ['-O2', '-g', '-target', 'bpf', machine, '-I', headers, '-idirafter', multiarch];
+  const args = ['-O2', debug, '-target', 'bpf', machine, '-I', headers, '-idirafter', multiarch];
   execFileSync(tool('clang'), [...args, '-c', fixture(name), '-o', object]);
   return object;
 }

@@ -94,6 +94,7 @@ describe('a map of every type', () => {
     expect(await value('array[1] -> y')).toBe('4');
     expect(await value('trie["10.0.0.0/8"]')).toBe('7');
     expect(await value('hash[{saddr = 10.0.0.1, sport = htons(443)}].y')).toBe('4');
+    expect(await value('hash[{"saddr": "10.0.0.1", "sport": "htons(443)"}].y')).toBe('4');
     expect(await value('percpu[0]')).toMatch(/^sum over CPUs 5/);
     expect(await value('bloom[7]')).toBe('perhaps in the filter');
     expect(await value('bloom[0x12345678]')).toBe('not in the filter');

@@ -215,6 +215,14 @@ describe('what cannot be run is refused in words', () => {
     [{ program: xdp, hostSocket: undefined, target: 'moon' }, /"moon" is not a target/],
     [{ program: xdp, globals: { nope: 1 } }, /no such global variable; it has .*threshold/],
     [{ program: xdp, globals: { threshold: 'x' } }, /"globals\.threshold"/],
+    [
+      { program: objectOf('maps.bpf.c', '-g0'), entry: 'fill' },
+      /BTF is required, but is missing or corrupted\..*Compile .* `clang -O2 -g -target bpf -c`\.$/s,
+    ],
+    [
+      { program: objectOf('plain.bpf.c', '-g0'), globals: { threshold: 1 } },
+      /"globals" needs the types of the variables: compile the object with -g\./,
+    ],
     [{ program: fixture('xdp_ttl.bpf.c'), clangPath: '/nonexistent/clang' }, /nonexistent\/clang/],
     [{ program: xdp, hostSocket: '/nonexistent.sock' }, /No kernel host answers at \/nonexistent\.sock/],
   ])('%j', async (configuration, expected) => {
@@ -243,6 +251,31 @@ describe('what cannot be run is refused in words', () => {
       },
     );
     expect(stackFrames[0]).toMatchObject({ line: 0, presentationHint: 'label' });
+  });
+
+  it('an object without BTF runs when it has no map; its globals are bytes that can be written', async () => {
+    const dap = await launch({ program: objectOf('plain.bpf.c', '-g0') });
+    expect(dap.console).toContain('plain returned XDP_DROP (1)');
+    expect(await dap.variables(await dap.scope('Maps'))).toEqual([]);
+    expect((await dap.row('Globals', '.data')).value).toBe('03 00 00 00 (u32 3)');
+    expect((await dap.row('Globals', '.bss')).value).toBe('01 00 00 00 (u32 1)');
+    const reference = await dap.scope('Globals');
+    await dap.request('setVariable', { variablesReference: reference, name: '.data', value: '01 00 00 00' });
+    const seen = dap.events.length;
+    await dap.request('continue', { threadId: 1 });
+    await dap.event('stopped', undefined, seen);
+    expect(dap.console).toContain('plain returned XDP_PASS (2)');
+  });
+
+  it('an object stripped of debug information keeps what BTF tells', async () => {
+    const stripped = path.join(mkdtempSync(path.join(os.tmpdir(), 'bpfs-dap-')), 'stripped.o');
+    execFileSync(tool('llvm-strip'), ['--strip-debug', objectOf('xdp_ttl.bpf.c'), '-o', stripped]);
+    const dap = await launch({ program: stripped, packet: layers });
+    expect((await dap.row('Globals', 'total')).value).toBe('1');
+    const { stackFrames } = await dap.request<{ stackFrames: { line: number }[] }>('stackTrace', {
+      threadId: 1,
+    });
+    expect(stackFrames[0]!.line).toBe(markedLine('xdp_ttl.bpf.c', '#ENTRY'));
   });
 
   it('a source that does not compile: clang is quoted', async () => {

@@ -44,7 +44,10 @@ export function setValue(value: Value, text: string): Outcome<Uint8Array> {
 
 type Failed = ReturnType<typeof fail>;
 
-function write(value: Value, literal: Literal): Failed | undefined {
+function write(value: Value, given: Literal): Failed | undefined {
+  // JSON can write 10.0.0.1, XDP_DROP or 0x10 between quotes only; where no text is held they are what they spell.
+  const literal: Literal =
+    given.kind === 'string' && value.kind !== 'text' ? { kind: 'word', text: given.text } : given;
   switch (value.kind) {
     case 'opaque':
       return fail(
