@@ -8,6 +8,7 @@ import { compile } from '../toolchain/clang/compile';
 import { findClang } from '../toolchain/clang/discover';
 import { cacheDirectory, flagsForText } from '../toolchain/clang/flags';
 import type { EnvironmentFacts } from '../toolchain/environment/environment';
+import type { Diagnostic } from '../toolchain/diagnostic';
 import { succeed, type Outcome, type Problem } from '../toolchain/problem';
 import { splitWords, text, type Arguments } from './command';
 import type { Input } from './source';
@@ -22,10 +23,16 @@ export async function compiled(
   const failed = (problem: Problem): Input => ({ ...input, problems: [...input.problems, problem] });
   const source = await readSource(input);
   if (!source.ok) return failed(source.problem);
+  input = { ...input, text: source.value };
+  const withSyntax = async (of: Input, clang?: Diagnostic[]): Promise<Input> => {
+    const { syntaxBesideClang } = await import('./explain');
+    const found = await syntaxBesideClang(of.path, source.value, clang);
+    return { ...of, diagnostics: [...of.diagnostics, ...(clang ?? []), ...found] };
+  };
   const flags = await flagsFor(input, source.value, args, session);
   if (!flags.ok) return failed(flags.problem);
   const found = await findClang(text(args, 'clang') ?? '');
-  if ('problem' in found) return failed(found.problem);
+  if ('problem' in found) return withSyntax(failed(found.problem));
   const result = await compile({
     clang: found.clang,
     path: input.path,
@@ -41,7 +48,7 @@ export async function compiled(
     case 'compiled':
       return { ...input, object: result.object, diagnostics: [...input.diagnostics, ...result.diagnostics] };
     case 'errors':
-      return { ...input, diagnostics: [...input.diagnostics, ...result.diagnostics] };
+      return withSyntax(input, result.diagnostics);
     case 'cancelled':
       return failed({ code: 'cli/cancelled', message: `Compiling ${input.file} was cancelled.`, hint: '' });
     case 'problem':

@@ -57,7 +57,7 @@ export async function verifyFile(
     const answer = await client.request('verify', { object: input.object, log: 'rejected' }, { signal });
     const rejected = answer.programs.some(({ verdict }) => verdict !== 'accepted');
     // Explaining takes the object's BTF and the catalogue; accepted programs need neither.
-    const explain = rejected ? (await import('./explain')).explainer(input, kernel) : () => [];
+    const explain = rejected ? await (await import('./explain')).explainPrograms(input, kernel) : () => [];
     const programs = answer.programs.map((verdict) => ({ verdict, diagnostics: explain(verdict) }));
     if (!answer.error) return result(input, kernel, programs);
     const problem = problemOf(new KernelError(answer.error));
