@@ -12,7 +12,14 @@ import type { AttachArguments } from './protocol';
 import { attachAll, detachAll, type Attachment } from './runner/attachments';
 import { describeRecord, describeRejection, describeTraceLine } from './runner/describe';
 import { loadObject, type LoadedObject } from './runner/load';
-import { chooseEntry, openProgramFile, placeOf, usesPrintk } from './runner/object';
+import {
+  chooseEntry,
+  openProgramFile,
+  placeOf,
+  structOpsNames,
+  usesPrintk,
+  type ProgramFile,
+} from './runner/object';
 import { OutputLimit } from './runner/output-limit';
 import { RecordReaders } from './runner/records';
 import { TracePipe } from './runner/trace-pipe';
@@ -27,7 +34,7 @@ export async function attach(given: AttachArguments, environment: Environment): 
   listener.state({ phase: 'preparing' });
   const { release } = environment.kernel.hello.kernel;
   const file = await openProgramFile(given.program, environment.compile, signal);
-  const wanted = given.attach?.map(({ entry }) => chooseEntry(file, entry).name);
+  const wanted = given.attach && programsOf(file, given.attach);
   const loaded = await loadObject(kernel, file, {
     ...(wanted ? { programs: wanted } : {}),
     ...(given.globals ? { globals: given.globals } : {}),
@@ -42,6 +49,15 @@ export async function attach(given: AttachArguments, environment: Environment): 
     await live.stop();
     throw error;
   }
+}
+
+/** Programs to load for what is to be attached; a struct_ops needs all of its functions. */
+function programsOf(file: ProgramFile, wanted: NonNullable<AttachArguments['attach']>): string[] {
+  const structOps = structOpsNames(file);
+  const functions = file.object.programs.filter(({ section }) => /^struct_ops(\.s)?(\/|$)/.test(section));
+  return wanted.flatMap(({ entry }) =>
+    structOps.includes(entry) ? functions.map(({ name }) => name) : [chooseEntry(file, entry).name],
+  );
 }
 
 class Live implements Debuggee {
@@ -80,7 +96,7 @@ class Live implements Debuggee {
       return { attachment, thread: { id: i + 1, name, frame, ...(place ? { place } : {}) } };
     });
     listener.output(
-      'console',
+      'stdout',
       attached.map(({ program, description }) => `Attached ${program}: ${description}.`),
     );
     await this.readIterators();

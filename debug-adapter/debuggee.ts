@@ -16,7 +16,10 @@ export interface DebuggeeThread {
 
 /** What a debuggee tells its session. */
 export interface Listener {
-  /** `console`: about the session; `stdout`: what the program wrote; `stderr`: what went wrong. */
+  /**
+   * `stdout`: what happens, which VS Code draws as plain text; `console`: what deserves attention, drawn as a
+   * warning; `stderr`: what went wrong, drawn as an error.
+   */
   output(category: 'console' | 'stdout' | 'stderr', lines: readonly string[]): void;
   /** Execution rests and values can be looked at; `description` stands where VS Code shows the reason. */
   stopped(reason: 'entry' | 'pause', description: string): void;

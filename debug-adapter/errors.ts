@@ -48,10 +48,7 @@ export const steppingUnsupported = (command: string) =>
 /** What the launch or attach configuration says cannot be done. */
 export const badConfiguration = (problem: string) => forUser(1101, problem);
 export const programFileUnreadable = (path: string, reason: string) =>
-  forUser(
-    1102,
-    `The program file ${path} cannot be read: ${reason}. Set "program" in the launch configuration to a .bpf.c or .o file.`,
-  );
+  forUser(1102, `The program file ${path} cannot be read: ${reason}. Name a .bpf.c source or a .o object.`);
 export const compilationFailed = (path: string, output: string) =>
   forUser(1103, `${path} does not compile:\n${output}`);
 export const badObject = (message: string, hint: string) => forUser(1104, `${message} ${hint}`);
@@ -60,19 +57,16 @@ export const noSuchProgram = (entry: string, names: string[]) =>
     1105,
     names.length === 0
       ? `There is no program "${entry}": the file has no function with SEC().`
-      : `There is no program "${entry}" in the file. Set "entry" to one of: ${names.join(', ')}.`,
+      : `There is no program "${entry}" in the file. Choose one of: ${names.join(', ')}.`,
   );
 export const severalPrograms = (names: string[]) =>
-  forUser(
-    1106,
-    `The file has ${names.length} programs. Set "entry" in the launch configuration to one of: ${names.join(', ')}.`,
-  );
+  forUser(1106, `The file has ${names.length} programs. Choose one with "entry": ${names.join(', ')}.`);
 export const badInput = (problem: string) => forUser(1107, problem);
 export const cannotTestRun = (reason: string) => forUser(1108, reason);
 
 /** The kernel said no. */
 export const rejected = (program: string, message: string) =>
-  forUser(1201, `The kernel rejected ${program}: ${message}. The Debug Console has the verifier's log.`);
+  forUser(1201, `The kernel rejected ${program}: ${message}. The verifier's log is in the output.`);
 export const runFailed = (message: string) => forUser(1202, message);
 export const attachFailed = (message: string) => forUser(1203, message);
 export const kernelRefused = (error: Parameters<typeof describeKernelError>[0]) =>

@@ -38,7 +38,7 @@ export async function launch(given: LaunchArguments, environment: Environment): 
         entry.name,
         loaded.programs.map(({ name }) => name),
       );
-    listener.output('console', [
+    listener.output('stdout', [
       `Loaded ${entry.name} (SEC("${entry.section}")) on ${environment.label}, Linux ${release}.`,
     ]);
     const run = new Run(loaded, program, given, environment);
@@ -103,7 +103,7 @@ class Run implements Debuggee {
       // What the program wrote is worth reading, above all when the run failed.
       if (trace && 'reason' in trace)
         listener.output('console', [`The program's bpf_printk output cannot be shown: ${trace.reason}`]);
-      if (this.last) listener.output('console', describeNotes(this.last));
+      if (this.last) listener.output('stdout', describeNotes(this.last));
       listener.output('stdout', [...printed, ...records]);
     }
     listener.output('stdout', describeResult(this.last));

@@ -92,6 +92,7 @@ export class BpfDebugSession extends ProtocolServer {
     if (command === 'initialize' && success) this.sendEvent(new Event('initialized'));
     if (['launch', 'attach', 'configurationDone'].includes(command) && success) this.announceOnce();
     if (command === 'restart' && success) this.debuggee?.announce();
+    if (EDITS.has(command) && success) this.listener.changed();
     if (command === 'terminate') this.sendEvent(new Event('terminated'));
     if (command === 'disconnect') this.onEnd();
   }
@@ -187,14 +188,11 @@ export class BpfDebugSession extends ProtocolServer {
 
     'bpf/deleteMapEntry': async ({ map, key }) => {
       this.started('bpf/deleteMapEntry');
-      const deleted = await this.view.deleteEntry(map, key);
-      this.listener.changed();
-      return { deleted };
+      return { deleted: await this.view.deleteEntry(map, key) };
     },
     'bpf/setMapEntry': async ({ map, key, value, flags }) => {
       this.started('bpf/setMapEntry');
       await this.view.setEntry(map, key, value, flags ?? 'any');
-      this.listener.changed();
     },
     'bpf/refresh': async () => {
       if (await this.started('bpf/refresh').context.refresh()) this.listener.changed();
@@ -220,7 +218,7 @@ export class BpfDebugSession extends ProtocolServer {
       const { target, hostSocket } = configuration.given;
       this.kernel = await this.openKernel(
         { ...(target === undefined ? {} : { target }), ...(hostSocket === undefined ? {} : { hostSocket }) },
-        (line) => this.listener.output('console', [line]),
+        (line) => this.listener.output('stdout', [line]),
         signal,
       );
       const opened = this.kernel;
@@ -248,7 +246,7 @@ export class BpfDebugSession extends ProtocolServer {
         kernel.client,
         given,
         () => {},
-        (found) => this.listener.output('stderr', found.map(describeDiagnostic)),
+        (found) => this.listener.output('console', found.map(describeDiagnostic)),
       ),
       listener: this.listener,
       signal,
@@ -345,4 +343,6 @@ export class BpfDebugSession extends ProtocolServer {
   }
 }
 
+/** After these the rows around what was edited are stale: the sum of a row, the text of a struct. */
+const EDITS = new Set(['setVariable', 'setExpression', 'bpf/setMapEntry', 'bpf/deleteMapEntry']);
 const NO_BREAKPOINTS = 'The kernel runs a BPF program as a whole; it cannot stop at a line.';

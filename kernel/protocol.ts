@@ -190,8 +190,11 @@ export const requestSchemas = {
    * what the previous page returned, absent for the first.
    */
   mapEntries: z.object({ map: handle, cursor: bytes.optional(), limit: u32 }),
-  /** Queue and stack: look at the head without removing it. */
-  mapPeek: z.object({ map: handle }),
+  /**
+   * Queue and stack: look at the head without removing it. Bloom filter: whether `value`, which it needs, may be in
+   * it; the answer is that value, or null when it certainly is not.
+   */
+  mapPeek: z.object({ map: handle, value: bytes.optional() }),
   mapPush: z.object({ map: handle, value: bytes }),
   mapPop: z.object({ map: handle }),
 
@@ -214,6 +217,9 @@ export const requestSchemas = {
   listNetworkNamespaces: z.object({}),
   /** Function symbols of an executable or library, for uprobes; USDT probes it carries. */
   listBinarySymbols: z.object({ binary: z.string().min(1), contains: z.string(), limit: u32 }),
+
+  /** Kernel addresses, such as those of a stack trace, as the functions that they lie in. */
+  symbolize: z.object({ addresses: z.array(u64).max(65_536) }),
 
   /** Raw BTF: of the kernel (`vmlinux`), of a module, or by kernel id. */
   btf: z.object({ source: z.union([z.object({ module: name }), z.object({ id: u32 })]) }),
@@ -441,6 +447,12 @@ export interface Results {
     functions: { name: string; offset: bigint }[];
     probes: { provider: string; name: string; arguments: string }[];
     total: number;
+  };
+  symbolize: {
+    /** For each address, in order; null where no function of the kernel is. `module` is `bpf` for BPF programs. */
+    symbols: ({ name: string; offset: number; module?: string } | null)[];
+    /** Why the kernel tells no names at all. */
+    unavailable?: string;
   };
   btf: { data: Uint8Array; name: string };
   vmlinuxHeader: { text: string };

@@ -1,7 +1,7 @@
 /** Attaching all programs of a session, or none; and taking them off again. */
 import type { KernelClient } from '../../kernel/client/client';
 import { KernelError } from '../../kernel/client/errors';
-import type { AttachSpec, LinkDescription, LoadedProgram } from '../../kernel/protocol';
+import type { AttachSpec, LinkDescription } from '../../kernel/protocol';
 import { attachFailed, badConfiguration, describeKernelError } from '../errors';
 import type { AttachArguments, ConfiguredSpec } from '../protocol';
 import type { LoadedObject } from './load';
@@ -13,32 +13,41 @@ export interface Attachment extends LinkDescription {
   program: string;
 }
 
+/** A program and its hook, or the map of a struct_ops, which is registered as a whole. */
 interface Planned {
-  program: Pick<LoadedProgram, 'name' | 'type'>;
+  name: string;
+  type: string;
+  handle: number;
   spec: AttachSpec;
 }
-interface PlannedProgram extends Planned {
-  program: LoadedProgram;
-}
 
-/** The programs that a configuration asks for, in its order; all of the object when it names none. */
-export function planAttachments(loaded: LoadedObject, wanted: AttachArguments['attach']): PlannedProgram[] {
-  const names = loaded.programs.map((program) => program.name);
-  // struct_ops programs are attached as a whole, through their map.
-  const attachable = loaded.programs.filter((program) => program.type !== 'struct_ops');
+/** What a configuration asks for, in its order; everything in the object when it names nothing. */
+function planAttachments(loaded: LoadedObject, wanted: AttachArguments['attach']): Planned[] {
+  const attachable = [
+    ...loaded.programs.filter(({ type }) => type !== 'struct_ops'),
+    ...loaded.maps.filter(({ structOps }) => structOps),
+  ];
   const list: NonNullable<AttachArguments['attach']> =
     wanted ?? attachable.map(({ name }) => ({ entry: name }));
   return list.map(({ entry, spec }, index) => {
-    const program = loaded.programs.find((candidate) => candidate.name === entry);
-    if (!program)
-      throw badConfiguration(
-        `In the launch configuration, "attach[${index}].entry": there is no program "${entry}"; there are ${names.join(', ')}.`,
-      );
+    const found = attachable.find(({ name }) => name === entry);
+    const place = `attach[${index}]`;
+    if (!found) throw badConfiguration(`"${place}.entry": ${describeMissing(loaded, entry, attachable)}`);
+    const { name, type, handle } = found;
     return {
-      program,
-      spec: spec ? withMapHandle(loaded, spec, `attach[${index}].spec.map`) : { hook: 'auto' },
+      name,
+      type,
+      handle,
+      spec: spec ? withMapHandle(loaded, spec, `${place}.spec.map`) : { hook: 'auto' },
     };
   });
+}
+
+function describeMissing(loaded: LoadedObject, entry: string, attachable: { name: string }[]): string {
+  const names = attachable.map(({ name }) => name).join(', ');
+  return loaded.programs.some(({ name }) => name === entry)
+    ? `${entry} is a function of a struct_ops, which is registered as a whole; there are ${names}.`
+    : `there is no program "${entry}"; there are ${names}.`;
 }
 
 /** Configurations name maps; the kernel host knows them by the handles of this session. */
@@ -47,9 +56,7 @@ function withMapHandle(loaded: LoadedObject, spec: ConfiguredSpec, path: string)
   const map = loaded.maps.find((candidate) => candidate.name === spec.map);
   if (map) return { ...spec, map: map.handle };
   const names = loaded.maps.map(({ name }) => name).join(', ');
-  throw badConfiguration(
-    `In the launch configuration, "${path}": there is no map "${spec.map}"; there are ${names || 'none'}.`,
-  );
+  throw badConfiguration(`"${path}": there is no map "${spec.map}"; there are ${names || 'none'}.`);
 }
 
 /** What `auto` cannot know, by program type: the part of the configuration that has to say it. */
@@ -84,18 +91,15 @@ export async function attachAll(
   signal: AbortSignal,
 ): Promise<Attachment[]> {
   const planned = planAttachments(loaded, wanted);
-  const structOps = wanted ? [] : loaded.maps.filter((map) => map.structOps);
-  if (planned.length === 0 && structOps.length === 0)
+  if (planned.length === 0)
     throw attachFailed('The object has no program to attach. Mark a function with SEC("…").');
   const done: Attachment[] = [];
-  for (const plan of planned)
+  for (const plan of planned) {
+    const { type, handle, spec } = plan;
     await orRollBack(loaded, plan, planned, done, () =>
-      loaded.kernel.request('attach', { program: plan.program.handle, spec: plan.spec }, { signal }),
-    );
-  for (const map of structOps) {
-    const plan: Planned = { program: { name: map.name, type: 'struct_ops' }, spec: { hook: 'auto' } };
-    await orRollBack(loaded, plan, [...planned, plan], done, () =>
-      loaded.kernel.request('attachStructOps', { map: map.handle }, { signal }),
+      type === 'struct_ops'
+        ? loaded.kernel.request('attachStructOps', { map: handle }, { signal })
+        : loaded.kernel.request('attach', { program: handle, spec }, { signal }),
     );
   }
   return done;
@@ -110,7 +114,7 @@ async function orRollBack(
   attach: () => Promise<Omit<Attachment, 'program'>>,
 ): Promise<void> {
   try {
-    done.push({ ...(await attach()), program: plan.program.name });
+    done.push({ ...(await attach()), program: plan.name });
   } catch (error) {
     if (!(error instanceof KernelError) || error.code === 'hostGone') throw error;
     await detachAll(loaded.kernel, done);
@@ -119,25 +123,21 @@ async function orRollBack(
 }
 
 function describeFailure(
-  { program, spec }: Planned,
+  { name, type, spec }: Planned,
   error: KernelError,
   done: Attachment[],
   planned: readonly Planned[],
 ): string {
-  const { name, type } = program;
   // libbpf answers EOPNOTSUPP when SEC() names no target; any other failure is not for want of a choice.
   const undecided = spec.hook === 'auto' && error.errno === 'EOPNOTSUPP';
   const example = undecided ? attachExample(type) : undefined;
-  const advice =
-    example === undefined
-      ? ''
-      : ` In the launch configuration: "attach": [{"entry": "${name}", "spec": ${example}}].`;
+  const advice = example === undefined ? '' : ` For example "spec": ${example}.`;
   const reports = planned.map((other) => {
-    if (other.program.name === name) return `${name}: failed`;
-    const attached = done.find((attachment) => attachment.program === other.program.name);
+    if (other.name === name) return `${name}: failed`;
+    const attached = done.find((attachment) => attachment.program === other.name);
     return attached
-      ? `${other.program.name}: was attached (${attached.description}), detached again`
-      : `${other.program.name}: not tried`;
+      ? `${other.name}: was attached (${attached.description}), detached again`
+      : `${other.name}: not tried`;
   });
   const others = planned.length > 1 ? ` (${reports.join('; ')})` : '';
   const words = describeKernelError(error);

@@ -1,4 +1,4 @@
-/** Runs, records and rejections as text, one line each, for the Debug Console and the terminal. */
+/** Runs, records and rejections as text, one line each, for consoles and terminals. */
 import path from 'node:path';
 import { Severity } from '../../toolchain/diagnostic';
 import { toDiagnostics } from '../../toolchain/verifier/diagnostics';

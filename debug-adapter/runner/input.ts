@@ -1,4 +1,4 @@
-/** What a test run is given: packet and context of a launch configuration, as bytes. */
+/** What a test run is given: packet and context as somebody wrote them, as bytes. */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { buildPacket } from '../../toolchain/packet/build';
@@ -46,9 +46,7 @@ async function readCaptured(file: string, index: number) {
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     const reason = code === 'ENOENT' ? 'there is no such file' : message;
-    throw badInput(
-      `The capture ${file} cannot be read: ${reason}. Set "packet.pcap" to a .pcap or .pcapng file.`,
-    );
+    throw badInput(`The capture ${file} cannot be read: ${reason}. Name a .pcap or .pcapng file.`);
   }
   if (bytes.length > MAX_CAPTURE)
     throw badInput(

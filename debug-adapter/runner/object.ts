@@ -75,6 +75,15 @@ export function chooseEntry(file: ProgramFile, entry: string | undefined): Objec
   return found;
 }
 
+/** Variables in `.struct_ops` sections: each is registered with the kernel as a whole. */
+export function structOpsNames({ object }: ProgramFile): string[] {
+  const { btf } = object;
+  if (!btf) return [];
+  return [...btf.ofKind('datasec')]
+    .filter(({ name }) => /^\.struct_ops/.test(name))
+    .flatMap(({ variables }) => variables.map(({ type }) => btf.type(type).name));
+}
+
 /** Where a program's function is: its own line when the source can be read, else the first line of its code. */
 export function placeOf(file: ProgramFile, name: string): SourcePlace | undefined {
   const { object } = file;

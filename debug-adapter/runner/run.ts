@@ -90,12 +90,12 @@ export async function runProgram(
 
 function refuseWhatNoKernelTakes(program: LoadedProgram, support: TestRunSupport, given: RunInput): void {
   if (given.packet !== undefined && !support.packet)
-    throw badInput(`A ${program.type} program takes no packet; remove "packet" from the configuration.`);
+    throw badInput(`A ${program.type} program takes no packet; leave it out.`);
   if ((given.repeat ?? 1) > 1 && !support.repeat)
-    throw badInput(`The kernel runs ${program.type} programs once a test run; remove "repeat".`);
+    throw badInput(`The kernel runs ${program.type} programs once a test run; leave out "repeat".`);
   if (given.cpu !== undefined && !support.cpu)
     throw badInput(
-      `The kernel lets only raw_tracepoint programs be run on a chosen CPU; remove "cpu" for this ${program.type} program.`,
+      `The kernel lets only raw_tracepoint programs be run on a chosen CPU; leave out "cpu" for this ${program.type} program.`,
     );
 }
 
@@ -117,7 +117,7 @@ async function packetFor(
     return readPacket(given.packet, support.packet!, path.dirname(loaded.file.path));
   const built = buildPacket(support.packet === 'ip' ? USUAL_PACKET.slice(1) : USUAL_PACKET);
   if (!built.ok) throw badInput('The usual packet cannot be built.');
-  notes.push(`no "packet" in the configuration: a UDP packet of ${built.value.length} bytes was used`);
+  notes.push(`no packet was given: a UDP packet of ${built.value.length} bytes was used`);
   return { data: built.value, notes: [] };
 }
 
@@ -133,7 +133,7 @@ function contextFor(
   if (support.ownContext && typeof context !== 'string') return ownContext(loaded, program, context ?? {});
   if (context !== undefined) return readContext(context, support, packetLength);
   if (!support.contextRequired) return undefined;
-  notes.push('no "context" in the configuration: TCP from 10.0.0.1:12345 to 10.0.0.2:80 was used');
+  notes.push('no context was given: TCP from 10.0.0.1:12345 to 10.0.0.2:80 was used');
   const usual = {
     family: 'AF_INET',
     protocol: 'IPPROTO_TCP',
@@ -156,7 +156,7 @@ function ownContext(
   if (!btf || type === undefined) {
     if (Object.keys(values).length === 0) return undefined;
     throw badInput(
-      `The argument of ${program.name} has no known type, so context fields cannot be placed; give "context" as hex text, or compile with -g.`,
+      `The argument of ${program.name} has no known type, so context fields cannot be placed; give the context as hex text, or compile with -g.`,
     );
   }
   const encoded = encodeJson(btf, type, values);
@@ -211,7 +211,7 @@ function explainRefusal(
   }
   if (program.type === 'raw_tracepoint' && error.errno === 'EINVAL')
     causes.push(
-      `the program reads more arguments than "context": {"args": […]} gives (${(context?.length ?? 0) / 8})`,
+      `the program reads more arguments than the context {"args": […]} gives (${(context?.length ?? 0) / 8})`,
     );
   if (program.type === 'syscall' && error.errno === 'EINVAL')
     causes.push(`the program reads more of its context than the ${context?.length ?? 0} bytes given`);

@@ -101,6 +101,18 @@ export class VariableContext {
     return (await this.programs).get(id);
   }
 
+  /** Functions of kernel addresses, `tcp_sendmsg+0x4a` or `nf_hook+0x10 [nf_tables]`; those of user space have none. */
+  async symbols(addresses: bigint[]): Promise<{ names: Map<bigint, string>; unavailable?: string }> {
+    const { symbols, unavailable } = await this.kernel.request('symbolize', { addresses });
+    const names = new Map<bigint, string>();
+    for (const [i, symbol] of symbols.entries()) {
+      if (!symbol) continue;
+      const module = symbol.module === undefined ? '' : ` [${symbol.module}]`;
+      names.set(addresses[i]!, `${symbol.name}+0x${symbol.offset.toString(16)}${module}`);
+    }
+    return { names, ...(unavailable === undefined ? {} : { unavailable }) };
+  }
+
   /**
    * Forgets what was read, so that rows are made from new values; tells whether anything that was shown has
    * changed. Reads again as much as was shown and no more.

@@ -7,6 +7,7 @@ import { keyExpression, keyText } from './keys';
 import { isPerCpu, whyReadOnly } from './map-kinds';
 import { innerMapNode, type TypedMap } from './maps';
 import type { VariableNode } from './node';
+import { stackNode } from './stacks';
 import { littleEndian, rootNode, rootValue, type Home } from './values';
 import { hexText } from '../../toolchain/packet/hexdump';
 
@@ -38,7 +39,7 @@ function valueRow(
     case 'prog_array':
       return programRow(context, home, name, Number(littleEndian(entry.value)));
     case 'stack_trace':
-      return stackRow(home, name, entry.value);
+      return stackNode(context, typed.map, home, name, entry.value);
     case 'sockmap':
     case 'sockhash':
     case 'reuseport_sockarray':
@@ -186,28 +187,6 @@ async function programRow(
     name,
     value: `program ${program ?? 'of no name'} with id ${id}`,
     readOnly: home.readOnly ?? '',
-  };
-}
-
-/** Instruction pointers, innermost first; user space gets zeros behind the last. */
-function stackRow(home: Home, name: string, bytes: Uint8Array): VariableNode {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const frames: string[] = [];
-  for (let at = 0; at + 8 <= bytes.length; at += 8) {
-    const address = view.getBigUint64(at, true);
-    if (address === 0n) break;
-    frames.push(`0x${address.toString(16)}`);
-  }
-  return {
-    path: home.path,
-    name,
-    value: `stack of ${frames.length} frames`,
-    readOnly: home.readOnly ?? '',
-    children: async (start = 0, count) =>
-      frames
-        .map((frame, i) => ({ path: `${home.path}/${i}`, name: `#${i}`, value: frame }))
-        .slice(start, count === undefined ? undefined : start + count),
-    memory: home.read,
   };
 }
 

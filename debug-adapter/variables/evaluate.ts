@@ -86,12 +86,22 @@ function closing(text: string, start: number): number | undefined {
 
 async function entryOf(context: VariableContext, typed: TypedMap, text: string): Promise<VariableNode> {
   const { map } = typed;
+  if (map.type === 'bloom_filter') return membership(context, typed, text);
   const hidden = whyHidden(map);
   if (hidden !== undefined) throw cannotEvaluate(`${map.name}[…] has no value: ${hidden}.`);
   const key = encodeKey(typed, text);
   const { value } = await context.kernel.request('mapLookup', { map: map.handle, key });
   if (!value) throw cannotEvaluate(`${map.name} has no entry ${text}.`);
   return entryNode(context, typed, { key, value: value.subarray(0, valueStride(map, context.possibleCpus)) });
+}
+
+/** What a bloom filter says of a value; it errs on the side of having seen it. */
+async function membership(context: VariableContext, typed: TypedMap, text: string): Promise<VariableNode> {
+  const { map, valueType, path } = typed;
+  const value = encodeAs(typed, valueType, map.valueSize, text);
+  const answer = await context.kernel.request('mapPeek', { map: map.handle, value });
+  const said = answer.value ? 'perhaps in the filter' : 'not in the filter';
+  return { path: `${path}/[${text}]`, name: `[${text}]`, value: said };
 }
 
 /** The bytes of a key as somebody wrote it: `3`, `"eth0"`, `10.0.0.0/8`, `{a = 1, b = 2}`, `hex(0a00…)`. */

@@ -16,10 +16,11 @@ const ARRAYS = new Set(['array', 'percpu_array']);
 const QUEUES = new Set(['queue', 'stack']);
 
 const HIDDEN: Record<string, string> = {
-  ringbuf: 'records are consumed by reading: they appear in the Debug Console as they arrive',
-  perf_event_array: 'records are consumed by reading: they appear in the Debug Console as they arrive',
+  ringbuf: 'records are consumed by reading: they appear in the output as they arrive',
+  perf_event_array: 'records are consumed by reading: they appear in the output as they arrive',
   user_ringbuf: 'records are written by user space and consumed by the program; there is nothing to look up',
-  bloom_filter: 'it keeps hashes only, so its members cannot be listed',
+  bloom_filter:
+    'it keeps hashes only, so its members cannot be listed; to ask for one, evaluate the map with [VALUE]',
   sk_storage: 'entries belong to sockets; the kernel finds them by a file descriptor of the socket only',
   inode_storage: 'entries belong to inodes; the kernel finds them by a file descriptor of the file only',
   task_storage: 'entries belong to tasks; the kernel finds them by a pidfd of the task only',

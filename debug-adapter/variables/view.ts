@@ -81,11 +81,11 @@ export class VariablesView {
       this.served.get(reference)?.get(name) ??
       ((await parent.children?.()) ?? []).find((candidate) => candidate.name === name);
     if (!row) throw cannotSet(`${parent.name} has no row ${name}.`);
-    return this.describe(await assign(row, value));
+    return this.describe(await this.assign(row, value));
   }
 
   async setExpression(expression: string, value: string): Promise<DebugProtocol.Variable> {
-    return this.describe(await assign(await evaluate(this.context, expression), value));
+    return this.describe(await this.assign(await evaluate(this.context, expression), value));
   }
 
   async evaluate(expression: string): Promise<DebugProtocol.EvaluateResponse['body']> {
@@ -135,6 +135,17 @@ export class VariablesView {
     await this.context.refresh();
   }
 
+  /** Writes, and forgets what was read before: the rows above the written one show its value too. */
+  private async assign(row: VariableNode, value: string): Promise<VariableNode> {
+    if (!row.assign) {
+      const reason = row.readOnly ? `: ${row.readOnly}` : '';
+      throw cannotSet(`${row.name} cannot be set${reason}.`);
+    }
+    const written = await row.assign(value);
+    await this.context.refresh();
+    return written;
+  }
+
   private mapNamed(name: string): TypedMap {
     const map = userMaps(this.context).find((candidate) => candidate.name === name);
     if (!map) throw cannotSet(`There is no map "${name}".`);
@@ -160,10 +171,4 @@ export class VariablesView {
       ...(node.assign ? {} : { presentationHint: { attributes: ['readOnly'] } }),
     };
   }
-}
-
-async function assign(row: VariableNode, value: string): Promise<VariableNode> {
-  if (row.assign) return row.assign(value);
-  const reason = row.readOnly ? `: ${row.readOnly}` : '';
-  throw cannotSet(`${row.name} cannot be set${reason}.`);
 }

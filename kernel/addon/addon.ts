@@ -211,6 +211,8 @@ export interface Addon {
     key: Uint8Array,
     valueSize: number,
     flags?: bigint,
+    /** What a bloom filter is asked for; the kernel reads it from where it writes other maps' values. */
+    asked?: Uint8Array,
   ): Promise<Uint8Array | null>;
   mapUpdate(op: Op, fd: number, key: Uint8Array, value: Uint8Array, flags: number): Promise<void>;
   mapDelete(op: Op, fd: number, key: Uint8Array): Promise<boolean>;

@@ -31,8 +31,10 @@ Napi::Value MapLookup(const Napi::CallbackInfo& info) {
   std::string key = Bytes(info[2]);
   size_t size = Number(info[3]);
   uint64_t flags = Unsigned64(info[4]);
+  std::string asked = Bytes(info[5]);
   return Start(info, [=]() -> Deliver {
-    auto value = std::make_shared<std::string>(size, '\0');
+    auto value = std::make_shared<std::string>(asked);
+    value->resize(size);
     int result = bpf_map_lookup_elem_flags(fd, KeyPointer(key), value->data(), flags);
     if (result == -ENOENT) return ValueOrNull(nullptr);
     Check("BPF_MAP_LOOKUP_ELEM", result);

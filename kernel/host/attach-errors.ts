@@ -52,7 +52,7 @@ function explain(
       if (code !== 'EOPNOTSUPP' && code !== 'EINVAL') return undefined;
       return {
         message: `SEC("${program.section}") does not say what to attach to`,
-        hint: 'Choose the interface, cgroup, function or process: in the editor from the list that Attach offers, or in the launch configuration’s `spec`.',
+        hint: 'Choose the interface, cgroup, function or process: from the list that Attach offers in the editor, or with a `spec`.',
       };
     case 'kprobeMulti':
       if (code !== 'EINVAL' && code !== 'EOPNOTSUPP') return undefined;

@@ -6,6 +6,7 @@ import { listHandlers } from './methods/lists';
 import { mapHandlers } from './methods/maps';
 import { objectHandlers } from './methods/objects';
 import { readerHandlers } from './methods/readers';
+import { symbolHandlers } from './methods/symbols';
 import type { Handlers } from './session';
 
 export const handlers: Handlers = {
@@ -16,4 +17,5 @@ export const handlers: Handlers = {
   ...mapHandlers,
   ...readerHandlers,
   ...listHandlers,
+  ...symbolHandlers,
 };

@@ -108,6 +108,16 @@ describe('what there is to attach to', () => {
     ).toContain('tcp_sendmsg');
   });
 
+  test('functions of kernel addresses', async () => {
+    const table = readFileSync('/proc/kallsyms', 'utf8');
+    const [, digits] = /^([0-9a-f]{16}) T tcp_sendmsg$/m.exec(table)!;
+    const start = BigInt(`0x${digits}`);
+    const addresses = [start + 5n, 0x5555_5555_0000n, start];
+    expect(await client.request('symbolize', { addresses })).toEqual({
+      symbols: [{ name: 'tcp_sendmsg', offset: 5 }, null, { name: 'tcp_sendmsg', offset: 0 }],
+    });
+  });
+
   test('a file that is no executable', async () => {
     await expect(
       client.request('listBinarySymbols', { binary: '/etc/passwd', contains: '', limit: 1 }),

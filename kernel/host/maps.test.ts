@@ -241,6 +241,16 @@ test('a queue gives first what came first, a stack what came last; both say when
   }
 });
 
+test('a bloom filter can be asked for a value', async () => {
+  const { handle: map } = maps.map('bloom');
+  await client.request('mapPush', { map, value: u32(7) });
+  expect(numbers((await client.request('mapPeek', { map, value: u32(7) })).value)).toEqual([7]);
+  expect(await client.request('mapPeek', { map, value: u32(0x12345678) })).toEqual({ value: null });
+  await expect(client.request('mapPeek', { map })).rejects.toMatchObject({
+    message: expect.stringContaining('it can be asked for a value only'),
+  });
+});
+
 test('a map that is gone cannot be opened', async () => {
   await expect(client.request('mapOpenById', { id: 0xfffffff0 })).rejects.toMatchObject({ errno: 'ENOENT' });
 });

@@ -92,7 +92,7 @@ it('says what has to be chosen when SEC() does not', async () => {
   const wrong = await client
     .request('attach', { ...configuration, attach: [{ entry: 'nope' }] })
     .catch((thrown: Error) => thrown.message);
-  expect(wrong).toMatch(/There is no program "nope" in the file\. Set "entry" to one of: at_xdp, at_tc/);
+  expect(wrong).toMatch(/There is no program "nope" in the file\. Choose one of: at_xdp, at_tc/);
 });
 
 it('shows what an iterator writes, again on continue', async () => {

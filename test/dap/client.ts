@@ -118,6 +118,16 @@ export class DapClient {
       .join('');
   }
 
+  /** What the Debug Console draws as plain text (`stdout`), as a warning (`console`) or as an error (`stderr`). */
+  printed(category: 'stdout' | 'console' | 'stderr'): string {
+    return this.events
+      .filter(
+        ({ event, body }) => event === 'output' && (body as { category?: string }).category === category,
+      )
+      .map(({ body }) => (body as { output: string }).output)
+      .join('');
+  }
+
   async consoleLine(pattern: RegExp): Promise<void> {
     if (pattern.test(this.console)) return;
     await this.event('output', () => pattern.test(this.console));
@@ -228,7 +238,8 @@ export function objectOf(name: string): string {
   if (existsSync(object)) return object;
   const multiarch = `/usr/include/${process.arch === 'x64' ? 'x86_64' : 'aarch64'}-linux-gnu`;
   const headers = path.resolve(import.meta.dirname, '../../dist/include');
-  const args = ['-O2', '-g', '-target', 'bpf', '-I', headers, '-idirafter', multiarch];
+  const machine = `-D__TARGET_ARCH_${process.arch === 'x64' ? 'x86' : 'arm64'}`;
+  const args = ['-O2', '-g', '-target', 'bpf', machine, '-I', headers, '-idirafter', multiarch];
   execFileSync(tool('clang'), [...args, '-c', fixture(name), '-o', object]);
   return object;
 }

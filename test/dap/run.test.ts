@@ -118,7 +118,10 @@ describe('XDP', () => {
     ]);
     await client.event('terminated');
     expect(client.console).toContain('xdp_ttl returned XDP_TX (3)');
-    expect(client.console).toContain('no "packet" in the configuration');
+    expect(client.console).toContain('no packet was given');
+    expect(client.printed('stdout')).toMatch(/^Loaded xdp_ttl /);
+    expect(client.printed('console')).toBe('');
+    expect(client.printed('stderr')).toBe('');
   });
 });
 
@@ -173,7 +176,7 @@ describe('what cannot be run is refused in words', () => {
   const types = objectOf('types.bpf.c');
 
   it.each([
-    [{ program: types }, /has 10 programs\. Set "entry" .* classify, raw, add/],
+    [{ program: types }, /has 10 programs\. Choose one with "entry": .*classify, raw, add/],
     [{ program: types, entry: 'nope' }, /no program "nope" .*classify/],
     [{ program: types, entry: 'trace' }, /no support for programs of type tracepoint.*"request": "attach"/],
     [{ program: '/nonexistent.bpf.c' }, /nonexistent\.bpf\.c cannot be read: there is no such file/],

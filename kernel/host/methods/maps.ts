@@ -98,9 +98,19 @@ export const mapHandlers: MapHandlers = {
     };
   },
 
-  async mapPeek(session, { map }, operation) {
+  async mapPeek(session, { map, value }, operation) {
     const held = queue(session.map(map), 'mapPeek');
-    return { value: await session.host.addon.mapLookup(operation, held.fd, NO_KEY, held.valueSize) };
+    const { addon } = session.host;
+    if (held.type !== 'bloom_filter')
+      return { value: await addon.mapLookup(operation, held.fd, NO_KEY, held.valueSize) };
+    if (!value)
+      throw failure(
+        'badRequest',
+        'mapPeek',
+        `${held.name} is a bloom filter: it can be asked for a value only`,
+      );
+    checkSize(held, 'value', value, held.valueSize);
+    return { value: await addon.mapLookup(operation, held.fd, NO_KEY, held.valueSize, undefined, value) };
   },
 
   async mapPush(session, { map, value }, operation) {

@@ -1,0 +1,135 @@
+/** Every kind of hook, attached through the debug adapter in a VM of its own, where nothing else can be disturbed. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startGuest, type Guest } from '../vm/guest';
+import { kernelAtHand } from '../vm/kernels-at-hand';
+import { DapClient, objectOf } from './client';
+
+const BOOT_MS = 120_000;
+const CGROUP = '/sys/fs/cgroup/bpfs';
+/** Its function `init` is by_struct_ops. */
+const STRUCT_OPS = 'bpfs_hooks';
+const LIBC = 'libc.so.6';
+
+/** What SEC() of the fixture leaves open. */
+const specs: Record<string, object> = {
+  by_kretprobe_multi: { hook: 'kprobeMulti', functions: ['__x64_sys_sethostname'], return: true },
+  by_uretprobe: { hook: 'uprobe', binary: LIBC, function: 'sethostname', return: true },
+  by_perf_event: { hook: 'perfEvent', type: 1, config: 0, sampleFrequency: 99 },
+  by_cgroup_skb: { hook: 'cgroup', path: CGROUP },
+  by_connect4: { hook: 'cgroup', path: CGROUP },
+  by_sock_create: { hook: 'cgroup', path: CGROUP },
+  by_sock_ops: { hook: 'cgroup', path: CGROUP },
+  by_sk_msg: { hook: 'sockmap', map: 'sockets' },
+  by_sk_skb: { hook: 'sockmap', map: 'sockets' },
+  by_sk_lookup: { hook: 'netns' },
+  by_netfilter: { hook: 'netfilter', family: 'ipv4', hookNumber: 'localIn', priority: 0 },
+  by_tcx: { hook: 'tc', interface: 'lo', direction: 'ingress', implementation: 'tcx' },
+  by_clsact: { hook: 'tc', interface: 'lo', direction: 'egress', implementation: 'clsact' },
+  by_xdp: { hook: 'xdp', interface: 'lo', mode: 'generic' },
+  by_socket: { hook: 'socket', interface: 'lo' },
+  by_iter_map: { hook: 'iter', map: 'elements' },
+};
+/** Attached as SEC() says. */
+const bySection = [
+  'by_kprobe',
+  'by_kretprobe',
+  'by_kprobe_multi',
+  'by_fentry',
+  'by_fexit',
+  'by_tracepoint',
+  'by_ksyscall',
+  'by_uprobe',
+  'by_tp_btf',
+  'by_raw_tp',
+  'by_lsm',
+  'by_iter',
+];
+const counted = [...bySection, ...Object.keys(specs), 'by_struct_ops'];
+/** Programs that see each call of sethostname(2), or of libc's function of that name, exactly once. */
+const exact = [
+  'by_kprobe',
+  'by_kretprobe',
+  'by_kprobe_multi',
+  'by_kretprobe_multi',
+  'by_fentry',
+  'by_fexit',
+  'by_tracepoint',
+  'by_ksyscall',
+  'by_uprobe',
+  'by_uretprobe',
+];
+
+/** A TCP connection over loopback, from a process in the cgroup. */
+const CONNECT = `
+  const net = require('node:net');
+  require('node:fs').writeFileSync('${CGROUP}/cgroup.procs', String(process.pid));
+  const server = net.createServer((socket) => socket.once('data', () => socket.end()));
+  server.listen(0, '127.0.0.1', () => {
+    const client = net.connect(server.address().port, '127.0.0.1', () => client.write('hello'));
+    client.on('close', () => server.close());
+    client.resume();
+  });`;
+
+const kernel = kernelAtHand('6.12');
+describe('Linux 6.12', () => {
+  if (typeof kernel === 'string') {
+    test.skip(`(${kernel})`, () => {});
+    return;
+  }
+  let guest: Guest;
+  let client: DapClient | undefined;
+
+  beforeAll(async () => {
+    guest = await startGuest(kernel.image);
+    await guest.run('sh', '-c', `ip link set lo up && mkdir ${CGROUP}`);
+  }, BOOT_MS);
+  afterAll(async () => {
+    await client?.close();
+    await guest?.dispose();
+  });
+
+  const runs = async (): Promise<Record<string, number>> => {
+    const rows = await client!.variables(await client!.scope('Globals'));
+    const counters = rows.filter(({ name }) => name.endsWith('_runs'));
+    return Object.fromEntries(counters.map(({ name, value }) => [name.replace(/_runs$/, ''), Number(value)]));
+  };
+
+  test('every hook runs its program, and none does after the end', async () => {
+    client = await DapClient.started('attach', {
+      hostSocket: guest.socketPath,
+      program: objectOf('hooks.bpf.c'),
+      attach: [
+        ...bySection.map((entry) => ({ entry })),
+        ...Object.entries(specs).map(([entry, spec]) => ({ entry, spec })),
+        { entry: STRUCT_OPS },
+      ],
+    });
+    const { threads } = await client.request<{ threads: object[] }>('threads');
+    expect(threads).toHaveLength(counted.length);
+    const before = await runs();
+
+    for (const name of ['bpfs-one', 'bpfs-two']) await guest.run('hostname', name);
+    await guest.run('sysctl', '-qw', `net.ipv4.tcp_congestion_control=${STRUCT_OPS}`);
+    await guest.run('node', '-e', CONNECT);
+    await client.request('bpf/refresh');
+    const after = await runs();
+    const ran = Object.fromEntries(Object.entries(after).map(([name, n]) => [name, n - before[name]!]));
+
+    expect(Object.keys(ran).sort()).toEqual(counted.sort());
+    for (const name of exact) expect(ran[name], name).toBe(2);
+    const iterators = ['by_iter', 'by_iter_map'];
+    const others = Object.entries(ran).filter(([name]) => ![...exact, ...iterators].includes(name));
+    expect(others.filter(([, n]) => n <= 0)).toEqual([]);
+
+    // An iterator runs when it is read: once when it was attached, and again at each Continue.
+    expect(before['by_iter_map']).toBe(4);
+    expect(client.console).toMatch(/^(a task\n){10}/m);
+    await client.request('continue', { threadId: 1 });
+    await client.event('stopped', () => true, client.events.length);
+    expect((await runs())['by_iter_map']).toBe(8);
+
+    await client.request('terminate');
+    await client.event('terminated');
+    expect(await guest.run('tc', 'qdisc', 'show', 'dev', 'lo')).not.toContain('clsact');
+  });
+});
