@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import type { OpenedKernel } from '../kernel/client/open';
-import { vmlinuxDirectory } from '../kernel/client/vmlinux-header';
+import { machineVmlinuxDirectory, vmlinuxDirectory } from '../kernel/client/vmlinux-header';
 import { compile } from '../toolchain/clang/compile';
 import { findClang } from '../toolchain/clang/discover';
 import { cacheDirectory, flagsForText } from '../toolchain/clang/flags';
@@ -40,9 +40,7 @@ export async function compiled(
     args: flags.value,
     cache: cacheDirectory(),
     signal,
-    log: (line) => {
-      if (process.env.BPF_STUDIO_VERBOSE) process.stderr.write(`${line}\n`);
-    },
+    log: verbose,
   });
   switch (result.outcome) {
     case 'compiled':
@@ -58,6 +56,10 @@ export async function compiled(
         hint: result.hint,
       });
   }
+}
+
+function verbose(line: string): undefined {
+  if (process.env.BPF_STUDIO_VERBOSE) process.stderr.write(`${line}\n`);
 }
 
 async function readSource(input: Input): Promise<Outcome<string>> {
@@ -95,7 +97,12 @@ async function flagsFor(
     extraArgs: [],
     bundledHeaders: path.join(__dirname, 'include'),
   };
-  const flags = await flagsForText(request, source, async () => client && vmlinuxDirectory(client, cache));
+  const vmlinux = async (): Promise<string | undefined> => {
+    if (client) return vmlinuxDirectory(client, cache);
+    // Not worth more words than clang's own, that it has no vmlinux.h.
+    return machineVmlinuxDirectory(__dirname, cache).catch((error: Error) => verbose(error.message));
+  };
+  const flags = await flagsForText(request, source, vmlinux);
   return succeed(flags.args);
 }
 

@@ -20,6 +20,7 @@ export interface FileResult {
 /** DESIGN.md's entry point: one line of `verify --json`. */
 export interface FileReport {
   file: string;
+  /** `uname -r`; empty when no kernel could be asked. */
   kernel: string;
   programs: ProgramReport[];
   diagnostics: LspDiagnostic[];
@@ -65,6 +66,11 @@ export async function verifyFile(
   } catch (error) {
     return result({ ...input, problems: [...input.problems, problemOf(error)] }, kernel, []);
   }
+}
+
+/** What is known of a file when no kernel can be asked: clang's findings. */
+export function withoutVerdict(input: Input): FileResult {
+  return result(input, '', []);
 }
 
 function result(input: Input, kernel: string, programs: FileResult['programs']): FileResult {
