@@ -3,11 +3,12 @@ import { readFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import type { OpenedKernel } from '../kernel/client/open';
-import { vmlinuxDirectory } from '../kernel/client/vmlinux-header';
+import { machineVmlinuxDirectory, vmlinuxDirectory } from '../kernel/client/vmlinux-header';
 import { compile } from '../toolchain/clang/compile';
 import { findClang } from '../toolchain/clang/discover';
 import { cacheDirectory, flagsForText } from '../toolchain/clang/flags';
 import type { EnvironmentFacts } from '../toolchain/environment/environment';
+import type { Diagnostic } from '../toolchain/diagnostic';
 import { succeed, type Outcome, type Problem } from '../toolchain/problem';
 import { splitWords, text, type Arguments } from './command';
 import type { Input } from './source';
@@ -22,10 +23,16 @@ export async function compiled(
   const failed = (problem: Problem): Input => ({ ...input, problems: [...input.problems, problem] });
   const source = await readSource(input);
   if (!source.ok) return failed(source.problem);
+  input = { ...input, text: source.value };
+  const withSyntax = async (of: Input, clang?: Diagnostic[]): Promise<Input> => {
+    const { syntaxBesideClang } = await import('./explain');
+    const found = await syntaxBesideClang(of.path, source.value, clang);
+    return { ...of, diagnostics: [...of.diagnostics, ...(clang ?? []), ...found] };
+  };
   const flags = await flagsFor(input, source.value, args, session);
   if (!flags.ok) return failed(flags.problem);
   const found = await findClang(text(args, 'clang') ?? '');
-  if ('problem' in found) return failed(found.problem);
+  if ('problem' in found) return withSyntax(failed(found.problem));
   const result = await compile({
     clang: found.clang,
     path: input.path,
@@ -33,15 +40,13 @@ export async function compiled(
     args: flags.value,
     cache: cacheDirectory(),
     signal,
-    log: (line) => {
-      if (process.env.BPF_STUDIO_VERBOSE) process.stderr.write(`${line}\n`);
-    },
+    log: verbose,
   });
   switch (result.outcome) {
     case 'compiled':
       return { ...input, object: result.object, diagnostics: [...input.diagnostics, ...result.diagnostics] };
     case 'errors':
-      return { ...input, diagnostics: [...input.diagnostics, ...result.diagnostics] };
+      return withSyntax(input, result.diagnostics);
     case 'cancelled':
       return failed({ code: 'cli/cancelled', message: `Compiling ${input.file} was cancelled.`, hint: '' });
     case 'problem':
@@ -51,6 +56,10 @@ export async function compiled(
         hint: result.hint,
       });
   }
+}
+
+function verbose(line: string): undefined {
+  if (process.env.BPF_STUDIO_VERBOSE) process.stderr.write(`${line}\n`);
 }
 
 async function readSource(input: Input): Promise<Outcome<string>> {
@@ -88,7 +97,12 @@ async function flagsFor(
     extraArgs: [],
     bundledHeaders: path.join(__dirname, 'include'),
   };
-  const flags = await flagsForText(request, source, async () => client && vmlinuxDirectory(client, cache));
+  const vmlinux = async (): Promise<string | undefined> => {
+    if (client) return vmlinuxDirectory(client, cache);
+    // Not worth more words than clang's own, that it has no vmlinux.h.
+    return machineVmlinuxDirectory(__dirname, cache).catch((error: Error) => verbose(error.message));
+  };
+  const flags = await flagsForText(request, source, vmlinux);
   return succeed(flags.args);
 }
 

@@ -1,17 +1,33 @@
-/** The kernel's words on one file's programs as findings in its source. */
-import path from 'node:path';
+/** The kernel's words on one file's programs as findings in its source, and syntax findings where clang is silent. */
 import type { ProgramVerdict } from '../kernel/protocol';
+import { besideClang, syntaxDiagnostics } from '../language-server/model/findings';
+import { explainer } from '../language-server/model/verify';
+import { loadParser } from '../toolchain/c/parser';
+import { readSource, type SourceFile } from '../toolchain/c/source';
 import type { Diagnostic } from '../toolchain/diagnostic';
-import { readBpfObject } from '../toolchain/elf/object';
-import { toDiagnostics } from '../toolchain/verifier/diagnostics';
-import { explain } from '../toolchain/verifier/report';
 import type { Input } from './source';
 
-export function explainer(input: Input, kernel: string): (verdict: ProgramVerdict) => Diagnostic[] {
-  const read = readBpfObject(Uint8Array.from(input.object!));
-  const btf = read.ok ? read.value.btf : undefined;
-  // A compiler writes the names it was given, relative to where it ran: the source's directory for us, anywhere for
-  // an object. What does not exist there is shown as it is written.
-  const mapPath = (file: string) => path.resolve(path.dirname(input.path), file);
-  return (verdict) => toDiagnostics(explain(verdict, { btf, kernel, mapPath }), { path: input.path });
+/** Needs `input.object`. */
+export async function explainPrograms(
+  input: Input,
+  kernel: string,
+): Promise<(verdict: ProgramVerdict) => Diagnostic[]> {
+  const source = input.text === undefined ? undefined : await read(input.text);
+  return explainer(Uint8Array.from(input.object!), input.path, source, kernel).explainProgram;
+}
+
+/**
+ * Syntax findings to show beside clang's, as the editor does.
+ * @param clang what clang said of the text; undefined when it could not be asked.
+ */
+export async function syntaxBesideClang(
+  path: string,
+  text: string,
+  clang: Diagnostic[] | undefined,
+): Promise<Diagnostic[]> {
+  return besideClang(syntaxDiagnostics(await read(text), path), clang);
+}
+
+async function read(text: string): Promise<SourceFile> {
+  return readSource(await loadParser(), text);
 }

@@ -51,7 +51,10 @@ export function createIo(json: boolean): Io {
     err,
     problem(problem) {
       if (json) outJson({ error: problem });
-      else err(`bpf-studio: ${problem.message}\n${problem.hint ? `  ${problem.hint}\n` : ''}`);
+      else
+        err(
+          `bpf-studio: ${problem.message}\n${problem.hint ? `${problem.hint.replace(/^/gm, '  ')}\n` : ''}`,
+        );
     },
   };
 }

@@ -8,7 +8,8 @@ import { readBpfObject } from '../toolchain/elf/object';
 import { fail, succeed, type Outcome, type Problem } from '../toolchain/problem';
 import { texts, usage, type Arguments, type Options } from './command';
 import type { ExitStatus, Io } from './io';
-import { explainer } from './explain';
+import type { ProgramVerdict } from '../kernel/protocol';
+import { explainPrograms } from './explain';
 import { renderDiagnostics } from './render-result';
 import type { Input } from './source';
 
@@ -41,20 +42,19 @@ export async function load(
   options: { programs?: string[]; globals: Record<string, unknown> },
   io: Io,
 ): Promise<LoadedObject | Stopped> {
-  let rejected = false;
+  const rejected: ProgramVerdict[] = [];
   try {
     return await loadObject(client, file, {
       ...options,
       signal: io.interrupted,
-      onRejected(verdict) {
-        rejected = true;
-        showFindings(explainer(input, client.hello.kernel.release)(verdict), io);
-      },
+      onRejected: (verdict) => void rejected.push(verdict),
     });
   } catch (error) {
-    // The explained rejection has said it all.
-    if (rejected) return { stop: 1 };
-    throw error;
+    if (rejected.length === 0) throw error;
+    // The explained rejection says it all.
+    const explain = await explainPrograms(input, client.hello.kernel.release);
+    showFindings(rejected.flatMap(explain), io);
+    return { stop: 1 };
   }
 }
 

@@ -27,7 +27,9 @@ function sgr(code: number): Style {
 /** One file: a line for each program, then the findings. */
 export function renderResult({ json, programs, diagnostics }: FileResult, io: Io): string {
   const style = io.color ? colored : plain;
-  const lines = [`${style.bold(json.file)} on Linux ${json.kernel}`];
+  const lines = [
+    `${style.bold(json.file)} ${json.kernel === '' ? 'without a verdict' : `on Linux ${json.kernel}`}`,
+  ];
   for (const [index, { verdict }] of programs.entries()) {
     const { stats } = json.programs[index]!;
     const word =

@@ -11,6 +11,8 @@ export interface Input {
   file: string;
   /** Absolute. */
   path: string;
+  /** Of a source file that could be read. */
+  text?: string;
   /** Absent when there is none: the file cannot be read, or does not compile. */
   object?: Uint8Array;
   /** clang's and the syntax checks'. */

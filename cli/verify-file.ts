@@ -20,6 +20,7 @@ export interface FileResult {
 /** DESIGN.md's entry point: one line of `verify --json`. */
 export interface FileReport {
   file: string;
+  /** `uname -r`; empty when no kernel could be asked. */
   kernel: string;
   programs: ProgramReport[];
   diagnostics: LspDiagnostic[];
@@ -57,7 +58,7 @@ export async function verifyFile(
     const answer = await client.request('verify', { object: input.object, log: 'rejected' }, { signal });
     const rejected = answer.programs.some(({ verdict }) => verdict !== 'accepted');
     // Explaining takes the object's BTF and the catalogue; accepted programs need neither.
-    const explain = rejected ? (await import('./explain')).explainer(input, kernel) : () => [];
+    const explain = rejected ? await (await import('./explain')).explainPrograms(input, kernel) : () => [];
     const programs = answer.programs.map((verdict) => ({ verdict, diagnostics: explain(verdict) }));
     if (!answer.error) return result(input, kernel, programs);
     const problem = problemOf(new KernelError(answer.error));
@@ -65,6 +66,11 @@ export async function verifyFile(
   } catch (error) {
     return result({ ...input, problems: [...input.problems, problemOf(error)] }, kernel, []);
   }
+}
+
+/** What is known of a file when no kernel can be asked: clang's findings. */
+export function withoutVerdict(input: Input): FileResult {
+  return result(input, '', []);
 }
 
 function result(input: Input, kernel: string, programs: FileResult['programs']): FileResult {

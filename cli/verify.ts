@@ -3,7 +3,7 @@ import { compileOptions, targetOption, usage, type Command } from './command';
 import type { ExitStatus, Io } from './io';
 import { openSession } from './kernel';
 import { inputOf } from './source';
-import { verifyFile, type FileResult } from './verify-file';
+import { verifyFile, withoutVerdict, type FileResult } from './verify-file';
 
 /** Files in work at a time: reading, compiling and verifying overlap, and a second core helps. */
 const AT_A_TIME = 4;
@@ -18,7 +18,8 @@ own, so one rejection does not hide the others', and nothing stays loaded.
   --clang PATH         this clang instead of the newest found
   --clang-args "…"     flags for clang, replacing compile_commands.json and the defaults
   --json               one line a file: {file, kernel, programs: [{name, section, type, verdict, stats, diagnostics}],
-                       diagnostics}; positions are zero-based, as in LSP
+                       diagnostics}; positions are zero-based, as in LSP;
+                       without a kernel, "kernel" is empty and a last line {error} says why
 
   bpf-studio verify *.bpf.c
   bpf-studio verify --target vm:/boot/vmlinuz-6.1.0-50-amd64 --json build/*.o
@@ -36,7 +37,11 @@ Exit status: 0 all accepted, 1 a rejection or an error in a source, 2 something 
     const inputs = inAdvance(files, AT_A_TIME, (file) => inputOf(file, args, session, io.interrupted));
     const opened = await session;
     if (!('client' in opened)) {
-      await Promise.allSettled(inputs.map((start) => start()));
+      // What clang says needs no kernel.
+      await print(
+        inputs.map((take) => async () => withoutVerdict(await take())),
+        io,
+      );
       io.problem(opened);
       return 2;
     }

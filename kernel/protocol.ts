@@ -295,8 +295,13 @@ export interface ProgramVerdict extends ProgramDescription {
   errno?: string;
   /** libbpf's own warnings while this program was prepared and loaded. */
   libbpfLog: string;
-  /** The verifier's log, when asked for; whole, however long. */
+  /** The verifier's log, when asked for; whole, however long, but for `logIsTail`. */
   log?: string;
+  /**
+   * `log: "rejected"` only: the log is so long that these are its last MiB, from a line's beginning on. They hold
+   * the path that failed; `all` asks for the whole. Kernels before 6.4 cannot keep a log's end and give the whole.
+   */
+  logIsTail?: boolean;
   /** Number of instructions after libbpf's relocation, subprograms included. */
   insnCount: number;
   /**

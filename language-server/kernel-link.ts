@@ -6,7 +6,7 @@ import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { KernelClient } from '../kernel/client/client';
 import { openKernel, type OpenedKernel } from '../kernel/client/open';
-import { vmlinuxDirectory } from '../kernel/client/vmlinux-header';
+import { machineVmlinuxDirectory, vmlinuxDirectory } from '../kernel/client/vmlinux-header';
 import { parseTarget } from '../kernel/targets/target';
 
 export interface LinkProblem {
@@ -64,6 +64,11 @@ export class KernelLink {
     return this.opened?.client.hello.kernel.release;
   }
 
+  /** Why there is no kernel, when one was asked for and could not be had. */
+  get problem(): LinkProblem | undefined {
+    return this.opened ? undefined : this.lastProblem;
+  }
+
   /** A session, opened if need be, or why there is none. Never rejects. */
   async client(): Promise<KernelClient | LinkProblem> {
     if (this.opened) return this.opened.client;
@@ -76,12 +81,17 @@ export class KernelLink {
   /**
    * Directory of a vmlinux.h written from the kernel's BTF, kept in the cache for each kernel release. While there is
    * no kernel, the header written last serves clang: a kernel that is still booting must not make a file look broken.
+   * Without one, this machine's types do, which can be read without privileges.
    * Undefined when there is none, or the kernel has no BTF; the reason is logged.
    */
   async vmlinuxDirectory(cache: string): Promise<string | undefined> {
     const client = await this.client();
-    if (!('request' in client)) return newestHeader(cache);
     try {
+      if (!('request' in client)) {
+        return (
+          (await newestHeader(cache)) ?? (await machineVmlinuxDirectory(this.options.distDirectory, cache))
+        );
+      }
       return await vmlinuxDirectory(client, cache);
     } catch (error) {
       this.options.log(`no vmlinux.h from the kernel: ${(error as Error).message.split('\n')[0]}`);

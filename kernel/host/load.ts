@@ -9,13 +9,15 @@ import type { Addon, AddonObject, AddonProgram, Operation } from '../addon/addon
 import { isAddonError } from '../addon/addon';
 import type { MapDescription, ProgramVerdict, ProtocolError } from '../protocol';
 import { toProtocolError } from './errors';
-import { LogLevel } from './log';
+import { LogLevel, parseStats } from './log';
 import type { OpenParams } from './open-object';
 import { cleanLog, describeMaps, openObject } from './open-object';
 import type { Refused, WantedLog } from './verdict';
 import { MAX_LOG_BYTES, accepted, judge, notAsked, unknownType } from './verdict';
 
 const STATS_LOG_BYTES = 64 * 1024;
+/** What explains a rejection stands at a log's end, and a log of 100 MiB takes longer to read than to make. */
+const TAIL_LOG_BYTES = 4 * 1024 * 1024;
 /** Memory that the verifier does not write to is never taken, so the first buffer holds most logs. */
 const WHOLE_LOG_BYTES = 16 * 1024 * 1024;
 
@@ -103,12 +105,11 @@ export async function loadObject(
       if (verdict.stats) verdicts.set(program.name, verdict);
     }
     const verdict = judge(refused, attempt.libbpfLog, await unknownType(addon, refused));
-    if (verdict.verdict === 'rejected' && wanted !== 'none') {
+    if (verdict.verdict === 'rejected' && wanted === 'rejected') {
       // Statistics alone cost nothing; now somebody wants to read why.
-      verdict.log =
-        wanted === 'rejected'
-          ? await wholeLog(addon, params, refused.program.name, operation)
-          : refused.program.log;
+      Object.assign(verdict, await explainingLog(addon, params, refused.program.name, operation));
+    } else if (verdict.verdict === 'rejected' && wanted !== 'none') {
+      verdict.log = refused.program.log;
     }
     verdicts.set(refused.program.name, verdict);
     if (keep) return finish();
@@ -162,14 +163,14 @@ function prepareError(log: string, error: ProtocolError): ProtocolError {
   return { ...error, message: reason ? `${reason} (${error.errno})` : error.message };
 }
 
-/** Loads one rejected program again, alone, with a log buffer that grows until its whole log fits. */
-async function wholeLog(
+/** Loads one rejected program again, alone, for a log that explains the rejection: whole, or its end if that is long. */
+async function explainingLog(
   addon: Addon,
   params: OpenParams,
   name: string,
   operation: Operation,
-): Promise<string | undefined> {
-  for (let logBytes = WHOLE_LOG_BYTES; ; logBytes = Math.min(logBytes * 4, MAX_LOG_BYTES)) {
+): Promise<Pick<ProgramVerdict, 'log' | 'logIsTail'>> {
+  for (let logBytes = TAIL_LOG_BYTES; ; logBytes = Math.min(logBytes * 4, MAX_LOG_BYTES)) {
     const object = await openObject(addon, params, operation);
     try {
       const attempt = await tryLoad(
@@ -180,9 +181,12 @@ async function wholeLog(
         logBytes,
         operation,
       );
-      if ('error' in attempt) return undefined;
-      if (attempt.refused?.errno === 'ENOSPC' && logBytes < MAX_LOG_BYTES) continue;
-      return attempt.programs.find((program) => program.name === name)?.log;
+      if ('error' in attempt) return {};
+      const log = attempt.programs.find((program) => program.name === name)?.log ?? '';
+      if (attempt.refused?.errno !== 'ENOSPC') return { log };
+      // Since 6.4 a log that is too long for its buffer loses its beginning; before, its end, where the reason is.
+      if (parseStats(log)) return { log: log.slice(log.indexOf('\n') + 1), logIsTail: true };
+      if (logBytes === MAX_LOG_BYTES) return { log };
     } finally {
       await addon.objectClose(null, object);
     }

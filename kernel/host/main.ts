@@ -3,6 +3,7 @@
  *
  *     node kernel-host.js --listen SOCKET --uid UID   serves sessions on a Unix socket, for that user only
  *     node kernel-host.js --channel PATH              serves sessions multiplexed on a character device (in a VM)
+ *     node kernel-host.js --vmlinux-header            writes this kernel's types as C to standard output and ends
  *
  * With --listen it prints one line of JSON when it is ready, `{"ready":true}` or `{"problem":"…"}`, and ends when its
  * standard input does: the starter's death, by whatever cause, ends the host.
@@ -28,6 +29,7 @@ function main(): void {
       uid: { type: 'string' },
       channel: { type: 'string' },
       guardian: { type: 'boolean' },
+      'vmlinux-header': { type: 'boolean' },
     },
   });
   const addonFile = path.join(__dirname, 'bpf-studio.node');
@@ -41,6 +43,17 @@ function main(): void {
   } catch (error) {
     report({ problem: `The addon cannot be loaded: ${error instanceof Error ? error.message : error}` });
     process.exitCode = 2;
+    return;
+  }
+  if (values['vmlinux-header']) {
+    // Needs no privileges and serves nobody.
+    void addon.vmlinuxHeader(null).then(
+      (text) => process.stdout.write(text),
+      (error: Error) => {
+        process.stderr.write(`${error.message}\n`);
+        process.exitCode = 1;
+      },
+    );
     return;
   }
   const host: Host = { addon, guardian: new Guardian(__filename) };

@@ -86,17 +86,34 @@ describe('verify', () => {
     expect(programs.every((program) => program.log === undefined)).toBe(true);
   });
 
-  test('returns a log of many megabytes whole', async () => {
+  test('returns a log of many megabytes whole when all of it is asked for', async () => {
     const object = await compiler.compile(COSTLY);
-    const { programs } = await client.request('verify', { object, log: 'rejected' });
-    const { log = '', message, stats, verdict } = programs[0]!;
+    const { programs } = await client.request('verify', { object, log: 'all' });
+    const { log = '', message, stats, verdict, logIsTail } = programs[0]!;
     expect(verdict).toBe('rejected');
     expect(message).toContain('outside of the packet');
     // The first buffer has 16 MiB: this had to grow, and both ends are there.
     expect(log.length).toBeGreaterThan(16 * 1024 * 1024);
+    expect(logIsTail).toBeUndefined();
     expect(log).toMatch(/^(func#0 @0\n)?0: /);
     expect(log).toContain(message);
     expect(log.trimEnd().split('\n').at(-1)).toContain(`processed ${stats?.insns} insns`);
+  });
+
+  test('gives the end of a long log to explain a rejection', async () => {
+    const object = await compiler.compile(COSTLY);
+    const { programs } = await client.request('verify', { object, log: 'rejected' });
+    const { log = '', message, logIsTail } = programs[0]!;
+    expect(log).toContain(message);
+    // Kernels before 6.4 keep a log's beginning only, so they are asked for the whole.
+    const { major, minor } = client.hello.kernel.version;
+    if (major > 6 || (major === 6 && minor >= 4)) {
+      expect(logIsTail).toBe(true);
+      expect(log.length).toBeLessThan(5 * 1024 * 1024);
+      expect(log).toMatch(/^(\d+: |; |from |R\d|last_idx|mark_precise|regs=|parent)/);
+    } else {
+      expect(log).toMatch(/^(func#0 @0\n)?0: /);
+    }
   });
 
   test('stops a long verification in the kernel when it is cancelled', async () => {

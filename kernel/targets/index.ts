@@ -22,6 +22,6 @@ export async function startTarget(
   return {
     code: vm.code,
     message: `No kernel can be used. This machine: ${local.message} A VM: ${vm.message}`,
-    hint: `${vm.hint} Or choose this machine as target and authorise it as root when asked.`,
+    hint: `${vm.hint}\nOr choose this machine as target (BPF: Select Kernel, or \`sudo -E bpf-studio …\`) and authorise it as root.`,
   };
 }

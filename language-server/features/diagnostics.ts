@@ -35,11 +35,16 @@ export function toLspDiagnostics(
   return byFile;
 }
 
-/** The explanation, then the kernel's own words when they are not in it already. */
-function messageOf({ message, data }: Diagnostic): string {
+/** The explanation, then the kernel's or libbpf's own words when they are not in it already, then what to do. */
+function messageOf({ message, source, data }: Diagnostic): string {
+  const lines = [message];
   const words = data?.kernelMessage;
-  if (!words || message.includes(words)) return message;
-  return `${message}\n${data.kernel ? `Linux ${data.kernel}` : 'The kernel'} says: ${words}`;
+  if (words && !message.includes(words)) {
+    const kernel = data.kernel ? `Linux ${data.kernel}` : 'The kernel';
+    lines.push(`${source === 'libbpf' ? 'libbpf' : kernel} says: ${words}`);
+  }
+  if (data?.help) lines.push(data.help);
+  return lines.join('\n');
 }
 
 /** Address of a program's verifier log as a read-only document of the editor. */

@@ -18,9 +18,10 @@ export async function verifierLog(
   const known = verification.programs.find(({ name }) => name === program);
   if (!known) return undefined;
   let verdict = known;
-  if (known.log === undefined) {
+  if (known.log === undefined || known.logIsTail) {
     // At level 1 the kernel forgets each path that ended well; level 2 keeps them.
-    const again = await client.request('verify', { object, programs: [program], log: 'states' });
+    const log = known.logIsTail ? 'all' : 'states';
+    const again = await client.request('verify', { object, programs: [program], log });
     verdict = again.programs.find(({ name }) => name === program) ?? known;
   }
   const positions = sourcePositions(verdict.lineInfo, verification.btf, pathsOf(path));

@@ -231,7 +231,10 @@ export class BpfDocument {
     if (result.outcome === 'errors') {
       // The kernel's words were about a text that compiled; this one has no verdict.
       this.forgetVerdict();
-      this.finish(undefined, 'done');
+      // A kernel that was asked for vmlinux.h and is not there may be why it does not compile.
+      const { problem } = environment.kernel;
+      if (problem) this.fail(problem);
+      else this.finish(undefined, 'done');
       return undefined;
     }
     this.events.findings(this);

@@ -28,17 +28,33 @@ export async function verifyObject(
 ): Promise<Verification> {
   const result = await client.request('verify', { object, log: 'rejected' }, { signal });
   const kernel = client.hello.kernel.release;
+  const { btf, explainProgram } = explainer(object, file, source, kernel);
+  const diagnostics = result.programs.flatMap(explainProgram);
+  // What fails for the whole object is said of each of its programs; once is enough.
+  if (result.error && diagnostics.length === 0) diagnostics.push(objectError(result.error, source, file));
+  return { kernel, programs: result.programs, diagnostics: withoutRepeats(diagnostics), btf };
+}
+
+/**
+ * What turns the verdict on one of an object's programs into findings. Without its source, as for an object file,
+ * a finding stands where the line information says, or at the file's beginning.
+ */
+export function explainer(
+  object: Uint8Array<ArrayBuffer>,
+  file: string,
+  source: SourceFile | undefined,
+  kernel: string,
+): { btf: Btf | undefined; explainProgram(verdict: ProgramVerdict): Diagnostic[] } {
   const read = readBpfObject(object);
   const btf = read.ok ? read.value.btf : undefined;
   const mapPath = pathsOf(file);
   const find = (kind: 'program' | 'map' | 'include', name: string): Range | undefined =>
-    placeOf(source, kind, name);
-  const diagnostics = result.programs.flatMap((verdict) =>
-    toDiagnostics(explain(verdict, { btf, mapPath, kernel }), { path: file, find }),
-  );
-  // What fails for the whole object is said of each of its programs; once is enough.
-  if (result.error && diagnostics.length === 0) diagnostics.push(objectError(result.error, source, file));
-  return { kernel, programs: result.programs, diagnostics: withoutRepeats(diagnostics), btf };
+    source && placeOf(source, kind, name);
+  return {
+    btf,
+    explainProgram: (verdict) =>
+      toDiagnostics(explain(verdict, { btf, mapPath, kernel }), { path: file, find }),
+  };
 }
 
 function withoutRepeats(diagnostics: Diagnostic[]): Diagnostic[] {

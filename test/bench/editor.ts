@@ -39,15 +39,13 @@ export async function editToVerdict({ directory, clang, include, source }: Works
 
 const WANTED_LINES = 5000;
 
-/** One character typed into a file of 5,000 lines, until its findings are there. */
+/** One character typed into a file of 5,000 lines, until its findings are there, with the settings that users have. */
 export async function keystroke({ directory, source }: Workshop): Promise<Line> {
   const block = source.slice(source.indexOf('SEC("xdp")'));
   let text = source;
   for (let copy = 0; text.split('\n').length < WANTED_LINES; copy++)
     text += block.replace(/\bpasses\b/, `passes_${copy}`);
-  const client = await Client.start({
-    initializationOptions: { target: 'local', verify: { when: 'manual', delay: 0 } },
-  });
+  const client = await Client.start({ initializationOptions: { target: 'local' } });
   const uri = await client.open(path.join(directory, 'long.bpf.c'), text);
   await client.until('the first findings', () => client.hasDiagnostics(uri));
   const line = Math.floor(WANTED_LINES / 2);

@@ -56,7 +56,7 @@ SEC("xdp") int fill(struct xdp_md *ctx)
     do {
       const page = await client.request('mapEntries', {
         map: map.handle,
-        limit: 1 << 16,
+        limit: 1 << 18,
         ...(cursor ? { cursor } : {}),
       });
       count += page.count;

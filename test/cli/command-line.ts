@@ -1,5 +1,5 @@
 /** Runs dist/cli.js as a user would. */
-import { spawn } from 'node:child_process';
+import { spawn, type SpawnOptions } from 'node:child_process';
 import path from 'node:path';
 import { dist } from '../support/bpf-object';
 
@@ -21,10 +21,16 @@ export interface Running {
 }
 
 export function start(args: string[], environment: Record<string, string> = {}): Running {
-  const child = spawn(process.execPath, [path.join(dist, 'cli.js'), ...args], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, NO_COLOR: '1', ...environment },
-  });
+  const command = [process.execPath, path.join(dist, 'cli.js'), ...args];
+  return startCommand(command, { env: { ...process.env, NO_COLOR: '1', ...environment } });
+}
+
+/** The same for a whole command line, which may start with a program that starts ours. */
+export function startCommand(
+  command: string[],
+  options: Pick<SpawnOptions, 'env' | 'uid' | 'gid' | 'cwd'>,
+): Running {
+  const child = spawn(command[0]!, command.slice(1), { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
   let stdout = '';
   let stderr = '';
   let check: () => void = () => {};

@@ -4,8 +4,9 @@ import { existsSync, mkdtempSync, readFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import type { DebugProtocol } from '@vscode/debugprotocol';
+import type { User } from '../support/user';
 
-const ADAPTER = path.resolve(import.meta.dirname, '../../dist/debug-adapter.js');
+const DIST = path.resolve(import.meta.dirname, '../../dist');
 const PATIENCE_MS = 20_000;
 
 export interface DapError {
@@ -31,13 +32,16 @@ export class DapClient {
     this.exited = new Promise((resolve) => process.on('exit', (status) => resolve(status)));
   }
 
-  static start(): DapClient {
-    return new DapClient(spawn(process.execPath, [ADAPTER], { stdio: 'pipe' }));
+  /** With `user`, as somebody else than who runs the tests, from a build of their own. */
+  static start(user?: Pick<User, 'uid' | 'gid' | 'env' | 'dist'>): DapClient {
+    const adapter = path.join(user?.dist ?? DIST, 'debug-adapter.js');
+    const as = user && { uid: user.uid, gid: user.gid, env: user.env };
+    return new DapClient(spawn(process.execPath, [adapter], { stdio: 'pipe', ...as }));
   }
 
   /** A client that has said what it can. */
-  static async initialized(): Promise<DapClient> {
-    const client = DapClient.start();
+  static async initialized(user?: Parameters<typeof DapClient.start>[0]): Promise<DapClient> {
+    const client = DapClient.start(user);
     await client.request('initialize', {
       adapterID: 'bpf',
       pathFormat: 'path',
@@ -52,8 +56,9 @@ export class DapClient {
   static async started(
     request: 'launch' | 'attach',
     configuration: Record<string, unknown>,
+    user?: Parameters<typeof DapClient.start>[0],
   ): Promise<DapClient> {
-    const client = await DapClient.initialized();
+    const client = await DapClient.initialized(user);
     try {
       const answer = client.request(request, configuration);
       await Promise.all([answer, client.request('configurationDone')]);

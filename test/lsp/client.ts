@@ -10,6 +10,7 @@ import {
   type MessageConnection,
 } from 'vscode-jsonrpc/node';
 import type { CodeLens, Diagnostic } from 'vscode-languageserver-types';
+import type { User } from '../support/user';
 import {
   DocumentStatus,
   type DocumentStatusParams,
@@ -17,11 +18,12 @@ import {
 } from '../../language-server/protocol';
 
 export const root = path.resolve(import.meta.dirname, '../..');
-const bundle = path.join(root, 'dist/language-server.js');
 
 export interface StartOptions {
   initializationOptions?: InitializationOptions;
   env?: NodeJS.ProcessEnv;
+  /** Somebody else than who runs the tests, with a build of their own. */
+  user?: Pick<User, 'uid' | 'gid' | 'env' | 'dist'>;
 }
 
 export class Client {
@@ -37,9 +39,14 @@ export class Client {
     readonly connection: MessageConnection,
   ) {}
 
-  static async start({ initializationOptions = {}, env = process.env }: StartOptions = {}): Promise<Client> {
+  static async start({ initializationOptions = {}, env, user }: StartOptions = {}): Promise<Client> {
+    const bundle = path.join(user?.dist ?? path.join(root, 'dist'), 'language-server.js');
     if (!existsSync(bundle)) throw new Error(`${bundle} is missing: run npm run build`);
-    const child = spawn(process.execPath, [bundle, '--stdio'], { env, stdio: ['pipe', 'pipe', 'inherit'] });
+    const child = spawn(process.execPath, [bundle, '--stdio'], {
+      ...(user && { uid: user.uid, gid: user.gid }),
+      env: { ...(user?.env ?? process.env), ...env },
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
     const connection = createMessageConnection(
       new StreamMessageReader(child.stdout!),
       new StreamMessageWriter(child.stdin!),
@@ -66,7 +73,8 @@ export class Client {
     });
     connection.listen();
     await connection.sendRequest('initialize', {
-      processId: process.pid,
+      // A server of another user may not ask whether this process lives, and would take the refusal for a no.
+      processId: user ? null : process.pid,
       rootUri: pathToFileURL(root).href,
       capabilities: { textDocument: { publishDiagnostics: { relatedInformation: true } } },
       initializationOptions,

@@ -92,12 +92,13 @@ describe.runIf(isPrivileged)('verdicts of the running kernel', () => {
     expect(diagnostic).toMatchObject({ source: 'verifier', severity: 1, code: 'bpf/null-deref' });
     expect(diagnostic!.range.start).toEqual({
       line,
-      character: rejected.text.split('\n')[line]!.indexOf('+='),
+      character: rejected.text.split('\n')[line]!.search(/\S/),
     });
     expect(diagnostic!.data).toMatchObject({
       program: 'unchecked',
       kernelMessage: expect.stringMatching(/map_value_or_null/),
     });
+    expect(diagnostic!.message).toContain('if (!total) return XDP_PASS;');
     expect(diagnostic!.codeDescription!.href).toBe(`bpf-log:/unchecked.bpflog?${encodeURIComponent(uri)}`);
     const related = diagnostic!.relatedInformation!.map(({ location }) => location.range.start.line);
     expect(related).toContain(lineWith(rejected.text, '#CAUSE'));

@@ -1,12 +1,13 @@
 /** Compiles BPF sources for tests with the newest clang on PATH, against the running kernel's types. */
 import { execFile } from 'node:child_process';
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import type { KernelClient } from '../../kernel/client/client';
 import { readBpfObject } from '../../toolchain/elf/object';
+import { clangAtHand } from './clang';
 
 const run = promisify(execFile);
 export const root = path.resolve(__dirname, '../..');
@@ -31,20 +32,11 @@ export async function compileTemplate(client: KernelClient, source: string): Pro
       '-fms-extensions',
     ];
     const include = [directory, path.join(dist, 'include')].flatMap((each) => ['-isystem', each]);
-    await run(newestClang(), [...flags, ...include, '-c', path.join(root, source), '-o', object]);
+    await run(await clangAtHand(), [...flags, ...include, '-c', path.join(root, source), '-o', object]);
     return await readFile(object);
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
-}
-
-function newestClang(): string {
-  const directories = (process.env.PATH ?? '').split(path.delimiter).filter((each) => existsSync(each));
-  const versions = directories
-    .flatMap((each) => readdirSync(each))
-    .flatMap((name) => /^clang-(\d+)$/.exec(name)?.[1] ?? []);
-  const newest = versions.sort((a, b) => Number(b) - Number(a))[0];
-  return newest === undefined ? 'clang' : `clang-${newest}`;
 }
 
 /** The bytes of `.rodata` with some of its unsigned 64-bit variables changed. */

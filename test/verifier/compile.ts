@@ -4,6 +4,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import { clangAtHand } from '../support/clang';
 
 const run = promisify(execFile);
 export const repository = path.resolve(__dirname, '../..');
@@ -26,7 +27,7 @@ export async function compileBpf(source: string, extraArgs: string[] = []): Prom
       ...includes.flatMap((include) => ['-I', include]),
       ...extraArgs,
     ];
-    await run('clang-19', [...flags, '-c', source, '-o', object]);
+    await run(await clangAtHand(), [...flags, '-c', source, '-o', object]);
     return new Uint8Array(await readFile(object));
   } finally {
     await rm(directory, { recursive: true, force: true });

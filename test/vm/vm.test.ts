@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import * as esbuild from 'esbuild';
 import { KernelClient } from '../../kernel/client/client';
 import { startVm } from '../../kernel/targets/vm/start';
+import { clangAtHand } from '../support/clang';
 import { dist, root, startGuest, type Guest } from './guest';
 import { kernelAtHand } from './kernels-at-hand';
 import { childrenOf, processesWith, until } from './processes';
@@ -20,11 +21,10 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
-function compile(name: string): Uint8Array {
+async function compile(name: string): Promise<Uint8Array> {
   const output = path.join(scratch, `${name}.o`);
-  const clang = existsSync('/usr/bin/clang-19') ? 'clang-19' : 'clang';
   const flags = ['-O2', '-g', '-target', 'bpf', '-D__TARGET_ARCH_x86', `-I${path.join(dist, 'include')}`];
-  execFileSync(clang, [...flags, '-c', path.join(root, `test/vm/${name}.bpf.c`), '-o', output]);
+  execFileSync(await clangAtHand(), [...flags, '-c', path.join(root, `test/vm/${name}.bpf.c`), '-o', output]);
   return readFileSync(output);
 }
 
@@ -50,7 +50,7 @@ describe.each(versions)('Linux $version', ({ version, kprobeMulti, tcx }) => {
   let features: Uint8Array;
 
   beforeAll(async () => {
-    features = compile('features');
+    features = await compile('features');
     guest = await startGuest(kernel.image);
     console.log(`Linux ${version}: ${JSON.stringify(guest.phases)}`);
     client = await KernelClient.connect(guest.socketPath, 'vm.test');
@@ -152,7 +152,7 @@ describe.each(versions)('Linux $version', ({ version, kprobeMulti, tcx }) => {
     const available = (): Promise<string> =>
       guest.run('cat', '/proc/sys/net/ipv4/tcp_available_congestion_control');
     const session = await KernelClient.connect(guest.socketPath, 'vm.test');
-    const { object } = await session.request('objectOpen', { object: compile('struct-ops') });
+    const { object } = await session.request('objectOpen', { object: await compile('struct-ops') });
     const { maps } = await session.request('objectLoad', { object, log: 'rejected' });
     await session.request('attachStructOps', { map: maps.find((map) => map.structOps)!.handle });
     expect(await available()).toContain('bpfs_idle');

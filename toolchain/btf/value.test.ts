@@ -5,6 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { clangAtHand } from '../../test/support/clang';
 import { compileBpf, repository } from '../../test/verifier/compile';
 import { readBpfObject } from '../elf/object';
 import type { BpfObject } from '../elf/object';
@@ -29,7 +30,7 @@ beforeAll(async () => {
   const directory = await mkdtemp(path.join(os.tmpdir(), 'bpf-studio-'));
   try {
     const program = path.join(directory, 'oracle');
-    await run('clang-19', [path.join(fixtures, 'oracle.c'), '-o', program]);
+    await run(await clangAtHand(), [path.join(fixtures, 'oracle.c'), '-o', program]);
     oracle = JSON.parse((await run(program)).stdout);
   } finally {
     await rm(directory, { recursive: true, force: true });

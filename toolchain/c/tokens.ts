@@ -68,7 +68,12 @@ const operators = new Set(
   '-> ++ -- << >> <= >= == != || += -= *= /= %= &= |= ^= ## <<= >>= && ...'.split(' '),
 );
 const operatorStarts = new Uint8Array(128);
-for (const operator of operators) operatorStarts[operator.charCodeAt(0)] = 1;
+/** Characters that stand second in an operator; most operators are one character before something else. */
+const operatorSeconds = new Uint8Array(128);
+for (const operator of operators) {
+  operatorStarts[operator.charCodeAt(0)] = 1;
+  operatorSeconds[operator.charCodeAt(1)] = 1;
+}
 
 const NEWLINE = 10;
 const QUOTE = 34;
@@ -304,7 +309,7 @@ function endOfDirective(text: string, at: number, unterminated: Unterminated[]):
 }
 
 function operatorLength(text: string, at: number, c: number): number {
-  if (!operatorStarts[c]) return 1;
+  if (!operatorStarts[c] || !operatorSeconds[text.charCodeAt(at + 1)]) return 1;
   if (operators.has(text.slice(at, at + 3))) return 3;
   return operators.has(text.slice(at, at + 2)) ? 2 : 1;
 }

@@ -5,6 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { beforeAll, expect, test } from 'vitest';
+import { clangAtHand } from '../../test/support/clang';
 import { compileBpf, repository } from '../../test/verifier/compile';
 import { childrenOf, decode } from '../btf/value';
 import { format } from '../btf/format';
@@ -24,7 +25,13 @@ async function compiled(source: string, args: string[]): Promise<Uint8Array> {
   const directory = await mkdtemp(path.join(os.tmpdir(), 'bpf-studio-'));
   try {
     await writeFile(path.join(directory, 'a.c'), source);
-    await run('clang-19', [...args, '-c', path.join(directory, 'a.c'), '-o', path.join(directory, 'a.o')]);
+    await run(await clangAtHand(), [
+      ...args,
+      '-c',
+      path.join(directory, 'a.c'),
+      '-o',
+      path.join(directory, 'a.o'),
+    ]);
     return new Uint8Array(await readFile(path.join(directory, 'a.o')));
   } finally {
     await rm(directory, { recursive: true, force: true });

@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
+import { clangAtHand } from '../../test/support/clang';
 import { buildContext, describeContext, explainRefusedContext } from './context';
 import { layouts } from './context-layouts';
 import { describeReturnValue } from './return-values';
@@ -25,7 +26,7 @@ describe('return values', () => {
 
 describe('context layouts', () => {
   // The compiler that knows the UAPI header is the oracle for the offsets written down here.
-  it.each([layouts.skBuff, layouts.xdpMd, layouts.skLookup, layouts.flowKeys])('$struct', (layout) => {
+  it.each([layouts.skBuff, layouts.xdpMd, layouts.skLookup, layouts.flowKeys])('$struct', async (layout) => {
     const checks = layout.fields.map(
       ({ name, offset }) =>
         `_Static_assert(__builtin_offsetof(${layout.struct}, ${name}) == ${offset}, "${name}");`,
@@ -33,7 +34,7 @@ describe('context layouts', () => {
     const size = `_Static_assert(sizeof(${layout.struct}) == ${layout.size}, "size");`;
     const source = ['#include <linux/bpf.h>', ...checks, size].join('\n');
     const multiarch = `/usr/include/${process.arch === 'x64' ? 'x86_64' : 'aarch64'}-linux-gnu`;
-    execFileSync('clang-19', ['-fsyntax-only', '-target', 'bpf', `-I${multiarch}`, '-x', 'c', '-'], {
+    execFileSync(await clangAtHand(), ['-fsyntax-only', '-target', 'bpf', `-I${multiarch}`, '-x', 'c', '-'], {
       input: source,
     });
   });

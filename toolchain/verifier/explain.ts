@@ -63,6 +63,11 @@ export function factsOf(
     programType: verdict.type,
     find: (pattern) => words.map((line) => pattern.exec(line)?.[1]).find((found) => found !== undefined),
     register: (number) => describeRegister(path, positions, number, at) ?? `the value in R${number ?? '?'}`,
+    variable: (number) => {
+      const origin = originOfRegister(path, number);
+      const place = origin?.step && origin.callee ? positions.at(origin.step.insn) : undefined;
+      return place && assignedVariable(place.text, origin!.callee!);
+    },
     source: (number) => describeRegister(path, positions, number, at),
     invalidation: (number) => {
       const call = packetInvalidation(path, failingIndex(path), Number(number));

@@ -261,6 +261,18 @@ describe('the expression at a column', () => {
     expect(expressionAround(text, text.indexOf(at) + 1)).toBe(whole);
   });
 
+  test.each([
+    ['\ttraffic->packets++;', '++', 'traffic->packets++'],
+    ['\tif (eth->h_proto == 8)', 'h_proto', 'eth->h_proto'],
+    ['\t*count += 1;', '+=', '*count +='],
+    ['\tn = 2 * v->hits + 1;', 'hits', 'v->hits'],
+    ['\t++*count;', '++', '++*count'],
+    ['\ta.b[i].c = 5;', '=', 'a.b[i].c ='],
+    ['\tx = a >= b;', '>=', '>='],
+  ])('the range in %s at %s is the whole of %s', (text, at, whole) => {
+    expect(covered(text, text.indexOf(at) + 1)).toBe(whole);
+  });
+
   test('columns count bytes, ranges count UTF-16 units', () => {
     const text = '/* größer */ value = 1;';
     expect(covered(text, Buffer.byteLength('/* größer */ ') + 1)).toBe('value');

@@ -136,7 +136,7 @@ function failureOf(
     title: entry.title,
     message: plainMessage(entry, rule?.say && classified.match ? rule.say(facts) : undefined, words),
     wants: entry.wants,
-    help: entry.help,
+    help: rule?.help && classified.match ? rule.help(facts) : entry.help,
     kernelMessage: words,
     saidBy,
     related: instruction === undefined ? [] : relatedPlaces(entry, trace, positions, classified, at),

@@ -1,52 +1,73 @@
 import type { Range } from '../diagnostic';
 
 /**
- * The part of a source line that an instruction's column points at, as well as text alone can tell: a call with
- * its arguments, a chain of members and indices, an identifier, a literal, an operator. Columns are one-based and
- * count bytes, as clang's do; 0 means that there is none, and the whole statement is meant.
+ * The expression of a source line that an instruction's column points into, as well as text alone can tell: a call
+ * with its arguments, a chain of members and indices, an identifier, a literal, an operator. Where the column points
+ * at a member, what the member is taken of comes with it (`eth->h_proto`); where it points at an assignment or an
+ * increment, what is changed does (`counters->packets++`). Columns are one-based and count bytes, as clang's do; 0
+ * means that there is none, and the whole statement is meant.
  */
 export function spanOf(text: string, line: number, column: number): Range {
-  const range = (start: number, end: number): Range => ({
-    start: { line, character: start },
-    end: { line, character: Math.max(end, start) },
-  });
+  const { start, end } = extentAt(text, column);
+  const before = text.slice(0, start);
+  const covered = text.slice(start, end);
+  const isMember = /^[A-Za-z_]/.test(covered) && /(?:->|\.)\s*$/.test(before);
+  const operand = CHANGE.test(covered) ? before : isMember ? before + covered : '';
+  const from = Math.min(start, operand.trimEnd().length - endingOperand(operand).length);
+  const begin = operand === '' ? start : from;
+  return { start: { line, character: begin }, end: { line, character: Math.max(end, begin) } };
+}
+
+/** Operators that change what stands before them; `++` before its operand is a unary operator and not among them. */
+const CHANGE = /^(?:(?:[-+*/%&|^]|<<|>>)?=|\+\+|--)$/;
+
+/** From what the column points at on, without what stands before it. Half-open, in UTF-16 units. */
+function extentAt(text: string, column: number): { start: number; end: number } {
   const from = text.length - text.trimStart().length;
   const to = text.trimEnd().length;
   const start = column > 0 ? byteToCharacter(text, column - 1) : -1;
-  if (start < from || start >= to) return range(from, to);
+  if (start < from || start >= to) return { start: from, end: to };
   const rest = text.slice(start);
 
   const word = /^[A-Za-z_]\w*/.exec(rest)?.[0];
-  if (word) return range(start, start + (endOfStatementHead(rest, word) ?? endOfOperand(rest)));
+  if (word) return { start, end: start + (endOfStatementHead(rest, word) ?? endOfOperand(rest)) };
   const literal = /^(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\d[\w.]*)/.exec(rest)?.[0];
-  if (literal) return range(start, start + literal.length);
+  if (literal) return { start, end: start + literal.length };
   if (rest.startsWith('(') || (/^[*&!~-]\s*[*&!~A-Za-z_(]/.test(rest) && isUnary(text, start))) {
-    return range(start, start + endOfOperand(rest));
+    return { start, end: start + endOfOperand(rest) };
+  }
+  const increment = /^(?:\+\+|--)\s*(?=[A-Za-z_(*])/.exec(rest)?.[0];
+  if (increment && isUnary(text, start)) {
+    return { start, end: start + increment.length + endOfOperand(rest.slice(increment.length)) };
   }
   const operator = /^(?:->|\+\+|--|<<=|>>=|<<|>>|[<>=!+\-*/%&|^]=|&&|\|\||.)/su.exec(rest)?.[0] ?? ' ';
-  return range(start, start + operator.length);
+  return { start, end: start + operator.length };
 }
 
 /**
- * The text of the expression a column belongs to, for messages: where the column points at a member, what the
- * member is taken of comes with it; where it points at an assignment, what is assigned to.
+ * The text of that expression, for messages: of an assignment or an increment, only what is changed, since that is
+ * what the verifier speaks of.
  */
 export function expressionAround(text: string, column: number): string {
-  const { start, end } = spanOf(text, 0, column);
-  const covered = text.slice(start.character, end.character);
-  const before = text.slice(0, start.character);
-  if (/^(?:[-+*/%&|^]|<<|>>)?=$|^(?:\+\+|--)$/.test(covered)) return endingOperand(before) || covered;
-  if (/^[A-Za-z_]/.test(covered) && /(?:->|\.)\s*$/.test(before)) return endingOperand(before + covered);
-  return covered.replace(/^return\s+(?=.)/, '');
+  const { start, end } = extentAt(text, column);
+  const covered = text.slice(start, end);
+  if (CHANGE.test(covered)) return endingOperand(text.slice(0, start)) || covered;
+  const span = spanOf(text, 0, column);
+  return text.slice(span.start.character, span.end.character).replace(/^return\s+(?=.)/, '');
 }
 
-/** The chain of identifiers, members, indices and calls that a text ends with. */
+/** The chain of identifiers, members and indices that a text ends with, and the `*` that dereference it. */
 function endingOperand(text: string): string {
-  return (
-    /(?:\*\s*)*(?:[A-Za-z_]\w*|\((?:[^()]|\([^()]*\))*\))(?:\s*(?:->|\.)\s*\w+|\[[^\]]*\])*\s*$/
-      .exec(text)?.[0]
-      .trim() ?? ''
-  );
+  const end = text.trimEnd();
+  const chain =
+    /(?:[A-Za-z_]\w*|\((?:[^()]|\([^()]*\))*\))(?:\s*(?:->|\.)\s*\w+|\[[^\]]*\])*$/.exec(end)?.[0] ?? '';
+  let start = end.length - chain.length;
+  for (;;) {
+    const star = /\*\s*$/.exec(end.slice(0, start));
+    // `a * b->c` multiplies, and `struct key *k = …` declares.
+    if (chain === '' || !star || !isUnary(end, star.index)) return end.slice(start);
+    start = star.index;
+  }
 }
 
 /** Keywords at a statement's head stand for the whole of what they introduce on this line. */

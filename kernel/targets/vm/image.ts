@@ -65,7 +65,10 @@ export async function bootableImage(image: string): Promise<{ file: string } | {
 }
 
 function discardOldest(directory: string): void {
-  const files = readdirSync(directory).map((name) => path.join(directory, name));
+  // Directories with a kernel's vmlinux.h lie beside the images.
+  const files = readdirSync(directory)
+    .filter((name) => /^[0-9a-f]{16}$/.test(name))
+    .map((name) => path.join(directory, name));
   const age = (file: string): number => statSync(file).mtimeMs;
   for (const file of files.sort((a, b) => age(b) - age(a)).slice(KEPT)) rmSync(file, { force: true });
 }

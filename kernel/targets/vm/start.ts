@@ -37,8 +37,8 @@ export async function startVm(
   testing: { testAgent?: string } = {},
 ): Promise<RunningVm | TargetProblem> {
   const qemu = findQemu();
-  if (qemu === undefined) return noQemu;
   const kernel = chooseKernel(spec.kernel);
+  if (qemu === undefined) return 'code' in kernel ? both(noQemu, kernel) : noQemu;
   if ('code' in kernel) return kernel;
   for (const needed of ['vm.js', 'vm-init', 'kernel-host.js']) {
     if (!existsSync(path.join(options.distDirectory, needed))) {
@@ -66,6 +66,12 @@ const cancelled: TargetProblem = {
   message: 'Starting the VM was cancelled.',
   hint: 'Select the kernel again to start it.',
 };
+
+/** Two things to mend, said at once: whoever mends the first should not have to come back for the second. */
+function both(first: TargetProblem, second: TargetProblem): TargetProblem {
+  const { code } = first;
+  return { code, message: `${first.message} ${second.message}`, hint: `${first.hint}\n${second.hint}` };
+}
 
 function chooseKernel(named: string | undefined): VmKernel | TargetProblem {
   if (named !== undefined) {

@@ -13,6 +13,8 @@ export interface Facts {
   source(number: string | undefined): string | undefined;
   /** `` `bpf_xdp_adjust_head(ctx, 4)` on line 14 ``: a call that ended packet pointers read before, if there is one. */
   invalidation(number: string | undefined): string | undefined;
+  /** Name of the variable that the value of a register was assigned to by the call it comes from. */
+  variable(number: string | undefined): string | undefined;
   /** The source expression at the failing instruction, in backquotes, or `this instruction`. */
   here: string;
   /** The failing instruction in the kernel's assembly; empty if unknown. */
@@ -28,6 +30,8 @@ export interface Rule {
   pattern: RegExp;
   /** The finding in plain words; the entry's title when absent. */
   say?: (facts: Facts) => string;
+  /** What to do, with the program's own names; the entry's help when absent. */
+  help?: (facts: Facts) => string;
 }
 
 /** Which related places an entry's findings have. */

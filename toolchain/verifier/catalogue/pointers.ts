@@ -1,5 +1,24 @@
-import type { Entry } from './kinds';
+import type { Entry, Facts } from './kinds';
 import { plainType } from './words';
+
+/** What lets a packet through in program types where 0 does not; 0 is XDP_ABORTED to XDP. */
+const PASS: Record<string, string> = {
+  xdp: 'XDP_PASS',
+  cgroup_skb: '1',
+  cgroup_sock: '1',
+  cgroup_sock_addr: '1',
+  sk_skb: 'SK_PASS',
+  sk_msg: 'SK_PASS',
+  sk_lookup: 'SK_PASS',
+  netfilter: 'NF_ACCEPT',
+};
+
+/** The check to write, with the variable's own name, when the path tells it. */
+function nullCheck({ match, variable, programType }: Facts): string {
+  const name = variable(match[1]);
+  if (!name) return 'Compare it with NULL on every path before it is used.';
+  return `Check it before it is used: if (!${name}) return ${PASS[programType] ?? '0'};`;
+}
 
 /** What may be done with which kind of value. */
 export const pointerEntries: Entry[] = [
@@ -7,22 +26,25 @@ export const pointerEntries: Entry[] = [
     id: 'bpf/null-deref',
     title: 'Pointer that may be NULL',
     wants: 'A pointer that can be NULL must be compared with NULL on the path before it is used.',
-    help: 'Check it right after the call: if (!v) return 0;',
+    help: 'Compare it with NULL before it is used, and leave the program when it is NULL.',
     related: ['origin'],
     rules: [
       {
         pattern: /^R(\d+) invalid mem access '(\w*_or_null\w*)'/,
         say: ({ match, register, here }) =>
           `${register(match[1])} may be NULL here, and ${here} uses it without a check on this path`,
+        help: nullCheck,
       },
       {
         pattern: /^R(\d+) pointer arithmetic on (\S*_or_null\S*) prohibited, null-check it first/,
         say: ({ match, register }) =>
           `${register(match[1])} may be NULL here and is computed with before it is checked`,
+        help: nullCheck,
       },
       {
         pattern: /^R(\d+) invalid mem access '(?:rcu_|trusted_|untrusted_)?ptr_\w*or_null/,
         say: ({ match, register }) => `${register(match[1])} may be NULL here`,
+        help: nullCheck,
       },
       { pattern: /^R\d+ is (?:rcu_|trusted_|untrusted_)?ptr_or_null/ },
     ],
@@ -31,13 +53,14 @@ export const pointerEntries: Entry[] = [
     id: 'bpf/null-argument',
     title: 'Argument that may be NULL',
     wants: 'This argument must not be NULL, so it has to be compared with NULL on the path before the call.',
-    help: 'Check it before the call: if (!p) return 0;',
+    help: 'Compare it with NULL before the call, and leave the program when it is NULL.',
     related: ['origin'],
     rules: [
       {
         pattern: /^R(\d+) type=\S*_or_null\S* expected=/,
         say: ({ match, register, here }) =>
           `${register(match[1])} may be NULL, and ${here} does not accept NULL`,
+        help: nullCheck,
       },
       { pattern: /^Possibly NULL pointer passed to/ },
       { pattern: /is expected to be non-NULL/ },
