@@ -38,15 +38,15 @@ async function lookUp(addresses: readonly bigint[], found: Map<bigint, Symbol>):
   const closest: (string | undefined)[] = wanted.map(() => undefined);
   let readable = false;
   try {
-    for await (const line of linesOf('/proc/kallsyms')) {
-      if (!/[tTwW]/.test(line[17] ?? '')) continue;
-      const address = line.slice(0, 16);
-      if (address === HIDDEN) continue;
-      readable = true;
-      const at = firstNotBefore(wanted, address);
-      const known = closest[at];
-      if (at < wanted.length && (known === undefined || known.slice(0, 16) < address)) closest[at] = line;
-    }
+    for await (const lines of linesOf('/proc/kallsyms'))
+      for (const line of lines) {
+        if (!isFunction(line) || line.startsWith(HIDDEN)) continue;
+        readable = true;
+        const address = line.slice(0, 16);
+        const at = firstNotBefore(wanted, address);
+        const known = closest[at];
+        if (at < wanted.length && (known === undefined || known.slice(0, 16) < address)) closest[at] = line;
+      }
   } catch (error) {
     return `/proc/kallsyms cannot be read: ${(error as Error).message}`;
   }
@@ -60,6 +60,11 @@ async function lookUp(addresses: readonly bigint[], found: Map<bigint, Symbol>):
     found.set(address, before === undefined ? null : symbolAt(before, address));
   }
   return undefined;
+}
+
+/** The type in column 18: `t` and `T` for functions, `w` and `W` for weak ones. */
+function isFunction(line: string): boolean {
+  return 'tTwW'.includes(line[17] ?? ' ');
 }
 
 /** From a line such as `ffffffffc0a01230 t nf_hook [nf_tables]`. */
@@ -81,12 +86,13 @@ function firstNotBefore(sorted: readonly string[], text: string): number {
   return low;
 }
 
-async function* linesOf(file: string): AsyncGenerator<string> {
+/** The lines of a file, as many at a time as were read. */
+async function* linesOf(file: string): AsyncGenerator<string[]> {
   let rest = '';
   for await (const chunk of createReadStream(file, { encoding: 'latin1', highWaterMark: 1 << 20 })) {
     const lines = (rest + String(chunk)).split('\n');
     rest = lines.pop()!;
-    yield* lines;
+    yield lines;
   }
-  if (rest !== '') yield rest;
+  if (rest !== '') yield [rest];
 }

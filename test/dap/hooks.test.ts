@@ -1,5 +1,6 @@
 /** Every kind of hook, attached through the debug adapter in a VM of its own, where nothing else can be disturbed. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { KernelClient } from '../../kernel/client/client';
 import { startGuest, type Guest } from '../vm/guest';
 import { kernelAtHand } from '../vm/kernels-at-hand';
 import { DapClient, objectOf } from './client';
@@ -8,6 +9,8 @@ const BOOT_MS = 120_000;
 const CGROUP = '/sys/fs/cgroup/bpfs';
 /** Its function `init` is by_struct_ops. */
 const STRUCT_OPS = 'bpfs_hooks';
+/** Where every VM has the Node that runs its kernel host. */
+const NODE = '/bpf-studio/node';
 const LIBC = 'libc.so.6';
 
 /** What SEC() of the fixture leaves open. */
@@ -109,8 +112,8 @@ describe('Linux 6.12', () => {
     const before = await runs();
 
     for (const name of ['bpfs-one', 'bpfs-two']) await guest.run('hostname', name);
-    await guest.run('sysctl', '-qw', `net.ipv4.tcp_congestion_control=${STRUCT_OPS}`);
-    await guest.run('node', '-e', CONNECT);
+    await guest.run('sh', '-c', `echo ${STRUCT_OPS} > /proc/sys/net/ipv4/tcp_congestion_control`);
+    await guest.run(NODE, '-e', CONNECT);
     await client.request('bpf/refresh');
     const after = await runs();
     const ran = Object.fromEntries(Object.entries(after).map(([name, n]) => [name, n - before[name]!]));
@@ -131,5 +134,16 @@ describe('Linux 6.12', () => {
     await client.request('terminate');
     await client.event('terminated');
     expect(await guest.run('tc', 'qdisc', 'show', 'dev', 'lo')).not.toContain('clsact');
+  });
+
+  test('where the kernel hides its addresses, the reason stands instead of names', async () => {
+    await guest.run('sh', '-c', 'echo 2 > /proc/sys/kernel/kptr_restrict');
+    const session = await KernelClient.connect(guest.socketPath, 'hooks.test');
+    const { symbols, unavailable } = await session.request('symbolize', {
+      addresses: [0xffff_ffff_8100_0000n],
+    });
+    session.dispose();
+    expect(symbols).toEqual([null]);
+    expect(unavailable).toMatch(/hides its addresses .*sysctl kernel\.kptr_restrict=1/);
   });
 });
