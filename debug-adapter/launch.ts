@@ -91,7 +91,8 @@ class Run implements Debuggee {
     const records: string[] = [];
     const readers = await RecordReaders.open(this.loaded, this.given.events, {
       record: (record) => records.push(...describeRecord(record)),
-      lost: (map, count) => records.push(`${map}: ${count} records were lost, the buffer was full`),
+      lost: (map, count) =>
+        listener.output('console', [`${map}: ${count} records were lost, the buffer was full`]),
     });
     try {
       this.last = await runProgram(this.loaded, this.program, this.given, signal);

@@ -9,6 +9,7 @@ const BOOT_MS = 120_000;
 const CGROUP = '/sys/fs/cgroup/bpfs';
 /** Its function `init` is by_struct_ops. */
 const STRUCT_OPS = 'bpfs_hooks';
+const CONGESTION_CONTROL = '/proc/sys/net/ipv4/tcp_congestion_control';
 /** Where every VM has the Node that runs its kernel host. */
 const NODE = '/bpf-studio/node';
 const LIBC = 'libc.so.6';
@@ -81,13 +82,17 @@ describe('Linux 6.12', () => {
   }
   let guest: Guest;
   let client: DapClient | undefined;
+  /** A look at the same kernel from beside the debug session. */
+  let bystander: KernelClient;
 
   beforeAll(async () => {
     guest = await startGuest(kernel.image);
     await guest.run('sh', '-c', `ip link set lo up && mkdir ${CGROUP}`);
+    bystander = await KernelClient.connect(guest.socketPath, 'hooks.test');
   }, BOOT_MS);
   afterAll(async () => {
     await client?.close();
+    bystander?.dispose();
     await guest?.dispose();
   });
 
@@ -97,7 +102,12 @@ describe('Linux 6.12', () => {
     return Object.fromEntries(counters.map(({ name, value }) => [name.replace(/_runs$/, ''), Number(value)]));
   };
 
-  test('every hook runs its program, and none does after the end', async () => {
+  const ours = async (): Promise<string[]> => {
+    const { programs } = await bystander.request('listPrograms', {});
+    return programs.map(({ name }) => name).filter((name) => /^(by|keep)_/.test(name));
+  };
+
+  test('every hook runs its program, and none is left after the end', async () => {
     client = await DapClient.started('attach', {
       hostSocket: guest.socketPath,
       program: objectOf('hooks.bpf.c'),
@@ -112,8 +122,11 @@ describe('Linux 6.12', () => {
     const before = await runs();
 
     for (const name of ['bpfs-one', 'bpfs-two']) await guest.run('hostname', name);
-    await guest.run('sh', '-c', `echo ${STRUCT_OPS} > /proc/sys/net/ipv4/tcp_congestion_control`);
+    // New connections use it, until the kernel's own is the default again: a default cannot be unregistered.
+    const usual = (await guest.run('cat', CONGESTION_CONTROL)).trim();
+    await guest.run('sh', '-c', `echo ${STRUCT_OPS} > ${CONGESTION_CONTROL}`);
     await guest.run(NODE, '-e', CONNECT);
+    await guest.run('sh', '-c', `echo ${usual} > ${CONGESTION_CONTROL}`);
     await client.request('bpf/refresh');
     const after = await runs();
     const ran = Object.fromEntries(Object.entries(after).map(([name, n]) => [name, n - before[name]!]));
@@ -127,22 +140,24 @@ describe('Linux 6.12', () => {
     // An iterator runs when it is read: once when it was attached, and again at each Continue.
     expect(before['by_iter_map']).toBe(4);
     expect(client.console).toMatch(/^(a task\n){10}/m);
+    const seen = client.events.length;
     await client.request('continue', { threadId: 1 });
-    await client.event('stopped', () => true, client.events.length);
+    await client.event('stopped', undefined, seen);
     expect((await runs())['by_iter_map']).toBe(8);
 
+    expect((await ours()).length).toBeGreaterThanOrEqual(counted.length);
     await client.request('terminate');
     await client.event('terminated');
+    // The kernel frees what was attached to tracing hooks once no CPU can be in it any more.
+    await expect.poll(ours, { timeout: 10_000 }).toEqual([]);
     expect(await guest.run('tc', 'qdisc', 'show', 'dev', 'lo')).not.toContain('clsact');
   });
 
   test('where the kernel hides its addresses, the reason stands instead of names', async () => {
     await guest.run('sh', '-c', 'echo 2 > /proc/sys/kernel/kptr_restrict');
-    const session = await KernelClient.connect(guest.socketPath, 'hooks.test');
-    const { symbols, unavailable } = await session.request('symbolize', {
+    const { symbols, unavailable } = await bystander.request('symbolize', {
       addresses: [0xffff_ffff_8100_0000n],
     });
-    session.dispose();
     expect(symbols).toEqual([null]);
     expect(unavailable).toMatch(/hides its addresses .*sysctl kernel\.kptr_restrict=1/);
   });
