@@ -58,7 +58,10 @@ export type ConfiguredSpec =
 
 /** `request: "attach"`: load and attach to the real hook; maps refresh every second until the user detaches. */
 export interface AttachArguments extends Common {
-  /** Programs to attach and how; absent: every program of the object, as its `SEC()` says. */
+  /**
+   * Programs to attach, by C function name, or struct_ops, by the name of their variable, and how; absent: everything
+   * in the object, as its `SEC()` says.
+   */
   attach?: { entry: string; spec?: ConfiguredSpec }[];
 }
 

@@ -95,6 +95,16 @@ it('says what has to be chosen when SEC() does not', async () => {
   expect(wrong).toMatch(/There is no program "nope" in the file\. Choose one of: at_xdp, at_tc/);
 });
 
+it('says that a function of a struct_ops is not attached by itself', async () => {
+  client = await DapClient.initialized();
+  const attach = [{ entry: 'keep_window' }];
+  await expect(
+    client.request('attach', { ...target.configuration, program: objectOf('hooks.bpf.c'), attach }),
+  ).rejects.toThrow(
+    /"attach\[0\]\.entry": keep_window is a function of a struct_ops, which is registered as a whole; .*bpfs_hooks/,
+  );
+});
+
 it('shows what an iterator writes, again on continue', async () => {
   const configuration = { ...target.configuration, program: fixture('iterator.bpf.c') };
   client = await DapClient.started('attach', configuration);
