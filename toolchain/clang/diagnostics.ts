@@ -137,9 +137,9 @@ function plainBackendMessage(message: string): string {
 function advice(message: string): string {
   const missing = /^'([^']+)' file not found/.exec(message)?.[1];
   if (missing === undefined) return '';
-  if (missing.endsWith('vmlinux.h'))
+  if (/(^|\/)vmlinux\.h$/.test(missing))
     return ' (run "BPF: Generate vmlinux.h" to make it from the kernel\'s types)';
-  if (/^(bpf\/)?bpf_\w+\.h$|^bpf\//.test(missing))
+  if (/^(bpf\/)?(bpf_(helpers|helper_defs|endian|tracing|core_read)|usdt\.bpf)\.h$/.test(missing))
     return " (libbpf's headers: sudo apt-get install libbpf-dev)";
   if (missing.startsWith('asm/')) return " (the kernel's headers: sudo apt-get install linux-libc-dev)";
   return '';
