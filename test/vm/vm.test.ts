@@ -7,6 +7,9 @@ import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import * as esbuild from 'esbuild';
 import { KernelClient } from '../../kernel/client/client';
+import { imageVmlinuxDirectory, vmlinuxDirectory } from '../../kernel/client/vmlinux-header';
+import { bootableImage } from '../../kernel/targets/vm/image';
+import { buildOf } from '../../kernel/targets/vm/kernels';
 import { findQemu } from '../../kernel/targets/vm/qemu';
 import { startVm } from '../../kernel/targets/vm/start';
 import { clangAtHand } from '../support/clang';
@@ -63,6 +66,7 @@ describe.each(versions)('Linux $version', ({ version, kprobeMulti, tcx }) => {
 
   test('the kernel that answers is the one that was chosen', async () => {
     expect(client.hello.kernel.release).toBe(kernel.release);
+    expect(buildOf(kernel)).toBe(client.hello.kernel.build);
     expect((await guest.run('uname', '-r')).trim()).toBe(kernel.release);
     expect(client.hello.capabilities).toMatchObject({
       load: { ok: true },
@@ -165,6 +169,17 @@ describe.each(versions)('Linux $version', ({ version, kprobeMulti, tcx }) => {
   });
 
   if (version !== '6.12') return;
+
+  test('vmlinux.h made from its image is the one it makes itself', async () => {
+    const image = await bootableImage(kernel.image);
+    if ('problem' in image) throw new Error(image.problem);
+    const { kernel: identity } = client.hello;
+    const directory = await imageVmlinuxDirectory(dist, scratch, identity, image.file);
+    const { text } = await client.request('vmlinuxHeader', {});
+    expect(readFileSync(path.join(directory, 'vmlinux.h'), 'utf8') === text).toBe(true);
+    // So a client finds it without asking.
+    expect(await vmlinuxDirectory(client, scratch)).toBe(directory);
+  });
 
   test('the guest sees the system read-only, and no home directory', async () => {
     expect((await guest.run('ls', '/home', '/root').catch((error: Error) => error.message)).trim()).toMatch(
