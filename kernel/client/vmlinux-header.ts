@@ -29,7 +29,7 @@ export async function machineVmlinuxDirectory(distDirectory: string, cache: stri
 }
 
 /**
- * The same from a kernel's unpacked image, in a tenth of the time that the kernel itself takes under emulation.
+ * The same from a kernel's unpacked image, which takes this machine less than a guest that is emulated.
  * `build` is its `uname -v`. Rejects when the image has no BTF.
  */
 export async function imageVmlinuxDirectory(

@@ -110,7 +110,7 @@ describe.skipIf(reason)(`a user without privileges${reason ? ` (${reason})` : ''
           entry: 'drop_all',
           packet: '00'.repeat(60),
         };
-        const adapter = await DapClient.started('launch', configuration, user);
+        const adapter = await DapClient.started('launch', configuration, { user, patience: VM_MS });
         expect(adapter.console).toContain(`on vm ${path.basename(kernel.image)}, Linux ${kernel.release}`);
         expect(adapter.console).toContain('XDP_DROP');
         await adapter.close();
