@@ -315,7 +315,8 @@ export interface Addon {
   attachTypeName(attachType: number): string;
   btfInfo(op: Op, fd: number): Promise<{ id: number; name: string; kernel: boolean; size: number }>;
   btfRaw(op: Op, fd: number): Promise<{ data: Uint8Array; name: string; kernel: boolean }>;
-  vmlinuxHeader(op: Op): Promise<string>;
+  /** Of the running kernel, or of the vmlinux in a file. */
+  vmlinuxHeader(op: Op, path?: string): Promise<string>;
   probeFeatures(
     op: Op,
   ): Promise<{ programTypes: Record<string, boolean>; mapTypes: Record<string, boolean> }>;

@@ -80,11 +80,12 @@ void DumpKfuncs(btf* types, btf_dump* dump, std::string& text) {
   text += "#endif /* BPF_NO_KFUNC_PROTOTYPES */\n";
 }
 
-// vmlinuxHeader(operation): the running kernel's types as one C header.
+// vmlinuxHeader(operation, path?): the types of the running kernel, or of the vmlinux at that path, as one C header.
 Napi::Value VmlinuxHeader(const Napi::CallbackInfo& info) {
-  return Start(info, []() -> Deliver {
-    BtfPointer types(btf__load_vmlinux_btf(), btf__free);
-    if (!types) Fail("btf__load_vmlinux_btf", errno);
+  std::string path = info[1].IsString() ? info[1].As<Napi::String>().Utf8Value() : "";
+  return Start(info, [path]() -> Deliver {
+    BtfPointer types(path.empty() ? btf__load_vmlinux_btf() : btf__parse(path.c_str(), nullptr), btf__free);
+    if (!types) Fail(path.empty() ? "btf__load_vmlinux_btf" : "btf__parse", errno);
     auto text = std::make_shared<std::string>();
     text->reserve(4 << 20);
     *text +=

@@ -25,14 +25,31 @@ export async function vmlinuxDirectory(client: KernelClient, cache: string): Pro
  */
 export async function machineVmlinuxDirectory(distDirectory: string, cache: string): Promise<string> {
   const kernel = { release: os.release(), machine: os.machine(), build: os.version() };
-  return inCache(cache, kernel, async () => {
-    const { stdout } = await promisify(execFile)(
-      process.execPath,
-      [path.join(distDirectory, 'kernel-host.js'), '--vmlinux-header'],
-      { env: { ...process.env, ELECTRON_RUN_AS_NODE: '1' }, maxBuffer: LARGEST_HEADER_BYTES },
-    );
-    return stdout;
+  return inCache(cache, kernel, () => headerWithoutSession(distDirectory));
+}
+
+/**
+ * The same from a kernel's unpacked image, which takes this machine less than a guest that is emulated.
+ * `build` is its `uname -v`. Rejects when the image has no BTF.
+ */
+export async function imageVmlinuxDirectory(
+  distDirectory: string,
+  cache: string,
+  kernel: { release: string; machine: string; build: string },
+  vmlinux: string,
+): Promise<string> {
+  return inCache(cache, kernel, () => headerWithoutSession(distDirectory, vmlinux));
+}
+
+/** Reading BTF takes no privileges, but the addon, which only the kernel host loads. */
+async function headerWithoutSession(distDirectory: string, ...vmlinux: string[]): Promise<string> {
+  const args = [path.join(distDirectory, 'kernel-host.js'), '--vmlinux-header', ...vmlinux];
+  const env = { ...process.env, ELECTRON_RUN_AS_NODE: '1' };
+  const { stdout } = await promisify(execFile)(process.execPath, args, {
+    env,
+    maxBuffer: LARGEST_HEADER_BYTES,
   });
+  return stdout;
 }
 
 /** Kernels' headers take 3 to 5 MB. */

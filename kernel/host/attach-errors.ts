@@ -1,5 +1,5 @@
 /** Why an attachment failed, for a user: errno and hook together say more than either. */
-import { existsSync } from 'node:fs';
+import { accessSync, constants, existsSync } from 'node:fs';
 import os from 'node:os';
 import type { AddonError } from '../addon/addon';
 import type { AttachSpec } from '../protocol';
@@ -39,6 +39,14 @@ function explain(
       message: `this kernel (${os.release()}) was built without kprobes (CONFIG_KPROBES)`,
       hint: 'Choose another kernel: "BPF: Select Kernel", or --target vm.',
       unsupported: true,
+    };
+  }
+  const isTracepoint =
+    spec.hook === 'tracepoint' || (spec.hook === 'auto' && /^(tracepoint|tp)\//.test(program.section));
+  if (isTracepoint && code === 'EACCES' && !canRead('/sys/kernel/tracing')) {
+    return {
+      message: 'tracefs (/sys/kernel/tracing), which has the number of each tracepoint, is for root only',
+      hint: 'Let your group read it: `sudo mount -o remount,mode=750,gid=$(id -g) /sys/kernel/tracing`. Or use SEC("raw_tp/…"), which needs no tracefs.',
     };
   }
   if (operation.startsWith('find interface')) {
@@ -103,5 +111,14 @@ function explain(
       };
     default:
       return undefined;
+  }
+}
+
+function canRead(directory: string): boolean {
+  try {
+    accessSync(directory, constants.R_OK | constants.X_OK);
+    return true;
+  } catch {
+    return false;
   }
 }

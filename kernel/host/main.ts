@@ -3,7 +3,8 @@
  *
  *     node kernel-host.js --listen SOCKET --uid UID   serves sessions on a Unix socket, for that user only
  *     node kernel-host.js --channel PATH              serves sessions multiplexed on a character device (in a VM)
- *     node kernel-host.js --vmlinux-header            writes this kernel's types as C to standard output and ends
+ *     node kernel-host.js --vmlinux-header [VMLINUX]  writes the types of this kernel, or of that file, as C to
+ *                                                     standard output and ends
  *
  * With --listen it prints one line of JSON when it is ready, `{"ready":true}` or `{"problem":"…"}`, and ends when its
  * standard input does: the starter's death, by whatever cause, ends the host.
@@ -23,7 +24,8 @@ import type { Host } from './session';
 function main(): void {
   // A VM's port keeps one of libuv's threads waiting; four would be few. Read when the first of them is needed.
   process.env['UV_THREADPOOL_SIZE'] ??= '16';
-  const { values } = parseArgs({
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
     options: {
       listen: { type: 'string' },
       uid: { type: 'string' },
@@ -47,7 +49,7 @@ function main(): void {
   }
   if (values['vmlinux-header']) {
     // Needs no privileges and serves nobody.
-    void addon.vmlinuxHeader(null).then(
+    void addon.vmlinuxHeader(null, positionals[0]).then(
       (text) => process.stdout.write(text),
       (error: Error) => {
         process.stderr.write(`${error.message}\n`);

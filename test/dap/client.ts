@@ -22,6 +22,8 @@ export class DapClient {
   private seq = 1;
   private buffer = Buffer.alloc(0);
   stderr = '';
+  /** How long each wait may take; a VM that has to boot first takes longer than the rest. */
+  patience = PATIENCE_MS;
   readonly exited: Promise<number | null>;
 
   private constructor(readonly process: ChildProcess) {
@@ -56,9 +58,10 @@ export class DapClient {
   static async started(
     request: 'launch' | 'attach',
     configuration: Record<string, unknown>,
-    user?: Parameters<typeof DapClient.start>[0],
+    { user, patience = PATIENCE_MS }: { user?: User; patience?: number } = {},
   ): Promise<DapClient> {
     const client = await DapClient.initialized(user);
+    client.patience = patience;
     try {
       const answer = client.request(request, configuration);
       await Promise.all([answer, client.request('configurationDone')]);
@@ -84,7 +87,7 @@ export class DapClient {
       throw new Error(`the adapter exited with ${status} before it answered ${command}`);
     });
     const missed = () => `no response to ${command}; stderr: ${this.stderr}`;
-    const answered = await bounded(Promise.race([response, gone]), missed);
+    const answered = await bounded(Promise.race([response, gone]), missed, this.patience);
     if (answered.success) return answered.body as T;
     const error = answered.body?.error as { id: number; showUser: boolean } | undefined;
     throw Object.assign(new Error(answered.message), { id: error?.id, showUser: error?.showUser });
@@ -112,7 +115,11 @@ export class DapClient {
         await new Promise<void>((resolve) => this.waiting.push(resolve));
       }
     };
-    return bounded(wait(), () => `no event ${name}; console:\n${this.console}\nstderr: ${this.stderr}`);
+    return bounded(
+      wait(),
+      () => `no event ${name}; console:\n${this.console}\nstderr: ${this.stderr}`,
+      this.patience,
+    );
   }
 
   /** What the Debug Console shows. */
@@ -182,7 +189,7 @@ export class DapClient {
   async close(): Promise<void> {
     if (this.process.exitCode === null) {
       await this.request('disconnect').catch(() => {});
-      await bounded(this.exited, () => 'the adapter did not exit');
+      await bounded(this.exited, () => 'the adapter did not exit', this.patience);
     }
   }
 
@@ -210,10 +217,10 @@ export class DapClient {
   }
 }
 
-async function bounded<T>(work: Promise<T>, missed: () => string): Promise<T> {
+async function bounded<T>(work: Promise<T>, missed: () => string, patience: number): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(missed())), PATIENCE_MS);
+    timer = setTimeout(() => reject(new Error(missed())), patience);
   });
   try {
     return await Promise.race([work, late]);

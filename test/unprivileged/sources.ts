@@ -4,14 +4,24 @@ const HEAD = `#include <linux/bpf.h>
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 `;
 
-/** An XDP program that drops, and a kprobe on what every process does. */
+/** An XDP program that drops, and programs that count what every process does. */
 export const sound = `${HEAD}
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, __u64);
-} reads SEC(".maps");
+} runs SEC(".maps");
+
+static __always_inline int count(void)
+{
+	__u32 key = 0;
+	__u64 *value = bpf_map_lookup_elem(&runs, &key);
+
+	if (value)
+		__sync_fetch_and_add(value, 1);
+	return 0;
+}
 
 SEC("xdp")
 int drop_all(struct xdp_md *ctx)
@@ -22,12 +32,19 @@ int drop_all(struct xdp_md *ctx)
 SEC("kprobe/vfs_read")
 int count_reads(void *ctx)
 {
-	__u32 key = 0;
-	__u64 *value = bpf_map_lookup_elem(&reads, &key);
+	return count();
+}
 
-	if (value)
-		__sync_fetch_and_add(value, 1);
-	return 0;
+SEC("raw_tp/sys_enter")
+int count_syscalls(void *ctx)
+{
+	return count();
+}
+
+SEC("tracepoint/raw_syscalls/sys_enter")
+int count_by_name(void *ctx)
+{
+	return count();
 }
 `;
 

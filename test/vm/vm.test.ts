@@ -7,6 +7,10 @@ import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import * as esbuild from 'esbuild';
 import { KernelClient } from '../../kernel/client/client';
+import { imageVmlinuxDirectory, vmlinuxDirectory } from '../../kernel/client/vmlinux-header';
+import { bootableImage } from '../../kernel/targets/vm/image';
+import { buildOf } from '../../kernel/targets/vm/kernels';
+import { findQemu } from '../../kernel/targets/vm/qemu';
 import { startVm } from '../../kernel/targets/vm/start';
 import { clangAtHand } from '../support/clang';
 import { dist, root, startGuest, type Guest } from './guest';
@@ -62,6 +66,7 @@ describe.each(versions)('Linux $version', ({ version, kprobeMulti, tcx }) => {
 
   test('the kernel that answers is the one that was chosen', async () => {
     expect(client.hello.kernel.release).toBe(kernel.release);
+    expect(buildOf(kernel)).toBe(client.hello.kernel.build);
     expect((await guest.run('uname', '-r')).trim()).toBe(kernel.release);
     expect(client.hello.capabilities).toMatchObject({
       load: { ok: true },
@@ -165,6 +170,17 @@ describe.each(versions)('Linux $version', ({ version, kprobeMulti, tcx }) => {
 
   if (version !== '6.12') return;
 
+  test('vmlinux.h made from its image is the one it makes itself', async () => {
+    const image = await bootableImage(kernel.image);
+    if ('problem' in image) throw new Error(image.problem);
+    const { kernel: identity } = client.hello;
+    const directory = await imageVmlinuxDirectory(dist, scratch, identity, image.file);
+    const { text } = await client.request('vmlinuxHeader', {});
+    expect(readFileSync(path.join(directory, 'vmlinux.h'), 'utf8') === text).toBe(true);
+    // So a client finds it without asking.
+    expect(await vmlinuxDirectory(client, scratch)).toBe(directory);
+  });
+
   test('the guest sees the system read-only, and no home directory', async () => {
     expect((await guest.run('ls', '/home', '/root').catch((error: Error) => error.message)).trim()).toMatch(
       /\/home.*No such file/s,
@@ -193,8 +209,8 @@ describe('ends', () => {
     return vm;
   };
   /** The VM's private directory is in its QEMU's arguments, and in nobody else's. */
-  const noneLeft = (directory: string): Promise<true> =>
-    until(`no process with ${directory}`, 5_000, () =>
+  const noneLeft = (directory: string, ms = 5_000): Promise<true> =>
+    until(`no process with ${directory}`, ms, () =>
       processesWith(directory).length === 0 ? true : undefined,
     );
 
@@ -224,6 +240,36 @@ describe('ends', () => {
       expect(await vm.gone).toContain('SIGKILL');
       await noneLeft(directory);
       rmSync(directory, { recursive: true });
+    },
+    BOOT_MS,
+  );
+
+  test(
+    'relay killed, and QEMU not with it: the guest ends by itself when its port does',
+    async () => {
+      // Takes back what ties QEMU's life to the relay's.
+      const bin = mkdtempSync(path.join(scratch, 'bin-'));
+      const wrapper = path.join(bin, 'qemu-system-x86_64');
+      writeFileSync(wrapper, `#!/bin/sh\nexec setpriv --pdeathsig clear ${findQemu()} "$@"\n`, {
+        mode: 0o755,
+      });
+      const searchPath = process.env['PATH'];
+      process.env['PATH'] = `${bin}:${searchPath}`;
+      const vm = await start().finally(() => (process.env['PATH'] = searchPath));
+      const directory = path.dirname(vm.socketPath);
+      const [qemu] = childrenOf(vm.pid);
+      // Stopped, so that there is time to see that it outlives the relay.
+      process.kill(qemu!, 'SIGSTOP');
+      process.kill(vm.pid, 'SIGKILL');
+      await vm.gone;
+      try {
+        expect(processesWith(directory)).toEqual([qemu]);
+        process.kill(qemu!, 'SIGCONT');
+        await noneLeft(directory, 20_000);
+      } finally {
+        if (existsSync(`/proc/${qemu}`)) process.kill(qemu!, 'SIGKILL');
+        rmSync(directory, { recursive: true });
+      }
     },
     BOOT_MS,
   );

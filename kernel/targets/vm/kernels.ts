@@ -111,6 +111,11 @@ export function inspectKernel(image: string, named = false): VmKernel {
   return { image, release, banner, modules, usable: { ok: true } };
 }
 
+/** `uname -v` of a kernel: what its version line ends with. Undefined when the line is not as Linux builds it. */
+export function buildOf({ banner }: VmKernel): string | undefined {
+  return /#\d.*$/.exec(banner)?.[0].trimEnd();
+}
+
 /** Orders releases by their numbers, then by their text: `6.12.95` before `6.12.107`. Negative: a is older. */
 export function compareReleases(a: string, b: string): number {
   const numbers = (release: string): number[] => (/^[\d.]+/.exec(release)?.[0] ?? '').split('.').map(Number);

@@ -12,11 +12,12 @@ import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import type { ChannelMux } from '../../client/mux';
+import { imageVmlinuxDirectory } from '../../client/vmlinux-header';
 import type { TargetProblem } from '../target';
 import { boot, type PreparedGuest } from './boot';
 import { buildGuest } from './boot-plan';
 import { bootableImage } from './image';
-import { requiredModules } from './kernels';
+import { buildOf, kernelCache, requiredModules } from './kernels';
 import { now, type RelayMessage, type RelayRequest, type Tell } from './messages';
 import { collectModules } from './modules';
 import { accelerators } from './qemu';
@@ -47,7 +48,10 @@ export function runVm(request: RelayRequest, tell: Tell): () => void {
     for (const [i, accelerator] of attempts.entries()) {
       if (ended) return;
       const mayRetry = i < attempts.length - 1;
-      const vm = await boot(request, guest, accelerator, mayRetry, tell, (child) => (qemu = child));
+      const vm = await boot(request, guest, accelerator, mayRetry, tell, (child) => {
+        qemu = child;
+        if (i === 0) writeHeader(request, guest.image, tell);
+      });
       if (vm === 'noSignOfLife') {
         tell({ event: 'log', line: `vm: no sign of life with ${accelerator}; starting again` });
         continue;
@@ -108,6 +112,19 @@ async function prepare(request: RelayRequest, directory: string): Promise<Prepar
   const file = path.join(directory, 'initramfs');
   writeFileSync(file, initramfs);
   return { image: image.file, initramfs: file, shares };
+}
+
+/**
+ * While the guest boots, writes its kernel's vmlinux.h into the cache, where clients look before they ask the guest,
+ * which takes seconds for it under emulation. Clients ask when this fails, so the reason goes to the log.
+ */
+function writeHeader({ dist, kernel }: RelayRequest, image: string, tell: Tell): void {
+  const build = buildOf(kernel);
+  if (image === kernel.image || build === undefined) return;
+  const identity = { release: kernel.release, machine: os.machine(), build };
+  imageVmlinuxDirectory(dist, path.dirname(kernelCache()), identity, image).catch((error: Error) =>
+    tell({ event: 'log', line: `vm: no vmlinux.h from ${image}: ${error.message}` }),
+  );
 }
 
 /** Listens on a socket in the private directory; each connection becomes a channel. Resolves with the path. */
