@@ -120,6 +120,10 @@ test(
       'its verdict',
       BOOT,
     );
+    // The session before left its lines in the console.
+    await bench.api((vscode) =>
+      vscode.commands.executeCommand<void>('workbench.debug.panel.action.clearReplAction'),
+    );
     await bench.command('BPF: Attach Program');
     await until(
       async () => /Kernel function/.test(await bench.page.locator('.quick-input-title').innerText()),
