@@ -93,7 +93,9 @@ export function createLanguageServer(
       },
       middleware: {
         provideCodeLenses: (document, token, next) => {
-          staleLenses.delete(document.uri.toString());
+          // Other extensions can ask as well, so the first reminder is given in any case.
+          const uri = document.uri.toString();
+          if ((staleLenses.get(uri) ?? 0) > 0) staleLenses.delete(uri);
           return next(document, token);
         },
         workspace: {
@@ -145,7 +147,7 @@ export function createLanguageServer(
    * lenses; when the editor loses the focus in that moment, it drops the refresh, and the lens would say "verifying…"
    * until the editor has the focus again. So whoever did not ask in time is told once more.
    */
-  function remindOfLenses(running: LanguageClient): void {
+  function remindOfLenses(running: LanguageClient, delay = LENSES_DEBOUNCE): void {
     clearTimeout(reminder);
     reminder = setTimeout(() => {
       for (const { document } of vscode.window.visibleTextEditors) {
@@ -155,9 +157,10 @@ export function createLanguageServer(
         staleLenses.set(uri, reminders + 1);
         const provider = running.getFeature(CodeLensRequest.method).getProvider(document);
         provider?.onDidChangeCodeLensEmitter.fire();
-        remindOfLenses(running);
+        // Where answers are slow VS Code waits longer, and every reminder makes it begin anew.
+        remindOfLenses(running, 2 * delay);
       }
-    }, LENSES_DEBOUNCE);
+    }, delay);
   }
 
   /** For `when` clauses: `resource in bpf.sources`. */
