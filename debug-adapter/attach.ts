@@ -173,7 +173,7 @@ class Live implements Debuggee {
   }
 
   announce(): void {
-    this.environment.listener.stopped('pause', 'Attached: the program runs on, values are live');
+    this.environment.listener.stopped('pause', 'Attached');
   }
 
   stop(): Promise<void> {

@@ -43,8 +43,10 @@ interface Dependencies {
   installed(relativePath: string): string;
 }
 
-/** Milliseconds after a document's last change of state; longer than VS Code's debounce of lenses. */
-const LENSES_SETTLE = 500;
+/** Milliseconds to wait for VS Code to ask for lenses; longer than its debounce, which is 250 for quick answers. */
+const LENSES_DEBOUNCE = 400;
+/** Times to remind it; with lenses switched off it never asks. */
+const MAX_REMINDERS = 5;
 
 /** C, and headers, which VS Code takes for C++. The server itself decides which of them are BPF. */
 const documentSelector = [
@@ -61,7 +63,9 @@ export function createLanguageServer(
   const statusChanged = new vscode.EventEmitter<DocumentStatusParams>();
   let starting: Promise<LanguageClient> | undefined;
   let announced: string | null = null;
-  let settled: NodeJS.Timeout | undefined;
+  /** Documents whose state changed since VS Code last asked for their lenses, and how often it was reminded. */
+  const staleLenses = new Map<string, number>();
+  let reminder: NodeJS.Timeout | undefined;
 
   function client(): Promise<LanguageClient> {
     starting ??= start().catch((error: unknown) => {
@@ -88,6 +92,12 @@ export function createLanguageServer(
         fileEvents: vscode.workspace.createFileSystemWatcher('**/{compile_commands.json,vmlinux.h}'),
       },
       middleware: {
+        provideCodeLenses: (document, token, next) => {
+          // Other extensions can ask as well, so the first reminder is given in any case.
+          const uri = document.uri.toString();
+          if ((staleLenses.get(uri) ?? 0) > 0) staleLenses.delete(uri);
+          return next(document, token);
+        },
         workspace: {
           configuration: (params, token, next) => {
             const answers = next(params, token);
@@ -108,8 +118,8 @@ export function createLanguageServer(
     );
     started.onNotification(DocumentStatus, (status: DocumentStatusParams) => {
       onStatus(status);
-      clearTimeout(settled);
-      settled = setTimeout(() => refreshLenses(started, status.uri), LENSES_SETTLE);
+      staleLenses.set(vscode.Uri.parse(status.uri).toString(), 0);
+      remindOfLenses(started);
     });
     await started.start();
     announced = initializationOptions.hostSocket ?? null;
@@ -133,16 +143,24 @@ export function createLanguageServer(
   }
 
   /**
-   * Asks for the lenses once more when the states of a document have stopped changing. The server's own refreshes
-   * come in quick succession, and VS Code can drop the last of them while it still draws an earlier answer; the lens
-   * then says "verifying…" for good.
+   * The server asks for a refresh with every change of state, and VS Code then waits a moment before it asks for the
+   * lenses; when the editor loses the focus in that moment, it drops the refresh, and the lens would say "verifying…"
+   * until the editor has the focus again. So whoever did not ask in time is told once more.
    */
-  function refreshLenses(running: LanguageClient, uri: string): void {
-    const document = vscode.workspace.textDocuments.find(
-      (open) => open.uri.toString() === vscode.Uri.parse(uri).toString(),
-    );
-    const provider = document && running.getFeature(CodeLensRequest.method).getProvider(document);
-    provider?.onDidChangeCodeLensEmitter.fire();
+  function remindOfLenses(running: LanguageClient, delay = LENSES_DEBOUNCE): void {
+    clearTimeout(reminder);
+    reminder = setTimeout(() => {
+      for (const { document } of vscode.window.visibleTextEditors) {
+        const uri = document.uri.toString();
+        const reminders = staleLenses.get(uri) ?? MAX_REMINDERS;
+        if (reminders >= MAX_REMINDERS) continue;
+        staleLenses.set(uri, reminders + 1);
+        const provider = running.getFeature(CodeLensRequest.method).getProvider(document);
+        provider?.onDidChangeCodeLensEmitter.fire();
+        // Where answers are slow VS Code waits longer, and every reminder makes it begin anew.
+        remindOfLenses(running, 2 * delay);
+      }
+    }, delay);
   }
 
   /** For `when` clauses: `resource in bpf.sources`. */
@@ -180,6 +198,7 @@ export function createLanguageServer(
       if (statuses.size > 0) void kernel.ensure();
     }),
     vscode.workspace.onDidCloseTextDocument((document) => {
+      staleLenses.delete(document.uri.toString());
       if (statuses.delete(document.uri.toString())) publishSources();
     }),
   );

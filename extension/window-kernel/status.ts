@@ -1,4 +1,7 @@
-/** The one language status item: which kernel speaks, what it can do, and what to do when it cannot. */
+/**
+ * The language status: which kernel speaks, what it can do, and what to do when it cannot. Its popup has one line for
+ * each item and does not wrap, so every statement is an item of its own.
+ */
 import path from 'node:path';
 import * as vscode from 'vscode';
 import type { Ability } from '../../kernel/protocol';
@@ -8,11 +11,8 @@ import type { Services } from '../services';
 import type { KernelState, RunningKernel } from './kernel';
 
 export function activate(context: vscode.ExtensionContext, { kernel, server }: Services): void {
-  const item = vscode.languages.createLanguageStatusItem('bpf.kernel', [
-    { language: 'c' },
-    { language: 'bpf-log' },
-    { scheme: 'file', language: 'cpp', pattern: '**/*.h' },
-  ]);
+  const item = vscode.languages.createLanguageStatusItem('bpf.kernel', SELECTOR);
+  const more = new FurtherLines();
   item.name = vscode.l10n.t('BPF Kernel');
   const show = () => {
     const { state } = kernel;
@@ -24,12 +24,14 @@ export function activate(context: vscode.ExtensionContext, { kernel, server }: S
     item.severity = shown.severity;
     item.busy = state.phase === 'starting';
     item.command = shown.command;
+    more.show(shown.more ?? []);
     item.accessibilityInformation = { label: `${shown.text}. ${shown.detail}` };
     void vscode.commands.executeCommand('setContext', 'bpf.kernelRunning', state.phase === 'running');
   };
   show();
   context.subscriptions.push(
     item,
+    more,
     kernel.onDidChange(show),
     server.onDidChangeStatus(show),
     vscode.window.onDidChangeActiveTextEditor(show),
@@ -38,6 +40,33 @@ export function activate(context: vscode.ExtensionContext, { kernel, server }: S
     }),
     vscode.commands.registerCommand('bpf.cancelKernelStart', () => kernel.cancel()),
   );
+}
+
+const SELECTOR: vscode.DocumentSelector = [
+  { language: 'c' },
+  { language: 'bpf-log' },
+  { scheme: 'file', language: 'cpp', pattern: '**/*.h' },
+];
+
+/** The items below the first, as many as there are lines. */
+class FurtherLines implements vscode.Disposable {
+  private items: vscode.LanguageStatusItem[] = [];
+
+  show(lines: string[]): void {
+    if (lines.join('\n') === this.items.map(({ text }) => text).join('\n')) return;
+    this.dispose();
+    this.items = lines.map((line, index) => {
+      const item = vscode.languages.createLanguageStatusItem(`bpf.kernel.${index}`, SELECTOR);
+      item.name = vscode.l10n.t('BPF Kernel');
+      item.text = line;
+      return item;
+    });
+  }
+
+  dispose(): void {
+    this.items.forEach((item) => item.dispose());
+    this.items = [];
+  }
 }
 
 type Problem = NonNullable<DocumentStatusParams['problem']>;
@@ -60,7 +89,8 @@ function tell(context: vscode.ExtensionContext, { code, message, hint }: Problem
 function describeProblem({ message, hint }: Problem): Shown {
   return {
     text: vscode.l10n.t('BPF: no verdict'),
-    detail: [message, hint].join(' '),
+    detail: message,
+    more: hint ? [hint] : [],
     severity: Failed,
     command: { title: vscode.l10n.t('Check Environment'), command: 'bpf.checkEnvironment' },
   };
@@ -69,6 +99,8 @@ function describeProblem({ message, hint }: Problem): Shown {
 interface Shown {
   text: string;
   detail: string;
+  /** Further lines. */
+  more?: string[];
   severity: vscode.LanguageStatusSeverity;
   command: vscode.Command;
 }
@@ -102,14 +134,16 @@ function describe(state: KernelState): Shown {
     case 'failed':
       return {
         text: vscode.l10n.t('BPF: no kernel'),
-        detail: `${state.problem.message} ${state.problem.hint}`,
+        detail: state.problem.message,
+        more: [state.problem.hint],
         severity: Failed,
         command: select,
       };
     case 'running':
       return {
         text: `Linux ${state.kernel.client.hello.kernel.release}`,
-        detail: `${state.kernel.label.startsWith('vm ') ? vscode.l10n.t('in a VM') : state.kernel.label} · ${abilities(state.kernel)}`,
+        detail: state.kernel.label.startsWith('vm ') ? vscode.l10n.t('in a VM') : state.kernel.label,
+        more: abilities(state.kernel),
         severity:
           state.kernel.client.hello.capabilities.load.ok && !state.kernel.insteadOfLocal
             ? Information
@@ -135,8 +169,8 @@ export function imageName(image: string): string {
     : name.replace(/^vmlinuz-/, '');
 }
 
-/** What the kernel can do, in few words; for what it cannot, the host's own reason. */
-export function abilities({ client, insteadOfLocal }: RunningKernel): string {
+/** What the kernel can do, in few words; for what it cannot, a line each with the host's own reason. */
+function abilities({ client, insteadOfLocal }: RunningKernel): string[] {
   const { capabilities } = client.hello;
   const named: [string, Ability][] = [
     [vscode.l10n.t('load and verify'), capabilities.load],
@@ -146,12 +180,11 @@ export function abilities({ client, insteadOfLocal }: RunningKernel): string {
   ];
   const able = named.filter(([, ability]) => ability.ok).map(([name]) => name);
   const unable = named.flatMap(([name, ability]) =>
-    ability.ok ? [] : [vscode.l10n.t('no {0}: {1}', name, ability.reason)],
+    ability.ok ? [] : [vscode.l10n.t('No {0}: {1}', name, ability.reason)],
   );
-  const jit = capabilities.jit ? ['JIT'] : [];
-  const list = [...able, ...jit].join(', ');
+  const list = [...able, ...(capabilities.jit ? ['JIT'] : [])].join(', ');
   const why = insteadOfLocal
-    ? [vscode.l10n.t('chosen because loading programs on this machine needs root')]
+    ? [vscode.l10n.t('Chosen because loading programs on this machine needs root')]
     : [];
-  return [list, ...unable, ...why].filter((part) => part !== '').join(' · ');
+  return [...(list === '' ? [] : [vscode.l10n.t('Can: {0}', list)]), ...unable, ...why];
 }

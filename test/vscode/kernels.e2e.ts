@@ -14,8 +14,10 @@ let server: EditorServer;
 let bench: Workbench;
 
 beforeAll(async () => {
+  const probe = readFileSync(path.join(root, 'test/vscode/fixtures/probe.bpf.c'), 'utf8');
   server = await startServer({
-    'probe.bpf.c': readFileSync(path.join(root, 'test/vscode/fixtures/probe.bpf.c'), 'utf8'),
+    'probe.bpf.c': probe,
+    'search.bpf.c': probe.replace('kprobe/try_to_wake_up', 'kprobe'),
   });
   bench = await openWorkbench(server, 'kernels');
 });
@@ -99,6 +101,49 @@ test(
       .first()
       .waitFor();
     await bench.screenshot('vm-attached');
+    await bench.command('BPF: Detach');
+    await until(
+      () => bench.api((vscode) => vscode.debug.activeDebugSession === undefined),
+      'the session to end',
+    );
+  },
+);
+
+test(
+  'a kprobe without a target asks for the function, which is searched among those of that kernel',
+  { timeout: 2 * BOOT },
+  async ({ skip }) => {
+    skip(!other, NO_KERNEL);
+    await bench.open('search.bpf.c');
+    await until(
+      async () => (await lensesOf(bench)).some((title) => title.includes('accepted')),
+      'its verdict',
+      BOOT,
+    );
+    // The session before left its lines in the console.
+    await bench.api((vscode) =>
+      vscode.commands.executeCommand<void>('workbench.debug.panel.action.clearReplAction'),
+    );
+    await bench.command('BPF: Attach Program');
+    await until(
+      async () => /Kernel function/.test(await bench.page.locator('.quick-input-title').innerText()),
+      'the question for the function',
+    );
+    await bench.page.locator('.quick-input-widget input.input').fill('try_to_wake');
+    const found = await until(async () => {
+      const rows = await bench.pickRows();
+      return rows.every((row) => row.includes('try_to_wake')) ? rows : undefined;
+    }, 'the functions that match');
+    expect(found).toContain('try_to_wake_up');
+    await bench.screenshot('function-search');
+    await bench.page.locator('.quick-input-widget input.input').fill('try_to_wake_up');
+    await bench.pick('try_to_wake_up');
+    await bench.page
+      .locator('.repl .monaco-list-row')
+      .filter({ hasText: /Attached on_wake_up: .*try_to_wake_up/ })
+      .first()
+      .waitFor();
+    await bench.screenshot('function-attached');
     await bench.command('BPF: Detach');
     await until(
       () => bench.api((vscode) => vscode.debug.activeDebugSession === undefined),
