@@ -37,11 +37,10 @@ Exit status: 0 all accepted, 1 a rejection or an error in a source, 2 something 
     const inputs = inAdvance(files, AT_A_TIME, (file) => inputOf(file, args, session, io.interrupted));
     const opened = await session;
     if (!('client' in opened)) {
-      // What clang says needs no kernel.
-      await print(
-        inputs.map((take) => async () => withoutVerdict(await take())),
-        io,
-      );
+      const findings = inputs.map((take) => async () => withoutVerdict(await take()));
+      // What clang says needs no kernel. A command line that makes no sense is not carried out in part.
+      if (opened.code === 'cli/target') await Promise.allSettled(findings.map((take) => take()));
+      else await print(findings, io);
       io.problem(opened);
       return 2;
     }
