@@ -50,6 +50,13 @@ const requirements = [
     why: 'second opinion on maps and programs, and the benchmark',
   },
   { for: ['test'], have: command('tcpdump'), packages: ['tcpdump'], why: 'writes captures to compare with' },
+  { for: ['test'], have: command('hexdump'), packages: ['bsdextrautils'], why: 'writes dumps to read back' },
+  {
+    for: ['use'],
+    have: commandIn('depmod', ['/usr/sbin', '/sbin']),
+    packages: ['kmod'],
+    why: "lists the modules of a VM's kernel",
+  },
   { for: ['test'], have: command('ps'), packages: ['procps'], why: 'shows what a test left running' },
   {
     for: ['test'],
