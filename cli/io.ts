@@ -1,5 +1,6 @@
 /** What a subcommand may do with the terminal, and how it learns that somebody wants it to stop. */
 import type { Problem } from '../toolchain/problem';
+import { wantsColor } from './render/color';
 
 /** 0 all well, 1 findings, 2 could not run. */
 export type ExitStatus = 0 | 1 | 2;
@@ -43,7 +44,7 @@ export function createIo(json: boolean): Io {
   const err = (text: string) => void process.stderr.write(text);
   return {
     json,
-    color: wantsColor(),
+    color: wantsColor(process.stdout, process.env),
     columns: process.stdout.columns ?? 100,
     interrupted: controller.signal,
     out,
@@ -57,14 +58,6 @@ export function createIo(json: boolean): Io {
         );
     },
   };
-}
-
-/** https://no-color.org, FORCE_COLOR, else whether a person reads. */
-function wantsColor(): boolean {
-  const { NO_COLOR, FORCE_COLOR, TERM } = process.env;
-  if (NO_COLOR) return false;
-  if (FORCE_COLOR !== undefined) return FORCE_COLOR !== '0';
-  return process.stdout.isTTY === true && TERM !== 'dumb';
 }
 
 function jsonValue(_key: string, value: unknown): unknown {

@@ -1,55 +1,26 @@
-/** Verdicts and findings for a person: source lines with carets, the kernel's own words, what to do. */
+/** One file's verdicts and findings for a person. */
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { Severity, type Diagnostic } from '../toolchain/diagnostic';
+import type { Diagnostic } from '../toolchain/diagnostic';
 import type { Io } from './io';
-import { renderSpans, type Span } from './render-spans';
+import { harmless } from './render/columns';
+import { paint } from './render/color';
+import { renderDiagnostic } from './render/diagnostic';
+import { renderVerdict } from './render/verdict';
 import type { FileResult } from './verify-file';
-
-type Style = (text: string) => string;
-
-interface Styles {
-  bold: Style;
-  red: Style;
-  yellow: Style;
-  green: Style;
-  blue: Style;
-}
-
-const plain: Styles = Object.fromEntries(
-  ['bold', 'red', 'yellow', 'green', 'blue'].map((name) => [name, (text: string) => text]),
-) as unknown as Styles;
-const colored: Styles = { bold: sgr(1), red: sgr(31), yellow: sgr(33), green: sgr(32), blue: sgr(34) };
-
-function sgr(code: number): Style {
-  return (text) => `\u001b[${code}m${text}\u001b[0m`;
-}
 
 /** One file: a line for each program, then the findings. */
 export function renderResult({ json, programs, diagnostics }: FileResult, io: Io): string {
-  const style = io.color ? colored : plain;
+  const speaker = json.kernel === '' ? 'without a verdict' : `on Linux ${json.kernel}`;
   const lines = [
-    `${style.bold(json.file)} ${json.kernel === '' ? 'without a verdict' : `on Linux ${json.kernel}`}`,
+    `${paint(io.color)('strong', harmless(json.file))} ${speaker}`,
+    ...json.programs.map((program) => `  ${renderVerdict(program, io.color)}`),
   ];
-  for (const [index, { verdict }] of programs.entries()) {
-    const { stats } = json.programs[index]!;
-    const word =
-      verdict.verdict === 'accepted'
-        ? style.green('accepted')
-        : style.red(verdict.verdict === 'rejected' ? 'rejected' : 'not loaded');
-    const cost = stats
-      ? `  ${count(stats.insns, 'insns')}, ${count(stats.states, 'states')}, stack ${stats.stackDepth}, ${count(stats.microseconds, 'µs')}`
-      : '';
-    lines.push(`  ${word}  ${verdict.name} (SEC("${verdict.section}"))${cost}`);
-  }
   const findings = renderDiagnostics(
     [...diagnostics, ...programs.flatMap((program) => program.diagnostics)],
     io,
   );
   return `${lines.join('\n')}\n${findings === '' ? '' : `\n${findings}`}`;
-}
-
-function count(value: number, unit: string): string {
-  return `${value.toLocaleString('en-US')} ${unit}`;
 }
 
 /** Findings, each with its place, the source around it and what led there. */
@@ -58,42 +29,21 @@ export function renderDiagnostics(diagnostics: Diagnostic[], io: Io): string {
 }
 
 function renderOne(diagnostic: Diagnostic, io: Io): string {
-  const style = io.color ? colored : plain;
-  const isError = diagnostic.severity === Severity.Error;
-  const emphasis = isError ? style.red : style.yellow;
-  const [first = '', ...more] = diagnostic.message.split('\n');
-  const { start } = diagnostic.range;
   // What stopped a file as a whole has no place in it.
-  const hasPlace = diagnostic.source !== 'bpf-studio';
-  const place = `${shortPath(diagnostic.path)}${hasPlace ? `:${start.line + 1}:${start.character + 1}` : ''}`;
-  const lines = [
-    `${place}: ${emphasis(`${isError ? 'error' : 'warning'}[${diagnostic.code}]`)}: ${style.bold(first)}`,
-    ...more.map((line) => `  ${line}`),
-  ];
-  if (hasPlace) {
-    const spans: Span[] = [
-      { path: diagnostic.path, range: diagnostic.range, label: '', primary: true },
-      ...diagnostic.related.map(({ path: file, range, message }) => ({
-        path: file,
-        range,
-        label: message,
-        primary: false,
-      })),
-    ];
-    lines.push(...renderSpans(spans, { primary: emphasis, secondary: style.blue }, shortPath));
+  if (diagnostic.source === 'bpf-studio') {
+    const word = paint(io.color)('error', `error[${diagnostic.code}]`);
+    return `${harmless(shortPath(diagnostic.path))}: ${word}: ${harmless(diagnostic.message)}`;
   }
-  const { kernelMessage, kernel, help } = diagnostic.data ?? {};
-  if (kernelMessage) {
-    const speaker = diagnostic.source === 'libbpf' ? 'libbpf' : `Linux ${kernel ?? ''}`.trim();
-    lines.push(...noted(`${speaker} says`, kernelMessage, style));
-  }
-  if (help) lines.push(...noted('help', help, style));
-  return lines.join('\n');
+  return renderDiagnostic(diagnostic, { source: textOf, showPath: shortPath, color: io.color });
 }
 
-function noted(title: string, text: string, style: Styles): string[] {
-  const [first = '', ...more] = text.split('\n');
-  return [`  ${style.blue(title)}: ${first}`, ...more.map((line) => `    ${line}`)];
+/** A file that is not there any more, as for objects built elsewhere, is left to its path and line. */
+function textOf(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return undefined;
+  }
 }
 
 /** Relative to here where that is shorter to read. */

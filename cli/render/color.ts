@@ -16,7 +16,12 @@ export function paint(color: boolean): (style: Style, text: string) => string {
   return (style, text) => (color && text ? `\u001b[${codes[style]}m${text}\u001b[0m` : text);
 }
 
-/** Whether to colour what goes to a stream: a terminal, unless NO_COLOR (no-color.org) or TERM=dumb says no. */
+/**
+ * Whether to colour what goes to a stream: a terminal, unless NO_COLOR (no-color.org) or TERM=dumb says no; anything
+ * with FORCE_COLOR.
+ */
 export function wantsColor(stream: { isTTY?: boolean }, env: Record<string, string | undefined>): boolean {
-  return stream.isTTY === true && !env.NO_COLOR && env.TERM !== 'dumb';
+  if (env.NO_COLOR) return false;
+  if (env.FORCE_COLOR !== undefined) return env.FORCE_COLOR !== '0';
+  return stream.isTTY === true && env.TERM !== 'dumb';
 }

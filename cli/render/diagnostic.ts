@@ -55,7 +55,9 @@ export function renderDiagnostic(diagnostic: Diagnostic, options: RenderOptions)
         if (span.message) lines.push(note(gutter, 'note', placeAndMessage(span), options.color));
   }
   const { kernelMessage, help } = diagnostic.data ?? {};
-  if (kernelMessage) lines.push(note(gutter, 'kernel', kernelMessage, options.color));
+  // Who said it matters: libbpf refuses things that the kernel was never asked about.
+  const speaker = diagnostic.source === 'libbpf' ? 'libbpf' : 'kernel';
+  if (kernelMessage) lines.push(note(gutter, speaker, kernelMessage, options.color));
   if (help) lines.push(note(gutter, 'help', help, options.color));
   return lines.join('\n');
 }

@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest';
 import type { Diagnostic } from '../../toolchain/diagnostic';
-import { renderDiagnostic, renderVerdict, wantsColor } from './index';
+import { wantsColor } from './color';
+import { renderDiagnostic } from './diagnostic';
+import { renderVerdict } from './verdict';
 
 const source = [
   '#include "vmlinux.h"',
@@ -98,6 +100,19 @@ test('positions beyond the text do no harm', () => {
   ]) {
     expect(renderDiagnostic({ ...finding, range: odd }, options)).toContain('^');
   }
+});
+
+test('what libbpf said is not put into the kernel’s mouth', () => {
+  const start = { line: 0, character: 0 };
+  const data = { kernelMessage: 'no such type' };
+  const base = { path: '/gone.c', range: { start, end: start }, code: 'bpf/section', related: [] };
+  const picture = (by: 'libbpf' | 'verifier') =>
+    renderDiagnostic(
+      { ...base, severity: 1 as const, source: by, message: 'm', data },
+      { source: () => undefined, color: false },
+    );
+  expect(picture('libbpf')).toContain('= libbpf: no such type');
+  expect(picture('verifier')).toContain('= kernel: no such type');
 });
 
 test('colour is for terminals whose user did not refuse it', () => {
