@@ -1,7 +1,7 @@
 /** From an object file to programs and maps in the kernel. */
 import type { KernelClient } from '../../kernel/client/client';
 import { KernelError } from '../../kernel/client/errors';
-import type { LoadedMap, LoadedProgram, ProgramDescription, ProgramVerdict } from '../../kernel/protocol';
+import type { LoadedMap, LoadedProgram, ProgramVerdict } from '../../kernel/protocol';
 import { kernelRefused, rejected } from '../errors';
 import { encodeGlobals } from './globals';
 import type { ProgramFile } from './object';
@@ -69,17 +69,6 @@ export async function loadObject(
     options.onRejected?.(verdict);
     throw rejected(verdict.name, verdict.message ?? error.message);
   }
-}
-
-/** What the object's programs are, without loading them. */
-export async function describePrograms(
-  kernel: KernelClient,
-  file: ProgramFile,
-  signal: AbortSignal,
-): Promise<ProgramDescription[]> {
-  const opened = await kernel.request('objectOpen', { object: file.bytes }, { signal });
-  await closeObject(kernel, opened.object);
-  return opened.programs;
 }
 
 /** A host that is gone has closed everything already. */

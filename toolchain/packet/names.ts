@@ -43,15 +43,6 @@ export const IcmpTypes = {
   timestampReply: 14,
 } as const;
 
-/** RFC 792 and RFC 1122, codes of type 3. */
-export const UnreachableCodes = {
-  networkUnreachable: 0,
-  hostUnreachable: 1,
-  protocolUnreachable: 2,
-  portUnreachable: 3,
-  fragmentationNeeded: 4,
-} as const;
-
 export const Icmpv6Types = {
   destinationUnreachable: 1,
   packetTooBig: 2,

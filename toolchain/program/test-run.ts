@@ -102,10 +102,6 @@ export function testRunSupport(type: string): TestRunSupport | undefined {
   return SUPPORT[type];
 }
 
-export function testRunTypes(): string[] {
-  return Object.keys(SUPPORT);
-}
-
 /** What to tell somebody who wants to run a program of a type that the kernel cannot test-run. */
 export function insteadOfTestRun(type: string): string {
   const why: Record<string, string> = {

@@ -9,7 +9,7 @@ import type { Entry } from './catalogue/kinds';
 import { factsOf, placeOfFailure } from './explain';
 import { libbpfReason } from './libbpf';
 import { followPath } from './path';
-import type { FailingPath, KernelReport, Step } from './path';
+import type { FailingPath, KernelReport } from './path';
 import { sourcePositions } from './position';
 import type { MapPath, SourcePositions, SourceSpan } from './position';
 import { relatedPlaces } from './related';
@@ -164,22 +164,4 @@ function plainMessage(entry: Entry, said: string | undefined, words: string): st
   // Without words of our own for this case the kernel's stand beside the class they belong to.
   const first = words.split('\n')[0] ?? '';
   return first ? `${entry.title}: ${first}` : entry.title;
-}
-
-/** A step of the failing path with its place in the source. */
-export interface PlacedStep {
-  step: Step;
-  at: SourceSpan | undefined;
-}
-
-/** The failing path as places, one for each run of steps that share a source line; looked up when somebody walks it. */
-export function placedPath({ path, positions }: Failure): PlacedStep[] {
-  const placed: PlacedStep[] = [];
-  for (const step of path.steps) {
-    const at = positions.at(step.insn);
-    const last = placed.at(-1);
-    const sameLine = at?.range.start.line === last?.at?.range.start.line && at?.path === last?.at?.path;
-    if (!last || !sameLine || last.step.frame !== step.frame) placed.push({ step, at });
-  }
-  return placed;
 }
