@@ -1,6 +1,12 @@
 /** Diagnostics by file. Several documents may have findings in one header; an editor takes one list for each file. */
 import type { Diagnostic } from 'vscode-languageserver';
 
+/** A finding and the document whose compilation or verification it comes from. */
+export interface PublishedDiagnostic {
+  document: string;
+  diagnostic: Diagnostic;
+}
+
 export class Published {
   /** File → document → the document's findings in that file. */
   private readonly files = new Map<string, Map<string, Diagnostic[]>>();
@@ -13,6 +19,13 @@ export class Published {
       if (documents.has(document) && !byFile.has(file)) this.update(file, document, undefined);
     }
     for (const [file, diagnostics] of byFile) this.update(file, document, diagnostics);
+  }
+
+  /** What a file's list holds now. */
+  in(file: string): PublishedDiagnostic[] {
+    return [...(this.files.get(file) ?? [])].flatMap(([document, diagnostics]) =>
+      diagnostics.map((diagnostic) => ({ document, diagnostic })),
+    );
   }
 
   remove(document: string): void {

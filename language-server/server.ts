@@ -4,9 +4,6 @@ import path from 'node:path';
 import {
   CodeLensRefreshRequest,
   DidChangeConfigurationNotification,
-  ErrorCodes,
-  ResponseError,
-  TextDocumentSyncKind,
   type Connection,
   type Diagnostic as LspDiagnostic,
   type InitializeParams,
@@ -17,33 +14,21 @@ import { TextDocument } from 'vscode-languageserver-textdocument';
 import { loadParser } from '../toolchain/c/parser';
 import { forgetClang } from '../toolchain/clang/discover';
 import { cacheDirectory } from '../toolchain/clang/flags';
-import { readBpfObject } from '../toolchain/elf/object';
-import { codeLenses } from './features/code-lens';
-import { completions } from './features/completion';
-import { definition } from './features/definition';
 import { toLspDiagnostics } from './features/diagnostics';
-import { hover } from './features/hover';
-import { documentSymbols } from './features/symbols';
-import { verifierLog } from './features/verifier-log';
 import { KernelLink } from './kernel-link';
 import { BpfDocument } from './model/document';
 import { Environment } from './model/environment';
 import { editBetween, type Edit } from './model/track';
 import {
-  CompileDocument,
   DocumentStatus,
   HostChanged,
   TrustGranted,
-  VerifierLog,
-  VerifyNow,
-  type CompileDocumentParams,
-  type CompileDocumentResult,
   type HostChangedParams,
   type InitializationOptions,
-  type VerifierLogParams,
-  type VerifyNowParams,
 } from './protocol';
 import { Published } from './published';
+import { capabilities, requests } from './requests';
+import type { Session } from './session';
 import { readSettings } from './settings';
 
 interface Open {
@@ -66,6 +51,12 @@ export function serve(connection: Connection, distDirectory: string): { dispose(
     distDirectory,
     log,
   );
+  const session: Session = {
+    environment,
+    kernel,
+    published,
+    document: (uri) => documents.get(uri)?.bpf,
+  };
   let parser: Parser;
   let client: InitializeParams['capabilities'] = {};
   let root = process.cwd();
@@ -104,14 +95,7 @@ export function serve(connection: Connection, distDirectory: string): { dispose(
     if (folder?.startsWith('file:')) root = fileURLToPath(folder);
     return {
       serverInfo: { name: 'BPF Studio' },
-      capabilities: {
-        textDocumentSync: { openClose: true, change: TextDocumentSyncKind.Incremental, save: true },
-        codeLensProvider: {},
-        documentSymbolProvider: true,
-        hoverProvider: true,
-        definitionProvider: true,
-        completionProvider: { triggerCharacters: ['_', '"', '/', '&'] },
-      },
+      capabilities,
     };
   });
 
@@ -185,34 +169,9 @@ export function serve(connection: Connection, distDirectory: string): { dispose(
   /** A header or the flags of a build changed on disk. */
   connection.onDidChangeWatchedFiles(verifyAll);
 
-  connection.onCodeLens(({ textDocument }) => {
-    const bpf = documents.get(textDocument.uri)?.bpf;
-    return bpf?.isBpf ? codeLenses(bpf.status) : [];
-  });
-  connection.onDocumentSymbol(({ textDocument }) => {
-    const source = bpfSource(textDocument.uri);
-    return source ? documentSymbols(source) : [];
-  });
-  connection.onDefinition(({ textDocument, position }) => {
-    const source = bpfSource(textDocument.uri);
-    return source && definition(source, textDocument.uri, position);
-  });
-  connection.onHover(async ({ textDocument, position }) => {
-    const bpf = documents.get(textDocument.uri)?.bpf;
-    const source = bpfSource(textDocument.uri);
-    if (!bpf || !source) return undefined;
-    const { args } = await environment.flags(bpf.path, bpf.text);
-    const read = bpf.newestObject && readBpfObject(bpf.newestObject);
-    const object = read?.ok ? read.value : undefined;
-    return hover({ source, status: bpf.status, args, object }, position);
-  });
-  connection.onCompletion(async ({ textDocument, position }) => {
-    const bpf = documents.get(textDocument.uri)?.bpf;
-    if (!bpf || !bpfSource(textDocument.uri)) return undefined;
-    const { args } = await environment.flags(bpf.path, bpf.text);
-    const source = bpfSource(textDocument.uri);
-    return source && completions(source, args, position);
-  });
+  for (const [method, answer] of Object.entries(requests)) {
+    connection.onRequest(method, (params: unknown, token) => answer(session, params as never, token));
+  }
 
   connection.onNotification(HostChanged, ({ socket, reason }: HostChangedParams) =>
     kernel.useSocket(socket, reason),
@@ -220,37 +179,6 @@ export function serve(connection: Connection, distDirectory: string): { dispose(
   connection.onNotification(TrustGranted, () => {
     environment.trusted = true;
     verifyAll();
-  });
-  connection.onRequest(VerifyNow, async (params: VerifyNowParams) => {
-    const { bpf } = known(params);
-    await bpf.start(true);
-    await bpf.settled();
-    return bpf.status;
-  });
-  connection.onRequest(
-    CompileDocument,
-    async (params: CompileDocumentParams): Promise<CompileDocumentResult> => {
-      const result = await known(params).bpf.compiledObject();
-      if ('problem' in result) return result;
-      return { object: Buffer.from(result.object).toString('base64') };
-    },
-  );
-  connection.onRequest(VerifierLog, async (params: VerifierLogParams) => {
-    const { bpf } = known(params);
-    if (!bpf.verification) {
-      await bpf.start(true);
-      await bpf.settled();
-    }
-    const session = await kernel.client();
-    if (!('request' in session)) throw failure(session.message);
-    const { verification, newestObject } = bpf;
-    const result =
-      verification && newestObject
-        ? await verifierLog(session, verification, newestObject, bpf.path, params.program)
-        : undefined;
-    if (!result)
-      throw failure(bpf.status.problem?.message ?? `There is no verdict on "${params.program}" yet.`);
-    return result;
   });
 
   connection.onShutdown(() => dispose());
@@ -261,21 +189,6 @@ export function serve(connection: Connection, distDirectory: string): { dispose(
     for (const { bpf } of documents.values()) bpf.close();
     await kernel.dispose();
   }
-
-  function bpfSource(uri: string): BpfDocument['source'] {
-    const bpf = documents.get(uri)?.bpf;
-    return bpf?.isBpf ? bpf.source : undefined;
-  }
-
-  function known(params: { uri: string } | undefined): Open {
-    const open = documents.get(params?.uri ?? '');
-    if (!open) throw failure(`The document "${params?.uri}" is not open.`);
-    return open;
-  }
-}
-
-function failure(message: string): ResponseError<void> {
-  return new ResponseError(ErrorCodes.InvalidParams, message);
 }
 
 function toEdit(open: Open, change: TextDocumentContentChangeEvent, count: number): Edit {

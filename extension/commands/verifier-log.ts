@@ -46,18 +46,12 @@ export function activate(context: vscode.ExtensionContext, services: Services): 
       return result ? documentLinks(document, result) : [];
     },
   };
-  const codeActions: vscode.CodeActionProvider = {
-    provideCodeActions: (document, _range, { diagnostics }) => actionsFor(document, diagnostics),
-  };
 
   const selector = { scheme: LOG_SCHEME };
   context.subscriptions.push(
     renewed,
     vscode.workspace.registerTextDocumentContentProvider(LOG_SCHEME, content),
     vscode.languages.registerDocumentLinkProvider(selector, links),
-    vscode.languages.registerCodeActionsProvider({ language: 'c' }, codeActions, {
-      providedCodeActionKinds: [vscode.CodeActionKind.QuickFix],
-    }),
     vscode.workspace.onDidCloseTextDocument((document) => logs.delete(document.uri.toString())),
     server.onDidChangeStatus(({ uri, phase }) => {
       if (phase !== 'done') return;
@@ -123,34 +117,5 @@ function documentLinks(document: vscode.TextDocument, result: VerifierLogResult)
     );
     found.tooltip = vscode.l10n.t('Go to line {0}', line);
     return [found];
-  });
-}
-
-/** *Show verifier log* on every diagnostic that came from a verifier. */
-function actionsFor(
-  document: vscode.TextDocument,
-  diagnostics: readonly vscode.Diagnostic[],
-): vscode.CodeAction[] {
-  const programs = new Map<string, vscode.Diagnostic[]>();
-  const known = vscode.languages.getDiagnostics(document.uri) as (vscode.Diagnostic & {
-    data?: { program?: string };
-  })[];
-  for (const diagnostic of diagnostics) {
-    // What the editor hands in is a copy without `data`; the published one has it.
-    const program = known.find(
-      (candidate) => candidate.range.isEqual(diagnostic.range) && candidate.message === diagnostic.message,
-    )?.data?.program;
-    if (program !== undefined) programs.set(program, [...(programs.get(program) ?? []), diagnostic]);
-  }
-  return [...programs].map(([program, about]) => {
-    const title = vscode.l10n.t('Show verifier log of {0}', program);
-    const action = new vscode.CodeAction(title, vscode.CodeActionKind.QuickFix);
-    action.command = {
-      title,
-      command: EditorCommands.showVerifierLog,
-      arguments: [{ uri: document.uri.toString(), program }],
-    };
-    action.diagnostics = about;
-    return action;
   });
 }

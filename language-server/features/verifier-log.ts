@@ -1,14 +1,31 @@
 import type { KernelClient } from '../../kernel/client/client';
 import { logDocument } from '../../toolchain/verifier/logDocument';
 import { sourcePositions } from '../../toolchain/verifier/position';
-import type { VerifierLogResult } from '../protocol';
+import type { VerifierLogParams, VerifierLogResult } from '../protocol';
 import { pathsOf, type Verification } from '../model/verify';
+import { failure, requireDocument, type Session } from '../session';
 
-/**
- * The whole log of one program. A rejected program's is at hand; for an accepted one the kernel is asked again, since
- * a log is dear and mostly not read.
- */
-export async function verifierLog(
+/** The whole log of one program; the document is verified first when it was not yet. */
+export async function verifierLog(session: Session, params: VerifierLogParams): Promise<VerifierLogResult> {
+  const bpf = requireDocument(session, params);
+  if (!bpf.verification) {
+    await bpf.start(true);
+    await bpf.settled();
+  }
+  const client = await session.kernel.client();
+  if (!('request' in client)) throw failure(client.message);
+  const { verification, newestObject } = bpf;
+  const result =
+    verification && newestObject
+      ? await logOf(client, verification, newestObject, bpf.path, params.program)
+      : undefined;
+  if (!result)
+    throw failure(bpf.status.problem?.message ?? `There is no verdict on "${params.program}" yet.`);
+  return result;
+}
+
+/** A rejected program's log is at hand; an accepted one's is asked for, since a log is dear and mostly not read. */
+async function logOf(
   client: KernelClient,
   verification: Verification,
   object: Uint8Array<ArrayBuffer>,
