@@ -5,7 +5,6 @@ import {
   CodeLensRefreshRequest,
   DidChangeConfigurationNotification,
   type Connection,
-  type Diagnostic as LspDiagnostic,
   type InitializeParams,
   type TextDocumentContentChangeEvent,
 } from 'vscode-languageserver';
@@ -41,7 +40,7 @@ export function serve(connection: Connection, distDirectory: string): { dispose(
   const log = (line: string): void => connection.console.log(line);
   const documents = new Map<string, Open>();
   const published = new Published(
-    (uri, diagnostics: LspDiagnostic[]) => void connection.sendDiagnostics({ uri, diagnostics }),
+    (uri, diagnostics, version) => void connection.sendDiagnostics({ uri, version, diagnostics }),
   );
   const kernel = new KernelLink({ distDirectory, log, onChange: verifyAll });
   const environment = new Environment(
@@ -66,7 +65,7 @@ export function serve(connection: Connection, distDirectory: string): { dispose(
     findings(document: BpfDocument): void {
       const { uri } = document;
       if (documents.get(uri)?.bpf === document) {
-        published.set(uri, toLspDiagnostics(document.diagnostics, uri, document.path));
+        published.set(uri, document.version, toLspDiagnostics(document.diagnostics, uri, document.path));
       }
     },
     status(document: BpfDocument): void {

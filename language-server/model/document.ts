@@ -9,7 +9,7 @@ import type { Diagnostic } from '../../toolchain/diagnostic';
 import type { DocumentStatusParams, ProgramStatus } from '../protocol';
 import type { Environment } from './environment';
 import { besideClang, moveDiagnostics, syntaxDiagnostics } from './findings';
-import type { Edit } from './track';
+import { moveRange, stretchRange, type Edit } from './track';
 import { verifyObject, type Verification } from './verify';
 
 type Problem = NonNullable<DocumentStatusParams['problem']>;
@@ -75,8 +75,11 @@ export class BpfDocument {
   /** What is known now, at the places of the newest text. */
   get diagnostics(): Diagnostic[] {
     if (!this.isBpf || !this.source) return [];
-    const sameText = this.clang?.version === this.version ? this.clang.value : undefined;
-    const syntax = besideClang(syntaxDiagnostics(this.source, this.path), sameText);
+    const clang = this.clang && {
+      isOfThisText: this.clang.version === this.version,
+      findings: this.clang.value,
+    };
+    const syntax = besideClang(syntaxDiagnostics(this.source, this.path), clang);
     return [...syntax, ...(this.clang?.value ?? []), ...this.verdictDiagnostics];
   }
 
@@ -125,9 +128,12 @@ export class BpfDocument {
     this.stop();
     this.text = text;
     this.version = version;
+    // With newer findings on their way an edited place keeps its own until they are there; without, nobody would
+    // ever say whether they still hold.
+    const move = this.verifiesOnType ? stretchRange : moveRange;
     for (const edit of edits) {
-      if (this.clang) this.clang.value = moveDiagnostics(this.clang.value, this.path, edit);
-      this.verdictDiagnostics = moveDiagnostics(this.verdictDiagnostics, this.path, edit);
+      if (this.clang) this.clang.value = moveDiagnostics(this.clang.value, this.path, edit, move);
+      this.verdictDiagnostics = moveDiagnostics(this.verdictDiagnostics, this.path, edit, move);
     }
     this.parse();
     this.events.findings(this);
@@ -229,8 +235,8 @@ export class BpfDocument {
     this.clang = { version, value: result.diagnostics };
     this.object = result.outcome === 'compiled' ? { version, value: result.object } : undefined;
     if (result.outcome === 'errors') {
-      // The kernel's words were about a text that compiled; this one has no verdict.
-      this.forgetVerdict();
+      // Nobody finishes a statement within one pause: the kernel's words stay at their places until it has judged the
+      // text again, or until what they are about was deleted.
       // A kernel that was asked for vmlinux.h and is not there may be why it does not compile.
       const { problem } = environment.kernel;
       if (problem) this.fail(problem);
