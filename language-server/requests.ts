@@ -17,13 +17,17 @@ import { codeActions } from './features/code-actions';
 import { codeLenses } from './features/code-lens';
 import { completions } from './features/completion';
 import { definition } from './features/definition';
+import { failingPath } from './features/failing-path';
 import { hover } from './features/hover';
 import { documentSymbols } from './features/symbols';
+import { verifierCosts } from './features/verifier-costs';
 import { verifierLog } from './features/verifier-log';
-import { CompileDocument, VerifierLog, VerifyNow } from './protocol';
+import { CompileDocument, FailingPath, VerifierCosts, VerifierLog, VerifyNow } from './protocol';
 import type {
   CompileDocumentParams,
   CompileDocumentResult,
+  FailingPathParams,
+  VerifierCostsParams,
   VerifierLogParams,
   VerifyNowParams,
 } from './protocol';
@@ -85,4 +89,6 @@ export const requests: Record<string, Handler> = {
     return { object: Buffer.from(result.object).toString('base64') };
   },
   [VerifierLog]: (session, params: VerifierLogParams) => verifierLog(session, params),
+  [FailingPath]: (session, params: FailingPathParams) => failingPath(session, params),
+  [VerifierCosts]: (session, params: VerifierCostsParams) => verifierCosts(session, params),
 };

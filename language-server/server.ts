@@ -1,5 +1,6 @@
 /** Connects the features to an LSP connection. Nothing else knows that there is one. */
 import { fileURLToPath } from 'node:url';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import {
   CodeLensRefreshRequest,
@@ -25,6 +26,7 @@ import {
   type HostChangedParams,
   type InitializationOptions,
 } from './protocol';
+import { installedPages } from './pages';
 import { Published } from './published';
 import { capabilities, requests } from './requests';
 import type { Session } from './session';
@@ -43,6 +45,7 @@ export function serve(connection: Connection, distDirectory: string): { dispose(
     (uri, diagnostics, version) => void connection.sendDiagnostics({ uri, version, diagnostics }),
   );
   const kernel = new KernelLink({ distDirectory, log, onChange: verifyAll });
+  const pages = installedPages(distDirectory, log);
   const environment = new Environment(
     readSettings({}).settings,
     kernel,
@@ -65,7 +68,11 @@ export function serve(connection: Connection, distDirectory: string): { dispose(
     findings(document: BpfDocument): void {
       const { uri } = document;
       if (documents.get(uri)?.bpf === document) {
-        published.set(uri, document.version, toLspDiagnostics(document.diagnostics, uri, document.path));
+        published.set(
+          uri,
+          document.version,
+          toLspDiagnostics(document.diagnostics, { uri, path: document.path, pages }),
+        );
       }
     },
     status(document: BpfDocument): void {
@@ -144,6 +151,7 @@ export function serve(connection: Connection, distDirectory: string): { dispose(
     documents.set(uri, { text: TextDocument.create(uri, languageId, version, text), bpf });
     if (!bpf.isBpf) return;
     events.findings(bpf);
+    void rememberSaved(bpf);
     bpf.schedule();
   });
 
@@ -156,6 +164,7 @@ export function serve(connection: Connection, distDirectory: string): { dispose(
   });
 
   connection.onDidSaveTextDocument(({ textDocument: { uri } }) => {
+    documents.get(uri)?.bpf.saved();
     if (environment.settings.verify.when === 'onSave') void documents.get(uri)?.bpf.start(true);
   });
 
@@ -187,6 +196,16 @@ export function serve(connection: Connection, distDirectory: string): { dispose(
   async function dispose(): Promise<void> {
     for (const { bpf } of documents.values()) bpf.close();
     await kernel.dispose();
+  }
+}
+
+/** An editor may open a document with changes that it kept, so what is saved stands on the disk alone. */
+async function rememberSaved(bpf: BpfDocument): Promise<void> {
+  if (!bpf.uri.startsWith('file:')) return;
+  try {
+    bpf.saved(await readFile(bpf.path, 'utf8'));
+  } catch {
+    // It was never saved, or cannot be read: then there is nothing to compare with.
   }
 }
 

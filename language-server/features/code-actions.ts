@@ -1,5 +1,6 @@
-import type { CodeAction, CodeActionParams, Diagnostic, Range } from 'vscode-languageserver';
+import type { CodeAction, CodeActionParams, Diagnostic as LspDiagnostic, Range } from 'vscode-languageserver';
 import { CodeActionKind } from 'vscode-languageserver';
+import type { Diagnostic } from '../../toolchain/diagnostic';
 import { EditorCommands } from '../protocol';
 import type { PublishedDiagnostic } from '../published';
 import type { Session } from '../session';
@@ -7,7 +8,7 @@ import type { Session } from '../session';
 /** What can be done about one finding. */
 type ActionSource = (session: Session, finding: PublishedDiagnostic) => CodeAction[];
 
-const sources: ActionSource[] = [showVerifierLog];
+const sources: ActionSource[] = [explainFinding, showFailingPath, showVerifierLog];
 
 /** Actions on the findings at a range, each attached to the finding it is about. */
 export function codeActions(
@@ -27,21 +28,34 @@ export function codeActions(
   });
 }
 
-function showVerifierLog(_session: Session, { document, diagnostic }: PublishedDiagnostic): CodeAction[] {
-  const program = programOf(diagnostic);
-  if (program === undefined) return [];
-  const title = `Show verifier log of ${program}`;
-  const command = {
-    title,
-    command: EditorCommands.showVerifierLog,
-    arguments: [{ uri: document, program }],
-  };
-  return [{ title, kind: CodeActionKind.QuickFix, command }];
+/** Opens the page on the finding's class. */
+function explainFinding(_session: Session, { diagnostic }: PublishedDiagnostic): CodeAction[] {
+  const { code, codeDescription } = diagnostic;
+  if (!codeDescription || typeof code !== 'string') return [];
+  return [commandAction(`Explain ${code}`, EditorCommands.explainFinding, { code })];
 }
 
-/** The program a verifier's finding is about. */
-function programOf(diagnostic: Diagnostic): string | undefined {
-  return (diagnostic.data as { program?: string } | undefined)?.program;
+function showFailingPath(_session: Session, { document, diagnostic }: PublishedDiagnostic): CodeAction[] {
+  const { program, instruction } = dataOf(diagnostic);
+  // What is about a program as a whole has no path that leads to it.
+  if (program === undefined || instruction === undefined) return [];
+  const title = `Show failing path of ${program}`;
+  return [commandAction(title, EditorCommands.showFailingPath, { uri: document, program })];
+}
+
+function showVerifierLog(_session: Session, { document, diagnostic }: PublishedDiagnostic): CodeAction[] {
+  const { program } = dataOf(diagnostic);
+  if (program === undefined) return [];
+  const title = `Show verifier log of ${program}`;
+  return [commandAction(title, EditorCommands.showVerifierLog, { uri: document, program })];
+}
+
+function commandAction(title: string, command: string, argument: object): CodeAction {
+  return { title, kind: CodeActionKind.QuickFix, command: { title, command, arguments: [argument] } };
+}
+
+function dataOf({ data }: LspDiagnostic): NonNullable<Diagnostic['data']> {
+  return (data ?? {}) as NonNullable<Diagnostic['data']>;
 }
 
 /** Whether `kind` is `wanted` or below it, as `quickfix.bpf` is below `quickfix`. */
@@ -49,7 +63,7 @@ function isKind(kind: string, wanted: string): boolean {
   return wanted === '' || kind === wanted || kind.startsWith(`${wanted}.`);
 }
 
-function isSame(a: Diagnostic, b: Diagnostic): boolean {
+function isSame(a: LspDiagnostic, b: LspDiagnostic): boolean {
   return a.code === b.code && JSON.stringify(a.range) === JSON.stringify(b.range);
 }
 

@@ -14,11 +14,8 @@ export async function verifierLog(session: Session, params: VerifierLogParams): 
   }
   const client = await session.kernel.client();
   if (!('request' in client)) throw failure(client.message);
-  const { verification, newestObject } = bpf;
-  const result =
-    verification && newestObject
-      ? await logOf(client, verification, newestObject, bpf.path, params.program)
-      : undefined;
+  const { verification } = bpf;
+  const result = verification && (await logOf(client, verification, bpf.path, params.program));
   if (!result)
     throw failure(bpf.status.problem?.message ?? `There is no verdict on "${params.program}" yet.`);
   return result;
@@ -28,7 +25,6 @@ export async function verifierLog(session: Session, params: VerifierLogParams): 
 async function logOf(
   client: KernelClient,
   verification: Verification,
-  object: Uint8Array<ArrayBuffer>,
   path: string,
   program: string,
 ): Promise<VerifierLogResult | undefined> {
@@ -38,7 +34,7 @@ async function logOf(
   if (known.log === undefined || known.logIsTail) {
     // At level 1 the kernel forgets each path that ended well; level 2 keeps them.
     const log = known.logIsTail ? 'all' : 'states';
-    const again = await client.request('verify', { object, programs: [program], log });
+    const again = await client.request('verify', { object: verification.object, programs: [program], log });
     verdict = again.programs.find(({ name }) => name === program) ?? known;
   }
   const positions = sourcePositions(verdict.lineInfo, verification.btf, pathsOf(path));

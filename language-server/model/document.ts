@@ -7,6 +7,7 @@ import { isBpfSource, positionAt, readSource, type SourceFile } from '../../tool
 import { compile, MAX_SOURCE_BYTES } from '../../toolchain/clang/compile';
 import type { Diagnostic } from '../../toolchain/diagnostic';
 import type { DocumentStatusParams, ProgramStatus } from '../protocol';
+import { Baseline } from './baseline';
 import type { Environment } from './environment';
 import { besideClang, moveDiagnostics, syntaxDiagnostics } from './findings';
 import { moveRange, stretchRange, type Edit } from './track';
@@ -40,6 +41,7 @@ export class BpfDocument {
   private clang: Dated<Diagnostic[]> | undefined;
   private verdict: Dated<Verification> | undefined;
   private verdictDiagnostics: Diagnostic[] = [];
+  private readonly baseline = new Baseline();
   private problem: Problem | undefined;
   private phase: DocumentStatusParams['phase'] = 'idle';
   private work: AbortController | undefined;
@@ -65,6 +67,11 @@ export class BpfDocument {
   /** The verdicts of the newest verification, perhaps of an older text. */
   get verification(): Verification | undefined {
     return this.verdict?.value;
+  }
+
+  /** Version of the text that {@link verification} is about. */
+  get verifiedVersion(): number | undefined {
+    return this.verdict?.version;
   }
 
   /** The object of the newest text that compiled. */
@@ -119,6 +126,7 @@ export class BpfDocument {
           stackDepth: stats.stackDepth.reduce((sum, depth) => sum + depth, 0),
           microseconds: stats.microseconds,
         }),
+        ...(known && this.baseline.of(name, this.text, verdict!.value.kernel)),
       };
     });
   }
@@ -138,6 +146,13 @@ export class BpfDocument {
     this.parse();
     this.events.findings(this);
     this.schedule(this.environment.settings.verify.delay);
+  }
+
+  /** The file on disk has this text; the text of the document when left out. */
+  saved(text = this.text): void {
+    const current = this.verdict?.version === this.version ? this.verdict.value : undefined;
+    this.baseline.saved(text, text === this.text ? current : undefined);
+    this.events.status(this);
   }
 
   /** Does what the settings ask for after `delay` milliseconds without another edit. */
@@ -248,7 +263,7 @@ export class BpfDocument {
   }
 
   private async verify(object: Uint8Array<ArrayBuffer>, signal: AbortSignal): Promise<void> {
-    const { version, source } = this;
+    const { version, source, text } = this;
     this.enter('verifying');
     const client = await this.environment.kernel.client();
     if (signal.aborted || !source) return;
@@ -260,6 +275,7 @@ export class BpfDocument {
       const verification = await verifyObject(client, object, source, this.path, signal);
       if (signal.aborted) return;
       this.verdict = { version, value: verification };
+      this.baseline.judged(text, verification);
       this.verdictDiagnostics = verification.diagnostics;
       this.finish(undefined, 'done');
     } catch (error) {
