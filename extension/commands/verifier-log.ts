@@ -8,6 +8,7 @@ import { errors, present, reporting } from '../errors';
 import { isProblem } from '../window-kernel/kernel';
 import type { Services } from '../services';
 import { OpenLog, connectLogs } from '../verifier/log-navigation';
+import { fitLog } from '../verifier/log-size';
 import { activeSource, chooseProgram, programsOf } from './programs';
 import { asLens } from './run';
 
@@ -34,9 +35,9 @@ export function activate(context: vscode.ExtensionContext, services: Services): 
     provideTextDocumentContent: async (uri) => {
       const { source, program } = parseLogUri(uri);
       try {
-        const result = await fetchLog(services, source, program);
-        logs.set(uri.toString(), new OpenLog(result.links));
-        return result.text;
+        const fitted = fitLog(await fetchLog(services, source, program));
+        logs.set(uri.toString(), new OpenLog(fitted.links));
+        return fitted.text;
       } catch (error) {
         const reason = error instanceof Error ? error.message : String(error);
         log.error(`[noVerifierLog] ${program}: ${reason}`);

@@ -10,10 +10,10 @@ import type { VerifierCostsParams, VerifierCostsResult } from '../protocol';
 import { failure, requireDocument, type Session } from '../session';
 
 /**
- * A program that took more instructions is not asked for its log: at some 120 bytes an instruction this is 30 MB and
- * about a second, on every verdict while the map is shown.
+ * A program that took more instructions is not asked for its log: with states and precision notes it has some 460
+ * bytes an instruction, so this is 45 MB and two seconds of work, on every verdict while the map is shown.
  */
-const MAX_INSTRUCTIONS = 250_000;
+const MAX_INSTRUCTIONS = 100_000;
 
 /** Answers by verdict: the log is asked for once, however often the editor asks. */
 const answers = new WeakMap<Verification, Promise<VerifierCostsResult>>();
