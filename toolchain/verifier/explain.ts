@@ -63,11 +63,7 @@ export function factsOf(verdict: VerdictInput, trace: Trace): Facts {
     programType: verdict.type,
     find: (pattern) =>
       path.terminal.map((line) => pattern.exec(line)?.[1]).find((found) => found !== undefined),
-    register: (number) => {
-      const text = describe(number) ?? `the value in R${number ?? '?'}`;
-      // An apposition in the middle of a sentence ends with a comma.
-      return text.includes(', ') ? `${text},` : text;
-    },
+    register: (number) => describe(number) ?? `the value in R${number ?? '?'}`,
     variable: (number) => {
       const found = value(number);
       return found && trace.names.ofValue(found, trace.here);

@@ -36,32 +36,20 @@ export function decisionsBetween(
 export function decisionText(trace: Trace, comparison: Comparison): string {
   const span = trace.at(comparison.index);
   const condition = span && conditionAt(span.text, span.column);
-  const truth = condition === undefined ? undefined : truthOf(condition, comparison);
-  const next = nextLine(trace, comparison.index);
-  const onward = next === undefined ? '' : ` and goes on at line ${next}`;
-  if (condition !== undefined && truth !== undefined) {
-    return `the path that fails takes this branch: \`${condition}\` is ${truth ? 'true' : 'false'}${onward}`;
-  }
-  return `the path that fails leads through this decision${onward}`;
-}
-
-/** One-based line of the first step after a branch that stands on another line. */
-function nextLine(trace: Trace, index: number): number | undefined {
-  const here = trace.at(index);
-  for (let next = index + 1; here && next <= Math.min(trace.here, index + 50); next++) {
-    const at = trace.at(next);
-    if (at && (at.path !== here.path || at.range.start.line !== here.range.start.line)) {
-      return at.path === here.path ? at.range.start.line + 1 : undefined;
-    }
-  }
-  return undefined;
+  const truth = condition && truthOf(condition.text, comparison);
+  // Which way the jump went says nothing about a condition that the compiler took apart or turned.
+  if (!condition || truth === undefined) return 'the path that fails leads through this decision';
+  return `\`${condition.text}\` is ${truth ? 'true' : 'false'} on the path that fails`;
 }
 
 /**
  * The condition of the one `if` or `while` on a line, when the column points at it or into it and it is a single
  * comparison; undefined when there may be more to it than this line.
  */
-export function conditionAt(text: string, column: number): string | undefined {
+export function conditionAt(
+  text: string,
+  column: number,
+): { text: string; start: number; end: number } | undefined {
   const heads = [...text.matchAll(/\b(?:if|while)\s*\(/g)];
   const head = heads[0];
   if (heads.length !== 1 || !head || column - 1 < head.index) return undefined;
@@ -76,9 +64,8 @@ export function conditionAt(text: string, column: number): string | undefined {
   const condition = text.slice(open, close - 1).trim();
   // A comma between the arguments of a call is none of the condition's own.
   const outermost = condition.replaceAll(/\([^()]*\)/g, '');
-  return /&&|\|\||\?/.test(condition) || outermost.includes(',') || condition.length > 60
-    ? undefined
-    : condition;
+  if (/&&|\|\||\?/.test(condition) || outermost.includes(',') || condition.length > 60) return undefined;
+  return { text: condition, start: open, end: close - 1 };
 }
 
 /** A half-line or a point, or all but it: what a comparison with a constant leaves. */

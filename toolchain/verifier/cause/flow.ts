@@ -366,11 +366,14 @@ class Follower {
     const other = 'register' in right ? this.frame.registers[right.register] : right.constant;
     if (!left || other === undefined) return;
     const relation = taken ? instruction.operator : negated(instruction.operator);
+    const number = typeof other === 'object' ? other.number : other;
+    // `3 < r2` is `r2 > 3`: constants stand on the right.
+    const isTurned = typeof other === 'object' && number === undefined && left.number !== undefined;
     this.comparisons.push({
       index,
-      left,
-      right: typeof other === 'object' && other.number !== undefined ? other.number : other,
-      relation,
+      left: isTurned ? other : left,
+      right: isTurned ? (left.number as bigint) : (number ?? other),
+      relation: isTurned ? turned(relation) : relation,
       bits: instruction.bits,
     });
   }
@@ -416,6 +419,15 @@ const opposites: Record<string, string> = {
 export function negated(operator: string): string {
   const signed = operator.startsWith('s') ? 's' : '';
   return `${signed}${opposites[operator.slice(signed.length)] ?? operator}`;
+}
+
+const mirrored: Record<string, string> = { '<': '>', '>': '<', '<=': '>=', '>=': '<=' };
+
+/** The relation with its sides exchanged. */
+export function turned(relation: string): string {
+  const signed = relation.startsWith('s') ? 's' : '';
+  const bare = relation.slice(signed.length);
+  return `${signed}${mirrored[bare] ?? bare}`;
 }
 
 /** The value that this one is a changed form of, as far back as it can be followed. */

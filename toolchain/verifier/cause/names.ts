@@ -85,8 +85,10 @@ export class Names {
 
   private assigned({ kind, index, callee }: FlowValue): string | undefined {
     const insn = this.steps[index]?.insn;
-    const at = insn === undefined || kind !== 'call' || !callee ? undefined : this.positions.at(insn);
-    return at && callee && assignedVariable(at.text, callee);
+    const at = insn === undefined ? undefined : this.positions.at(insn);
+    if (!at) return undefined;
+    if (kind === 'call') return callee && assignedVariable(at.text, callee);
+    return kind === 'load' ? initialised(at) : undefined;
   }
 }
 
@@ -127,6 +129,17 @@ export function assignedVariable(text: string, callee: string): string | undefin
     `(?:^|[\\s*;(,])([A-Za-z_]\\w*)\\s*=\\s*(?:\\([^()]*\\)\\s*)?${name}\\s*\\(`,
   ).exec(text);
   return assignment?.[1];
+}
+
+/** The variable that a whole right side is assigned to: `x` of `x = ctx->len;` where the span is `ctx->len`. */
+function initialised({ text, range, expression }: SourceSpan): string | undefined {
+  const { start, end } = range;
+  if (start.line !== end.line || !/^[A-Za-z_(*]/.test(expression)) return undefined;
+  if (!/^\s*[;,]/.test(text.slice(end.character))) return undefined;
+  const casts = '(?:\\((?:const )?[a-z_][\\w ]*\\**\\)\\s*)*';
+  return new RegExp(`(?:^|[\\s*;(,])([A-Za-z_]\\w*)\\s*=\\s*${casts}$`).exec(
+    text.slice(0, start.character),
+  )?.[1];
 }
 
 /** The source text that a span covers, in backquotes; undefined for long ones and for those without text. */

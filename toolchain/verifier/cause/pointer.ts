@@ -1,5 +1,5 @@
 /** The story of a pointer: what it points to, what was added to it, what ended it. */
-import { chainOf, rootOf } from './flow';
+import { chainOf, rootOf, turned } from './flow';
 import type { Comparison, FlowValue } from './flow';
 import { numberSteps, originSteps } from './value';
 import { distance } from './trace';
@@ -150,8 +150,7 @@ function provenBytes(
   const offset = distance(pointer) - (Number.isNaN(distance(family)) ? NaN : distance(family));
   if (Number.isNaN(offset)) return undefined;
   // As `pointer relation end`.
-  const turned: Record<string, string> = { '<': '>', '>': '<', '<=': '>=', '>=': '<=' };
-  const order = left === pointer ? relation : (turned[relation] ?? relation);
+  const order = left === pointer ? relation : turned(relation);
   if (order === '<=') return offset;
   if (order === '<') return offset + 1;
   return order === '>' || order === '>=' ? 0 : undefined;

@@ -107,14 +107,18 @@ export class Trace {
    * refused instruction goes to memory.
    */
   get subject(): FlowValue | undefined {
-    const { line } = this.classified;
-    const named = /\bR(\d+)\b/.exec(line)?.[1] ?? /\bR(\d+)\b/.exec(this.path.terminal.join(' '))?.[1];
-    const fromLine = /\bR(\d+)\b/.exec(line)?.[1] !== undefined;
+    const register = /\bR(\d+)\b/;
+    const named = register.exec(this.classified.line)?.[1];
+    if (named !== undefined) return this.register(Number(named));
     const instruction = this.flow.instruction(this.here);
-    const base = 'base' in instruction ? instruction.base : undefined;
-    return this.register(
-      fromLine ? Number(named) : (base ?? (named === undefined ? undefined : Number(named))),
-    );
+    if ('base' in instruction) return this.register(instruction.base);
+    // A number that is added to a pointer is what such messages are about.
+    if (instruction.kind === 'arithmetic') {
+      const { operand, to } = instruction;
+      return this.register(operand && 'register' in operand ? operand.register : to);
+    }
+    const further = register.exec(this.path.terminal.join(' '))?.[1];
+    return further === undefined ? undefined : this.register(Number(further));
   }
 
   name(value: FlowValue): string | undefined {
@@ -186,13 +190,15 @@ export class Trace {
   }
 
   /**
-   * `` `v`, the result of bpf_map_lookup_elem on line 9 ``, or as much of it as the path tells; undefined when it
+   * `` `v` (the result of bpf_map_lookup_elem on line 9) ``, or as much of it as the path tells; undefined when it
    * tells nothing.
    */
   describe(value: FlowValue): string | undefined {
     const name = this.name(value);
-    const origin = this.originText(rootOf(value), value);
-    if (name && origin) return `${name}, ${origin}`;
+    const root = rootOf(value);
+    const origin = this.originText(root, value);
+    if (name && origin && root.kind !== 'argument') return `${name} (${origin})`;
+    if (origin && root.kind === 'argument') return origin;
     return name ?? origin;
   }
 

@@ -1,5 +1,5 @@
 /** The story of one value: where it began, what was checked of it, and why that was not enough. */
-import { chainOf, rootOf } from './flow';
+import { chainOf, rootOf, turned } from './flow';
 import type { Comparison, FlowValue } from './flow';
 import { expressionAt } from './names';
 import { isSamePlace } from './trace';
@@ -89,12 +89,11 @@ function checkStep(
     ];
   }
   const age = ancestors.get(checked);
-  if (age === 0) {
-    const signed = comparison.relation.startsWith('s') && !/>/.test(comparison.relation);
-    const why = signed
-      ? ' compares signed numbers, so negative ones pass it'
-      : ' is on the path and does not suffice';
-    return [trace.point('proof', index, said + why)];
+  // An index is scaled by the size of an element, which takes nothing from what was proven of it.
+  if (age !== undefined && [...ancestors.keys()].slice(0, age).every(isScaling)) {
+    const isSigned = comparison.relation.startsWith('s') && !comparison.relation.includes('>');
+    const why = isSigned ? 'compares signed numbers, so negative ones pass it' : 'is not enough';
+    return [trace.point('proof', index, `${said} ${why}`)];
   }
   if (age !== undefined) {
     // The value was changed after the check.
@@ -112,6 +111,11 @@ function checkStep(
       : []),
     trace.point('proof', index, `${said} is of ${how}, and the value that is used later is not that copy`),
   ];
+}
+
+function isScaling({ instruction }: FlowValue): boolean {
+  if (instruction?.kind !== 'arithmetic' || !instruction.operand) return false;
+  return ['<<', '*'].includes(instruction.operator) && 'constant' in instruction.operand;
 }
 
 function isOnLine(trace: Trace, one: number, other: number): boolean {
@@ -145,24 +149,21 @@ function changeText({ instruction, kind }: FlowValue): string {
   return words[operator] ?? 'it is changed here, after the check';
 }
 
+const spelled: Record<string, string> = {
+  '==': '=',
+  '!=': '≠',
+  '<': '<',
+  '<=': '≤',
+  '>': '>',
+  '>=': '≥',
+  '&': 'has bits of',
+  '!&': 'has no bit of',
+};
+
 /** `≤ 64`, as it holds on the path. */
 function relationText(checked: FlowValue, { left, right, relation }: Comparison): string {
-  const sign = relation.replace(/^s/, '');
-  const spelled: Record<string, string> = {
-    '==': '=',
-    '!=': '≠',
-    '<': '<',
-    '<=': '≤',
-    '>': '>',
-    '>=': '≥',
-    '&': 'has bits of',
-    '!&': 'has no bit of',
-  };
-  const turned: Record<string, string> = { '<': '>', '>': '<', '≤': '≥', '≥': '≤' };
-  const word = spelled[sign] ?? sign;
-  if (typeof right === 'bigint') return `${word} ${right}`;
-  const isLeft = left === checked;
-  return `${isLeft ? word : (turned[word] ?? word)} another value`;
+  const order = (left === checked ? relation : turned(relation)).replace(/^s/, '');
+  return `${spelled[order] ?? order} ${typeof right === 'bigint' ? right : 'another value'}`;
 }
 
 /** What arithmetic did to a number that no check limits: only what widens it. */
