@@ -114,12 +114,16 @@ export interface FailingPathResult {
 /** A row of the tree. Its children are what ran from there until the next one, or inside it. */
 export interface PathNode {
   /**
-   * `start`: the program's beginning; `cause`: where the value, the proof or the decision comes from; `failure`: where
-   * the verifier gave up; `line`: a visit of a source line; `decision`: a line that ends in a conditional jump;
+   * `start`: the program's beginning; `cause`: a place that explains the failure; `failure`: where the verifier gave up; `line`: a visit of a source line; `decision`: a line that ends in a conditional jump;
    * `call`: a line that calls a function, whose rows are its children; `loop`: rows gone through `count` times, shown
    * as they were the last time; `more`: rows that were left out.
    */
   kind: 'start' | 'cause' | 'failure' | 'line' | 'decision' | 'call' | 'loop' | 'more';
+  /**
+   * Of a `cause`: where a value came from, what was done to it, a check that proves something of it, where that was
+   * lost, a branch taken, where a reference or lock was taken, the loop the path is in, a variable that takes stack.
+   */
+  cause?: 'origin' | 'change' | 'proof' | 'proof-lost' | 'decision' | 'acquired' | 'loop' | 'stack';
   /** The source line, or what is to be said of the place. */
   label: string;
   /** `line 14`, `line 14 → line 17`. */

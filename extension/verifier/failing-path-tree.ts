@@ -58,6 +58,17 @@ const ICONS: Record<PathNode['kind'], vscode.ThemeIcon> = {
   more: new vscode.ThemeIcon('ellipsis'),
 };
 
+const CAUSE_ICONS: Record<NonNullable<PathNode['cause']>, vscode.ThemeIcon> = {
+  origin: new vscode.ThemeIcon('target', new vscode.ThemeColor('charts.blue')),
+  change: new vscode.ThemeIcon('edit', new vscode.ThemeColor('charts.blue')),
+  proof: new vscode.ThemeIcon('pass', new vscode.ThemeColor('charts.green')),
+  'proof-lost': new vscode.ThemeIcon('discard', new vscode.ThemeColor('charts.orange')),
+  decision: new vscode.ThemeIcon('git-branch', new vscode.ThemeColor('charts.blue')),
+  acquired: new vscode.ThemeIcon('lock', new vscode.ThemeColor('charts.blue')),
+  loop: new vscode.ThemeIcon('sync', new vscode.ThemeColor('charts.blue')),
+  stack: new vscode.ThemeIcon('layers', new vscode.ThemeColor('charts.blue')),
+};
+
 export function treeItem(row: Row): vscode.TreeItem {
   if (row.kind === 'register') return registerItem(row);
   const { node } = row;
@@ -68,7 +79,7 @@ export function treeItem(row: Row): vscode.TreeItem {
   ]
     .filter((part) => part !== undefined)
     .join(' · ');
-  item.iconPath = ICONS[node.kind];
+  item.iconPath = node.cause ? CAUSE_ICONS[node.cause] : ICONS[node.kind];
   item.contextValue = node.logLines ? 'step' : 'note';
   item.tooltip = tooltip(node);
   item.accessibilityInformation = { label: `${SPOKEN[node.kind]()}: ${node.label}, ${item.description}` };

@@ -36,10 +36,11 @@ export async function failingPath(session: Session, params: FailingPathParams): 
   };
 }
 
-/** A place on the path that the explanation names. */
+/** A place that the explanation names. */
 interface Station {
   kind: 'start' | 'cause' | 'failure';
-  /** Position in the path. */
+  cause?: PathNode['cause'];
+  /** Position in the path; -1 for a declaration, which is not on it. */
   step: number;
   message: string;
   at: SourceSpan | undefined;
@@ -51,10 +52,11 @@ function nodesOf(failure: Failure, uriOf: (path: string) => string): PathNode[] 
   const stations = stationsOf(failure);
   return stations.map((station, number): PathNode => {
     const next = stations[number + 1];
-    // What the failing line did before the refused instruction belongs to the way there.
-    const rows = next ? trailOf(path.steps, station.step, next.step - 1, positions) : [];
+    const ranHere = next && station.step >= 0 ? { first: station.step, last: next.step - 1 } : undefined;
+    const rows = ranHere ? trailOf(path.steps, ranHere.first, ranHere.last, positions) : [];
     return {
       kind: station.kind,
+      ...(station.cause && { cause: station.cause }),
       label: station.message,
       ...(station.at && { detail: lineName(station.at), place: placeOf(station.at, uriOf) }),
       ...stepFacts(tree, station.step, station.step),
@@ -63,25 +65,27 @@ function nodesOf(failure: Failure, uriOf: (path: string) => string): PathNode[] 
   });
 }
 
-/** The program's beginning, the places that the explanation names in the order of the path, and the end. */
-function stationsOf({ path, positions, related, instruction, at, message }: Failure): Station[] {
-  const last = path.steps.length - 1;
-  const end = path.steps.findLastIndex(({ insn }) => insn === instruction);
-  const failing = end < 0 ? last : end;
-  const causes = related
-    .map((place): Station => ({
+/** Declarations, the path's beginning, the places that the explanation names in the order of the path, and the end. */
+function stationsOf({ path, positions, causes, instruction, at, message }: Failure): Station[] {
+  const refused = path.steps.findLastIndex(({ insn }) => insn === instruction);
+  const end = refused < 0 ? path.steps.length - 1 : refused;
+  const told = causes
+    .filter(({ step }) => step < end)
+    .map((cause): Station => ({
       kind: 'cause',
-      step: path.steps.findLastIndex(({ insn }, step) => insn === place.instruction && step <= failing),
-      message: sentence(place.message),
-      at: place.at,
-    }))
-    .filter(({ step }) => step >= 0 && step < failing)
-    .sort((a, b) => a.step - b.step);
+      cause: cause.kind,
+      step: cause.step,
+      message: sentence(cause.message),
+      at: cause.at,
+    }));
+  const declared = told.filter(({ step }) => step < 0);
+  const onPath = told.filter(({ step }) => step >= 0);
+  const first = path.steps[0];
   const start: Station[] =
-    failing > 0 && causes[0]?.step !== 0
-      ? [{ kind: 'start', step: 0, message: 'The path begins here', at: positions.at(path.steps[0]!.insn) }]
+    first && end > 0 && onPath[0]?.step !== 0
+      ? [{ kind: 'start', step: 0, message: 'The path begins here', at: positions.at(first.insn) }]
       : [];
-  return [...start, ...causes, { kind: 'failure', step: failing, message, at }];
+  return [...declared, ...start, ...onPath, { kind: 'failure', step: end, message, at }];
 }
 
 interface Tree {

@@ -69,7 +69,8 @@ export function explainer(
   const mapPath = pathsOf(file);
   const find = (kind: 'program' | 'map' | 'include', name: string): Range | undefined =>
     source && placeOf(source, kind, name);
-  const report = (verdict: ProgramVerdict): Report => explain(verdict, { btf, mapPath, kernel });
+  const context = { btf, object: read.ok ? read.value : undefined, mapPath, kernel };
+  const report = (verdict: ProgramVerdict): Report => explain(verdict, context);
   return {
     btf,
     report,
