@@ -60,9 +60,22 @@ function nodesOf(failure: Failure, uriOf: (path: string) => string): PathNode[] 
       label: station.message,
       ...(station.at && { detail: lineName(station.at), place: placeOf(station.at, uriOf) }),
       ...stepFacts(tree, station.step, station.step),
-      children: rowNodes(rows, tree),
+      children: rowNodes(withoutOwnLine(rows, station), tree),
     };
   });
+}
+
+/** A first row that only repeats the line its parent stands for tells nothing. */
+function withoutOwnLine(rows: TrailRow[], { at }: Station): TrailRow[] {
+  const [first, ...others] = rows;
+  const repeats =
+    at &&
+    first?.kind === 'line' &&
+    !first.inside &&
+    !first.decision &&
+    first.at?.path === at.path &&
+    first.at.range.start.line === at.range.start.line;
+  return repeats ? others : rows;
 }
 
 /** Declarations, the path's beginning, the places that the explanation names in the order of the path, and the end. */
