@@ -207,7 +207,7 @@ test('the code of the finding opens its page, rendered; the whole log is a relat
   await code.waitFor();
   await bench.screenshot('hover');
   await code.click();
-  const title = await until(
+  await until(
     () =>
       bench.api((vscode) =>
         vscode.window.tabGroups.all
