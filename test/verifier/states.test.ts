@@ -34,10 +34,22 @@ beforeAll(async () => {
 });
 afterAll(() => kernel?.dispose());
 
+interface Log {
+  name: string;
+  log: string;
+}
+const known = new Map<string, Promise<Log[]>>();
+
+function logsOf(folder: string): Promise<Log[]> {
+  const logs = known.get(folder) ?? readLogs(folder);
+  known.set(folder, logs);
+  return logs;
+}
+
 /** Logs of level 2 of the fixtures in a folder; a million instructions would be hundreds of MiB of the same states. */
-async function logsOf(folder: string): Promise<{ name: string; log: string }[]> {
+async function readLogs(folder: string): Promise<Log[]> {
   const directory = path.join(repository, 'test/fixtures/verifier', folder);
-  const logs: { name: string; log: string }[] = [];
+  const logs: Log[] = [];
   for (const file of (await readdir(directory)).sort()) {
     const fixture = await readFixture(path.join(directory, file));
     if (fixture.error?.ids.includes('bpf/complexity')) continue;
@@ -73,7 +85,7 @@ test('what is known before a jump is what the kernel says when it takes up its o
   const dialect = dialectOf(version);
   if (dialect === 'inv') skip(`Linux ${release} prints whole states only`);
   let compared = 0;
-  for (const { name, log } of await logsOf('accepted')) {
+  for (const { name, log } of [...(await logsOf('accepted')), ...(await logsOf('rejected'))]) {
     const index = indexLog(log);
     const tracker = new Tracker(index);
     const jumps = new Map<number, { state: KnownState; text: string }[]>();

@@ -45,7 +45,7 @@ export class Step {
 
   /** Whether it calls a function of the program's own. */
   get isLocalCall(): boolean {
-    return this.log.opcode(this.logLine) === CALL && this.text.startsWith('call pc');
+    return this.log.opcode(this.logLine) === CALL && this.log.target(this.logLine) >= 0;
   }
 
   private parse(): { text: string; state: string } {

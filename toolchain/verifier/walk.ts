@@ -30,29 +30,38 @@ export class Walk {
   private frame = 0;
   /** Whether the path went to its end, so that what follows belongs to another. */
   private ended = false;
-  /** Instruction → where in the path it is, and where conditional jumps to it are; ascending. */
-  private readonly visits = new Map<number, number[]>();
+  /** Instruction → the last step at it whose ways out are not both taken; for each step, the one before at its place. */
+  private readonly latest = new Map<number, number>();
+  private readonly earlier: number[] = [];
+  /** Instruction → steps with a conditional jump that leads there, ascending. */
   private readonly jumps = new Map<number, number[]>();
 
   constructor(private readonly log: LogIndex) {}
 
   /** The log has an instruction. */
   step(line: number): void {
-    const insn = this.log.insn(line);
-    const last = this.lines.at(-1);
+    const { log, lines } = this;
+    const insn = log.insn(line);
     // Up to 5.10 a log of level 2 says nothing where a branch put off is taken up again.
-    if (this.ended || (last !== undefined && this.isElsewhere(last, insn))) this.resume(insn);
-    const before = this.lines.at(-1);
-    // A call of a global function is not followed: the next instruction is the one after the call.
-    if (before !== undefined && this.isLocalCall(before) && insn !== this.log.insn(before) + 1) this.frame++;
-    else if (before !== undefined && this.log.opcode(before) === EXIT && this.frame > 0) this.frame--;
-    this.push(line, this.frame);
-    this.ended = this.frame === 0 && this.log.opcode(line) === EXIT;
+    if (this.ended || (lines.length && this.isElsewhere(lines[lines.length - 1] as number, insn)))
+      this.resume(insn);
+    if (lines.length) {
+      const last = lines[lines.length - 1] as number;
+      const opcode = log.opcode(last);
+      // A call of a global function is not followed: the next instruction is the one after the call.
+      if (opcode === CALL && log.target(last) >= 0 && insn !== log.insn(last) + 1) this.frame++;
+      else if (opcode === EXIT && this.frame > 0) this.frame--;
+    }
+    if (lines.length >= MAX_STEPS) this.dropOldest();
+    lines.push(line);
+    this.frames.push(this.frame);
+    this.note(lines.length - 1);
+    this.ended = this.frame === 0 && log.opcode(line) === EXIT;
   }
 
   /** The log says that the verifier takes up the other way out of a conditional jump. */
   branch(from: number, to: number): void {
-    const at = this.jumpWithout(from, to);
+    const at = this.openJump(from, to);
     if (at !== undefined) this.rewind(at);
     this.ended = false;
     this.branches.push({ from, to, step: this.lines.length });
@@ -67,45 +76,41 @@ export class Walk {
    * The latest visit of a jump after which the path did not go `to`, so that this way is still open. A jump whose
    * second way is taken up has none left, and is not found again.
    */
-  private jumpWithout(from: number, to: number): number | undefined {
-    const visits = this.visits.get(from) ?? [];
-    for (let at = visits.pop(); at !== undefined; at = visits.pop()) {
+  private openJump(from: number, to: number): number | undefined {
+    for (let at = this.latest.get(from) ?? -1; at >= 0;) {
+      const before = this.earlier[at] as number;
+      this.latest.set(from, before);
       const next = this.lines[at + 1];
       if (next === undefined || this.log.insn(next) !== to || to === from + 1) return at;
+      at = before;
     }
     return undefined;
   }
 
-  private push(line: number, frame: number): void {
-    if (this.lines.length >= MAX_STEPS) this.dropOldest();
-    this.note(this.lines.length, line, (positions, position) => positions.push(position));
-    this.lines.push(line);
-    this.frames.push(frame);
-  }
-
-  /** Lists where a step is found, or takes it from those lists. */
-  private note(
-    position: number,
-    line: number,
-    change: (positions: number[], position: number) => void,
-  ): void {
+  /** Lists where a step is found. */
+  private note(step: number): void {
+    const line = this.lines[step] as number;
     const insn = this.log.insn(line);
-    change(listAt(this.visits, insn), position);
-    const target = this.isConditionalJump(line) ? this.targetOf(line) : undefined;
-    if (target === undefined) return;
-    change(listAt(this.jumps, insn + 1), position);
-    if (target !== insn + 1) change(listAt(this.jumps, target), position);
+    this.earlier[step] = this.latest.get(insn) ?? -1;
+    this.latest.set(insn, step);
+    for (const target of this.waysOut(line)) {
+      const steps = this.jumps.get(target);
+      if (steps) steps.push(step);
+      else this.jumps.set(target, [step]);
+    }
   }
 
   /** Goes back to a step, which becomes the last one. */
-  private rewind(position: number): void {
-    while (this.lines.length > position + 1) {
-      this.note(this.lines.length - 1, this.lines.pop() as number, (positions, position) => {
-        if (positions.at(-1) === position) positions.pop();
-      });
+  private rewind(step: number): void {
+    while (this.lines.length > step + 1) {
+      const line = this.lines.pop() as number;
+      const insn = this.log.insn(line);
+      if (this.latest.get(insn) === this.lines.length)
+        this.latest.set(insn, this.earlier[this.lines.length] as number);
+      for (const target of this.waysOut(line)) this.jumps.get(target)?.pop();
       this.frames.pop();
     }
-    while ((this.branches.at(-1)?.step ?? -1) > position) this.branches.pop();
+    while ((this.branches.at(-1)?.step ?? -1) > step) this.branches.pop();
     this.frame = this.frames.at(-1) ?? 0;
   }
 
@@ -124,45 +129,32 @@ export class Walk {
     this.branches = this.branches
       .map((branch) => ({ ...branch, step: branch.step - dropped }))
       .filter((branch) => branch.step >= 0);
-    this.visits.clear();
+    this.latest.clear();
     this.jumps.clear();
-    for (const [position, line] of this.lines.entries()) {
-      this.note(position, line, (positions, at) => positions.push(at));
-    }
+    for (let step = 0; step < this.lines.length; step++) this.note(step);
   }
 
   /** Whether control cannot go from a step to an instruction; calls and returns may go anywhere. */
   private isElsewhere(last: number, insn: number): boolean {
     const from = this.log.insn(last);
+    if (insn === from + 1) return false;
     const opcode = this.log.opcode(last);
-    if (insn === from + 1 || opcode === EXIT || opcode === CALL) return false;
-    const target = this.targetOf(last);
-    if (target !== undefined) return insn !== target;
+    if (opcode === EXIT || opcode === CALL) return false;
+    const target = this.log.target(last);
+    if (target >= 0) return insn !== target;
     // A 64-bit constant takes two instructions, and may_goto and gotol have targets of their own.
     return insn !== from + 2 && !/^\d+: \([0-9a-f]{2}\) (may_goto|gotol)/.test(this.log.text(last));
   }
 
-  private isLocalCall(line: number): boolean {
-    return this.log.opcode(line) === CALL && this.log.text(line).includes(') call pc');
-  }
-
-  /** Of the classes JMP and JMP32, all but `goto`, calls and exits. */
-  private isConditionalJump(line: number): boolean {
-    const opcode = this.log.opcode(line);
-    const operation = opcode >> 4;
-    return ((opcode & 7) === 5 || (opcode & 7) === 6) && ![0x0, 0x8, 0x9, 0xe].includes(operation);
-  }
-
-  private targetOf(line: number): number | undefined {
-    const opcode = this.log.opcode(line) & 7;
-    if (opcode !== 5 && opcode !== 6) return undefined;
-    const offset = /goto pc([+-]\d{1,9})/.exec(this.log.text(line))?.[1];
-    return offset === undefined ? undefined : this.log.insn(line) + 1 + Number(offset);
+  /** Where a conditional jump leads: all of the classes JMP and JMP32 but `goto`, calls and exits. */
+  private waysOut(line: number): readonly number[] {
+    const target = this.log.target(line);
+    if (target < 0) return none;
+    const operation = this.log.opcode(line) >> 4;
+    if (operation === 0x0 || operation === 0x8 || operation === 0x9 || operation === 0xe) return none;
+    const next = this.log.insn(line) + 1;
+    return next === target ? [next] : [next, target];
   }
 }
 
-function listAt(lists: Map<number, number[]>, insn: number): number[] {
-  let list = lists.get(insn);
-  if (!list) lists.set(insn, (list = []));
-  return list;
-}
+const none: readonly number[] = [];
