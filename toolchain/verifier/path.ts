@@ -135,7 +135,10 @@ export function followPath(log: string | LogIndex): FailingPath {
         break;
       case 'function': {
         const text = index.text(line);
-        path.validating = /^Validating (\S+?)\(\)/.exec(text)?.[1] ?? path.validating;
+        if (text.startsWith('Validating ')) {
+          path.validating = /^Validating (\S+?)\(\)/.exec(text)?.[1] ?? path.validating;
+          walk.restart();
+        }
         if (/^Func#\d+ (\(.*\) )?is safe/.test(text)) delete path.validating;
         break;
       }

@@ -72,6 +72,17 @@ export class Walk {
     this.ended = true;
   }
 
+  /** A global function is verified by itself, on a path of its own. */
+  restart(): void {
+    this.lines.length = 0;
+    this.frames.length = 0;
+    this.branches = [];
+    this.frame = 0;
+    this.ended = false;
+    this.latest.clear();
+    this.jumps.clear();
+  }
+
   /**
    * The latest visit of a jump after which the path did not go `to`, so that this way is still open. A jump whose
    * second way is taken up has none left, and is not found again.
