@@ -107,6 +107,6 @@ describe('the path', () => {
     // The comparison of R0 holds for its copy, and the call ends R0 but not R6.
     expect([type(2, 6), type(3, 6), type(4, 6)]).toEqual(['map_value?', 'map_value', 'map_value']);
     expect(path.states.after(4).registers[0]?.type).toBe('scalar');
-    expect(path.states.before(99)).toEqual({ frame: 0, registers: [], stack: new Map() });
+    expect(path.states.before(99)).toEqual({ frame: 0, registers: [], stack: new Map(), isWhole: false });
   });
 });

@@ -17,11 +17,13 @@ export interface KnownState {
   readonly frame: number;
   /** By number; undefined when unreadable or not known. */
   readonly registers: readonly (Value | undefined)[];
-  /** By offset from the frame pointer. */
+  /** By offset from the frame pointer. A slot without bytes, value and object holds something that is not known. */
   readonly stack: ReadonlyMap<number, StackSlot>;
+  /** Whether slots that are absent were never written; otherwise nothing is known of them. */
+  readonly isWhole: boolean;
 }
 
-export const nothingKnown: KnownState = { frame: 0, registers: [], stack: new Map() };
+export const nothingKnown: KnownState = { frame: 0, registers: [], stack: new Map(), isWhole: false };
 
 /** How many instructions are looked at to see whether a log's kernel prints changes behind them. */
 const PROBED = 2000;
@@ -45,7 +47,8 @@ export class Tracker {
     if (kind === 'branch' && branchOf(this.log.at(line))?.safe) return;
     const printed = parseState(text);
     // The kernel puts what changed on a line of its own, too, when it had something to say in between.
-    const isChange = this.printsChanges && /^\d/.test(text) && printed.frame === this.state.frame;
+    const isChange =
+      this.printsChanges && this.state.isWhole && /^\d/.test(text) && printed.frame === this.state.frame;
     this.state = isChange ? withPrinted(this.state, printed) : whole(printed);
   }
 
@@ -84,7 +87,7 @@ function hasChanges(log: LogIndex): boolean {
 }
 
 function whole(printed: PrintedState): KnownState {
-  return withPrinted({ ...nothingKnown, frame: printed.frame }, printed);
+  return withPrinted({ ...nothingKnown, frame: printed.frame, isWhole: true }, printed);
 }
 
 function withPrinted(state: KnownState, printed: PrintedState): KnownState {
@@ -93,20 +96,24 @@ function withPrinted(state: KnownState, printed: PrintedState): KnownState {
   for (const { number, value } of printed.registers) registers[number] = value;
   const stack = printed.stack.length ? new Map(state.stack) : state.stack;
   if (stack instanceof Map) for (const slot of printed.stack) stack.set(slot.offset, slot);
-  return { frame: state.frame, registers, stack };
+  return { ...state, registers, stack };
 }
 
-/** Changes registers and spilled registers alike; a spilled one without a value takes its slot away. */
+/** Changes registers and spilled registers alike; undefined stands for a value that is not known. */
 function withValues(state: KnownState, change: (value: Value) => Value | undefined): KnownState {
   const registers = state.registers.map((value) => value && change(value));
   const stack = new Map(state.stack);
   for (const [offset, slot] of state.stack) {
     if (!slot.value) continue;
     const value = change(slot.value);
-    if (!value) stack.delete(offset);
+    if (!value) stack.set(offset, unknownSlot(slot));
     else if (value !== slot.value) stack.set(offset, { ...slot, value });
   }
-  return { frame: state.frame, registers, stack };
+  return { ...state, registers, stack };
+}
+
+function unknownSlot({ offset, read, written, done }: StackSlot): StackSlot {
+  return { offset, read, written, done, bytes: '' };
 }
 
 function withRegisters(
@@ -133,7 +140,7 @@ function isComparison(opcode: number): boolean {
 
 /** Helpers that may move the packet, bpf_helper_changes_pkt_data() of the kernel's net/core/filter.c. */
 const MOVES_PACKET =
-  /^call bpf_(skb_(?!load_bytes|get_|under_|cgroup|ancestor|ecn|output)|xdp_adjust|msg_(push|pop|pull)|l[34]_csum|lwt_|clone_redirect|store_hdr|tail_call|sk_redirect)/;
+  /^call bpf_(skb_(?!load_bytes|get_|under_|cgroup|ancestor|output)|xdp_adjust|msg_(push|pop|pull)|l[34]_csum|lwt_|clone_redirect|store_hdr|tail_call|sk_redirect)/;
 
 function afterCall(before: KnownState, text: string, references: readonly number[]): KnownState {
   const number = Number(/#(\d{1,9})/.exec(text)?.[1] ?? Infinity);
@@ -147,9 +154,10 @@ function afterCall(before: KnownState, text: string, references: readonly number
     return value;
   });
   const stack = new Map(kept.stack);
-  for (const [offset, { object }] of stack) {
+  for (const [offset, slot] of stack) {
+    const { object } = slot;
     if (object && (object.reference === undefined || !references.includes(object.reference)))
-      stack.delete(offset);
+      stack.set(offset, unknownSlot(slot));
   }
   return { ...withRegisters(kept, (value, index) => (index > 5 ? value : undefined)), stack };
 }
