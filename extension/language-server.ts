@@ -32,6 +32,10 @@ export interface LanguageServer {
   readonly onDidChangeStatus: vscode.Event<DocumentStatusParams>;
   verifyNow(uri: vscode.Uri): Promise<void>;
   verifierLog(parameters: VerifierLogParams): Promise<VerifierLogResult>;
+  /** One of the requests of language-server/protocol.ts. Rejects with the server's reason. */
+  request<Result>(method: string, parameters: object): Promise<Result>;
+  /** Findings on their way to the editor, which a listener may change. */
+  readonly onDiagnostics: vscode.Event<vscode.Diagnostic[]>;
   /** Starts the server as soon as a BPF source is open. */
   watchForBpfSources(): void;
   stop(): Promise<void>;
@@ -61,6 +65,7 @@ export function createLanguageServer(
 ): LanguageServer {
   const statuses = new Map<string, DocumentStatusParams>();
   const statusChanged = new vscode.EventEmitter<DocumentStatusParams>();
+  const diagnosticsCame = new vscode.EventEmitter<vscode.Diagnostic[]>();
   let starting: Promise<LanguageClient> | undefined;
   let announced: string | null = null;
   /** Documents whose state changed since VS Code last asked for their lenses, and how often it was reminded. */
@@ -92,6 +97,10 @@ export function createLanguageServer(
         fileEvents: vscode.workspace.createFileSystemWatcher('**/{compile_commands.json,vmlinux.h}'),
       },
       middleware: {
+        handleDiagnostics: (uri, diagnostics, next) => {
+          diagnosticsCame.fire(diagnostics);
+          next(uri, diagnostics);
+        },
         provideCodeLenses: (document, token, next) => {
           // Other extensions can ask as well, so the first reminder is given in any case.
           const uri = document.uri.toString();
@@ -190,6 +199,7 @@ export function createLanguageServer(
 
   context.subscriptions.push(
     statusChanged,
+    diagnosticsCame,
     kernel.onDidChange(() => {
       void starting?.then(announce).catch((error: unknown) => log.error(String(error)));
     }),
@@ -211,6 +221,9 @@ export function createLanguageServer(
     },
     verifierLog: async (parameters) =>
       (await client()).sendRequest<VerifierLogResult>(VerifierLog, parameters),
+    request: async <Result>(method: string, parameters: object) =>
+      (await client()).sendRequest<Result>(method, parameters),
+    onDiagnostics: diagnosticsCame.event,
     watchForBpfSources: () => {
       vscode.workspace.textDocuments.forEach(consider);
       context.subscriptions.push(

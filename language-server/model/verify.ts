@@ -7,15 +7,19 @@ import type { Btf } from '../../toolchain/btf/btf';
 import { positionAt, type SourceFile } from '../../toolchain/c/source';
 import { readBpfObject } from '../../toolchain/elf/object';
 import { toDiagnostics } from '../../toolchain/verifier/diagnostics';
-import { explain } from '../../toolchain/verifier/report';
+import { explain, type Report } from '../../toolchain/verifier/report';
 
 export interface Verification {
   /** `uname -r` of the kernel that spoke. */
   kernel: string;
   programs: ProgramVerdict[];
   diagnostics: Diagnostic[];
+  /** What was verified. */
+  object: Uint8Array<ArrayBuffer>;
   /** Types and strings of the object, for the log document. */
   btf: Btf | undefined;
+  /** The whole report on a program, made when somebody asks for more than its diagnostics. */
+  reportOn(program: string): Report | undefined;
 }
 
 /** Rejects with a KernelError when the kernel cannot be asked or the work was cancelled. */
@@ -28,11 +32,22 @@ export async function verifyObject(
 ): Promise<Verification> {
   const result = await client.request('verify', { object, log: 'rejected' }, { signal });
   const kernel = client.hello.kernel.release;
-  const { btf, explainProgram } = explainer(object, file, source, kernel);
+  const { btf, report, explainProgram } = explainer(object, file, source, kernel);
   const diagnostics = result.programs.flatMap(explainProgram);
   // What fails for the whole object is said of each of its programs; once is enough.
   if (result.error && diagnostics.length === 0) diagnostics.push(objectError(result.error, source, file));
-  return { kernel, programs: result.programs, diagnostics: withoutRepeats(diagnostics), btf };
+  const reportOn = (program: string): Report | undefined => {
+    const verdict = result.programs.find(({ name }) => name === program);
+    return verdict && report(verdict);
+  };
+  return {
+    kernel,
+    programs: result.programs,
+    diagnostics: withoutRepeats(diagnostics),
+    object,
+    btf,
+    reportOn,
+  };
 }
 
 /**
@@ -44,19 +59,27 @@ export function explainer(
   file: string,
   source: SourceFile | undefined,
   kernel: string,
-): { btf: Btf | undefined; explainProgram(verdict: ProgramVerdict): Diagnostic[] } {
+): {
+  btf: Btf | undefined;
+  report(verdict: ProgramVerdict): Report;
+  explainProgram(verdict: ProgramVerdict): Diagnostic[];
+} {
   const read = readBpfObject(object);
   const btf = read.ok ? read.value.btf : undefined;
   const mapPath = pathsOf(file);
   const find = (kind: 'program' | 'map' | 'include', name: string): Range | undefined =>
     source && placeOf(source, kind, name);
+  const context = { btf, object: read.ok ? read.value : undefined, mapPath, kernel };
+  const report = (verdict: ProgramVerdict): Report => explain(verdict, context);
   return {
     btf,
-    explainProgram: (verdict) =>
-      toDiagnostics(explain(verdict, { btf, object: read.ok ? read.value : undefined, mapPath, kernel }), {
-        path: file,
-        find,
-      }),
+    report,
+    explainProgram(verdict) {
+      const diagnostics = toDiagnostics(report(verdict), { path: file, find });
+      // Lines of a log's tail are not those of the whole log that a reader is shown.
+      if (verdict.logIsTail) for (const { data } of diagnostics) delete data?.logLine;
+      return diagnostics;
+    },
   };
 }
 

@@ -29,6 +29,8 @@ export interface StartOptions {
 export class Client {
   readonly statuses = new Map<string, DocumentStatusParams>();
   readonly log: string[] = [];
+  /** Every list of findings in the order it came. */
+  readonly publications: { uri: string; version?: number; diagnostics: Diagnostic[] }[] = [];
   private readonly diagnosticsByUri = new Map<string, Diagnostic[]>();
   private readonly versions = new Map<string, number>();
   private readonly waiting = new Set<() => void>();
@@ -58,7 +60,8 @@ export class Client {
     });
     connection.onNotification(
       'textDocument/publishDiagnostics',
-      (params: { uri: string; diagnostics: Diagnostic[] }) => {
+      (params: { uri: string; version?: number; diagnostics: Diagnostic[] }) => {
+        client.publications.push(params);
         client.diagnosticsByUri.set(params.uri, params.diagnostics);
         client.wake();
       },

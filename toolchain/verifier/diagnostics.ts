@@ -21,6 +21,8 @@ export function toDiagnostics(report: Report, places: Places): Diagnostic[] {
   if (failure.kernelMessage) data.kernelMessage = failure.kernelMessage;
   if (report.kernel !== undefined) data.kernel = report.kernel;
   if (failure.instruction !== undefined) data.instruction = failure.instruction;
+  const step = failure.path.steps.findLast(({ insn }) => insn === failure.instruction);
+  if (step) data.logLine = step.logLine;
   return [
     {
       path: place.path,

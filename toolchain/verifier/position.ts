@@ -45,8 +45,15 @@ export function sourcePositions(
   mapPath: MapPath,
 ): SourcePositions {
   const lines = lineInfo instanceof Uint8Array ? parseLineInfo(lineInfo) : lineInfo;
+  // A long log comes to the same few places a hundred thousand times.
+  const known = new Map<LineInfo, SourceSpan | undefined>();
   const span = (line: LineInfo | undefined): SourceSpan | undefined => {
-    if (!line || !btf || line.line === 0) return undefined;
+    if (!line) return undefined;
+    if (!known.has(line)) known.set(line, read(line));
+    return known.get(line);
+  };
+  const read = (line: LineInfo): SourceSpan | undefined => {
+    if (!btf || line.line === 0) return undefined;
     const file = btf.string(line.fileOffset);
     if (!file) return undefined;
     const text = btf.string(line.textOffset);
