@@ -10,7 +10,7 @@ import type { OpenedKernel } from '../../kernel/client/open';
 import { parseTarget } from '../../kernel/targets/target';
 import { readBpfObject } from '../../toolchain/elf/object';
 import { toDiagnostics } from '../../toolchain/verifier/diagnostics';
-import { parseLog } from '../../toolchain/verifier/log';
+import { parseLog } from '../../toolchain/verifier/logIndex';
 import { placesInText } from '../../toolchain/verifier/places';
 import { explain } from '../../toolchain/verifier/report';
 import type { Report } from '../../toolchain/verifier/report';

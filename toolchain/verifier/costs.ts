@@ -2,7 +2,8 @@
  * Where the verifier spends its instructions. A log of level 2 has a line for each instruction it looked at, as often
  * as it did, and one where it found that it need not go on; together they are its `processed N insns`.
  */
-import { branchOf, parseLog } from './log';
+import { branchOf } from './log';
+import { parseLog } from './logIndex';
 import type { SourcePositions } from './position';
 
 /** How often the verifier came to each instruction of a program. */

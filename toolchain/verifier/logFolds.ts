@@ -1,5 +1,5 @@
 /** Parts of a verifier log that can be folded away. */
-import { parseLog } from './log';
+import { parseLog } from './logIndex';
 
 export interface LogFold {
   /** Zero-based lines of the log, both included; the first stays visible. */
