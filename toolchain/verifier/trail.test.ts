@@ -16,7 +16,13 @@ function positionsOf(table: Record<number, number>): SourcePositions {
     const text = `line ${line + 1}`;
     return { path: '/x.c', range: { start: place, end: place }, text, column: 1, expression: text };
   };
-  return { at, withWord: () => undefined, atLine: () => undefined, first: () => at(0) };
+  return {
+    at,
+    withWord: () => undefined,
+    atLine: () => undefined,
+    declared: () => at(0)!,
+    first: () => at(0),
+  };
 }
 
 /** Rows as text: `3`, `3→5`, `loop 3 ×2 [..]`, `3 {..}`. */
