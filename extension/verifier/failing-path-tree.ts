@@ -11,6 +11,8 @@ export interface NodeRow {
   children: Row[];
   /** Place in the view when everything is unfolded, for next and previous. */
   order: number;
+  /** The same for the same row of a newer path, so that what is unfolded stays so. */
+  id: string;
 }
 /** What the log says of one register before and after a step. */
 export interface RegistersRow {
@@ -22,10 +24,11 @@ export interface RegistersRow {
 }
 
 /** All rows of a path. Steps that the explanation names show their registers, others have them in their tooltip. */
-export function rowsOf({ nodes }: FailingPathResult): NodeRow[] {
-  let order = 0;
+export function rowsOf({ nodes, program }: FailingPathResult): NodeRow[] {
+  let count = 0;
   const build = (node: PathNode, parent: NodeRow | undefined): NodeRow => {
-    const row: NodeRow = { kind: 'node', node, parent, children: [], order: order++ };
+    const order = count++;
+    const row: NodeRow = { kind: 'node', node, parent, children: [], order, id: `${program}:${order}` };
     const registers =
       node.kind === 'cause' || node.kind === 'failure'
         ? (node.registers ?? []).map((register): RegistersRow => ({
@@ -79,6 +82,7 @@ export function treeItem(row: Row): vscode.TreeItem {
   ]
     .filter((part) => part !== undefined)
     .join(' · ');
+  item.id = row.id;
   item.iconPath = node.cause ? CAUSE_ICONS[node.cause] : ICONS[node.kind];
   item.contextValue = node.logLines ? 'step' : 'note';
   item.tooltip = tooltip(node);
@@ -105,8 +109,9 @@ const SPOKEN: Record<PathNode['kind'], () => string> = {
   more: () => vscode.l10n.t('Note'),
 };
 
-function registerItem({ name, before, after }: RegistersRow): vscode.TreeItem {
+function registerItem({ parent, name, before, after }: RegistersRow): vscode.TreeItem {
   const item = new vscode.TreeItem(name);
+  item.id = `${parent.id}:${name}`;
   item.description = change(before, after);
   item.iconPath = new vscode.ThemeIcon('symbol-variable');
   item.tooltip = `${name}: ${item.description}`;
