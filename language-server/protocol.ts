@@ -208,4 +208,6 @@ export interface ProgramCommandArguments {
   uri: string;
   /** C function name of the program. */
   program: string;
+  /** Of `showVerifierLog`: the line of the log to show, zero-based; absent: the last instruction. */
+  line?: number;
 }
