@@ -34,7 +34,7 @@ export function rowsOf({ nodes, program }: FailingPathResult): NodeRow[] {
         ? (node.registers ?? []).map((register): RegistersRow => ({
             kind: 'register',
             parent: row,
-            name: register.name,
+            name: registerName(register),
             before: register.before,
             after: register.after,
           }))
@@ -119,6 +119,11 @@ function registerItem({ parent, name, before, after }: RegistersRow): vscode.Tre
   return item;
 }
 
+/** `total (R0)`, `R0` */
+function registerName({ name, variable }: NonNullable<PathNode['registers']>[number]): string {
+  return variable === undefined ? name : `${variable} (${name})`;
+}
+
 function change(before: string | undefined, after: string | undefined): string {
   if (before === after || after === undefined) return before ?? '';
   return before === undefined ? after : `${before} → ${after}`;
@@ -135,7 +140,10 @@ function tooltip({ label, detail, kind, count, instruction, registers }: PathNod
   }
   const lines = [
     ...(instruction === undefined ? [] : [instruction]),
-    ...(registers ?? []).map(({ name, before, after }) => `${name}: ${change(before, after)}`),
+    ...(registers ?? []).map((register) => {
+      const { before, after } = register;
+      return `${registerName(register)}: ${change(before, after)}`;
+    }),
   ];
   if (lines.length > 0) {
     text.appendMarkdown('\n');

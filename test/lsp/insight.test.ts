@@ -97,7 +97,7 @@ describe.runIf(isPrivileged)('the failing path of a rejected program', () => {
     const r0 = cause.registers!.find(({ name }) => name === 'R0')!;
     expect(r0.after).toBe('map value of totals, may be NULL');
     const refused = result.nodes.at(-1)!.registers!.find(({ name }) => name === 'R0');
-    expect(refused).toEqual({ name: 'R0', before: 'map value of totals, may be NULL' });
+    expect(refused).toEqual({ name: 'R0', variable: 'total', before: 'map value of totals, may be NULL' });
   });
 
   it('of an accepted program, of no program and of a closed file is a reason', async () => {

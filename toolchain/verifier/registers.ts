@@ -9,6 +9,8 @@ import type { Value } from './value';
 export interface RegisterChange {
   /** `R1`. */
   name: string;
+  /** C name of the variable that the compiler keeps there, before or after. */
+  variable?: string;
   /** `map value of totals, may be NULL`, `∈ [0, 1500]`; absent where the log does not tell. */
   before?: string;
   after?: string;
@@ -17,10 +19,18 @@ export interface RegisterChange {
 /** Registers that are listed; of a longer stretch those it used last. */
 const MAX_REGISTERS = 8;
 
+/** The variable that lives in a register before an instruction runs, as DWARF has it. */
+export type VariableIn = (insn: number, register: number) => string | undefined;
+
 /** The registers that the steps from position `first` to `last` name, but for the frame pointer. */
-export function registersAround(path: FailingPath, first: number, last: number): RegisterChange[] {
-  const end = path.steps[last];
-  if (!end || !path.steps[first]) return [];
+export function registersAround(
+  path: FailingPath,
+  first: number,
+  last: number,
+  variableIn: VariableIn = () => undefined,
+): RegisterChange[] {
+  const [start, end] = [path.steps[first], path.steps[last]];
+  if (!start || !end) return [];
   const numbers = new Set<number>();
   for (let at = last; at >= first && numbers.size < MAX_REGISTERS; at--) {
     const step = path.steps[at];
@@ -42,8 +52,13 @@ export function registersAround(path: FailingPath, first: number, last: number):
       const was = text(before, number);
       // The instruction that was refused changed nothing.
       const is = isRefused ? undefined : text(after, number);
+      const next = path.steps[last + 1]?.insn;
+      const variable =
+        (is !== undefined && next !== undefined ? variableIn(next, number) : undefined) ??
+        (was !== undefined ? variableIn(start.insn, number) : undefined);
       return {
         name: `R${number}`,
+        ...(variable !== undefined && { variable }),
         ...(was !== undefined && { before: was }),
         ...(is !== undefined && { after: is }),
       };
