@@ -133,6 +133,12 @@ export const callEntries: Entry[] = [
       { pattern: /^calling kernel functions? (is|are) not (supported|allowed)/ },
       { pattern: /^(destructive kfunc calls|program must be sleepable to call sleepable kfunc)/ },
       { pattern: /^kernel function \S+ is sleepable but the program is not/ },
+      { pattern: /cannot be used in tracing programs on types with NMI unsafe fields/ },
+      {
+        pattern:
+          /^(invalid kernel function call not eliminated|negative offset disallowed for kernel module)/,
+      },
+      { pattern: /^metadata kfuncs can't be offloaded/ },
       { pattern: /^JIT (does not support|is required for) calling (kernel function|kfunc)/ },
       { pattern: /^(invalid )?kernel (function )?btf_id \d+/ },
       {
@@ -174,6 +180,8 @@ export const callEntries: Entry[] = [
           /^(bpf_obj_new|bpf_percpu_obj_new|local type ID argument|kfunc bpf_rdonly_cast|Unknown type ID)/,
       },
       { pattern: /^\S+ (allocation size exceeds|memory size \d+ is too large)/ },
+      { pattern: /prog->aux cannot be a stack argument|^reg type unsupported for arg#/ },
+      { pattern: /^(acquire kernel function does not return|kfunc \S+ has inconsistent)/ },
     ],
   },
   {
@@ -187,11 +195,39 @@ export const callEntries: Entry[] = [
       { pattern: /^Arg#\d+ type \S+ in \S+\(\) is not supported yet/ },
       { pattern: /^(Function \S+ has|Invalid BTF of func|Global functions need valid BTF)/ },
       {
-        pattern: /^(global function calls are not allowed with|sleepable global function)/,
+        pattern: /^global function calls are not allowed with/,
       },
       { pattern: /^callee expects \d+ args/ },
       { pattern: /^(missing btf func_info|func_info BTF section|number of funcs in func_info)/ },
       { pattern: /^unreliable BTF for function/ },
+      { pattern: /is a packet pointer, but func#\d+ may change packet data/ },
+      {
+        pattern:
+          /in func[ _]info(?! section| BTF)|^(invalid func info rec|nonzero insn_off \d+ for the first func)/,
+      },
+      {
+        pattern:
+          /^(BTF of func(#|_id )\d+ doesn't point|Invalid type of function|same or smaller insn offset)/,
+      },
+      {
+        pattern:
+          /^(kernel supports at most \d+ parameters|global function \S+ has \d+ >|func#\d+ writes \d+ stack arg)/,
+      },
+      { pattern: /^R\d+ is not a pointer$/ },
+    ],
+  },
+  {
+    id: 'bpf/extension-program',
+    title: 'Replacement that does not match the function it replaces',
+    wants:
+      'A freplace program takes the place of one global function of a loaded program and must have its exact signature, BTF and abilities.',
+    help: 'Give the replacement the parameters and return type of the function, and replace only global functions of programs with BTF.',
+    rules: [
+      { pattern: /^(Return type \S+ of \S+\(\) doesn't match|arg\d+ in \S+\(\) (is|has) )/ },
+      { pattern: /^arg\d+ \S+\(struct \S+ \*\) doesn't match/ },
+      { pattern: /^\S+\(\) (is not a global function|has \d+ args while)/ },
+      { pattern: /^(Extension program|Program extension requires BTF|freplace programs)/ },
+      { pattern: /^Cannot (replace|extend|recursively attach)/ },
     ],
   },
   {

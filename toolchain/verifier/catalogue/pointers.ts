@@ -132,7 +132,9 @@ export const pointerEntries: Entry[] = [
       { pattern: /^struct \S+ doesn't have field at offset/ },
       { pattern: /^R\d+ is ptr_\S+ invalid (negative access|variable offset)/ },
       { pattern: /^direct access to \S+ is disallowed/ },
-      { pattern: /^Type '.*' is not a struct/ },
+      {
+        pattern: /^Type '.*' is not a struct|^write access at off \d+ with size|^field \S+ doesn't have size/,
+      },
     ],
   },
   {
@@ -168,7 +170,7 @@ export const pointerEntries: Entry[] = [
       { pattern: /^the prog does not allow writes to packet data/ },
       { pattern: /^write to change key/ },
       { pattern: /^Writes through BTF pointers are not allowed/ },
-      { pattern: /^only read (from \S+ )?is supported/ },
+      { pattern: /^only read (from \S+ )?is supported|^no write support to / },
       { pattern: /^frame pointer is read only/ },
       { pattern: /(is not modifiable|may write into memory pointed by)/ },
       { pattern: /doesn't point to a const string|does not point to a readonly map/ },
@@ -239,7 +241,6 @@ export const pointerEntries: Entry[] = [
       { pattern: /must be referenced or trusted/ },
       { pattern: /must be a rcu pointer/ },
       { pattern: /^R\d+ is not (trusted|a trusted)/ },
-      { pattern: /requires RCU critical section protection/ },
     ],
   },
 ];
