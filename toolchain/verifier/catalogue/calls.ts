@@ -110,7 +110,7 @@ export const callEntries: Entry[] = [
       { pattern: /^string is not zero-terminated|cannot be used as const string/ },
       { pattern: /has to be at a constant offset|^Helper has invalid btf|^cannot pass in \S+ at an offset/ },
       { pattern: /^(expected \S+ or socket|R\d+ must point to kernel BTF|invalid arg_type for sockmap)/ },
-      { pattern: /doesn't match map pointer|is a pointer to in-kernel struct with non-zero offset/ },
+      { pattern: /is a pointer to in-kernel struct with non-zero offset/ },
       { pattern: /^Invalid format string/ },
       { pattern: /doesn't point to a map value|expected pointer to func/ },
       { pattern: /^get_local_storage\(\) doesn't support non-zero flags/ },
@@ -153,38 +153,6 @@ export const callEntries: Entry[] = [
     ],
   },
   {
-    id: 'bpf/kfunc-argument',
-    title: 'Argument that the kernel function does not take',
-    wants: 'Arguments of a kernel function must have exactly the types its BTF declares.',
-    help: 'Compare the call with the function’s declaration in vmlinux.h.',
-    related: ['origin'],
-    rules: [
-      { pattern: /^kernel function \S+ args?#\d+ (expected pointer|pointer type)/ },
-      { pattern: /^kernel function \S+ (returns|unhandled)/ },
-      {
-        pattern:
-          /^arg#\d+ (pointer type|expected pointer|expects pointer|doesn't point|reference type|is (neither|of type)|is \S+ expected)/,
-      },
-      { pattern: /^arg#\d+ (type|struct|has|should|must|untrusted|arena)/ },
-      { pattern: /^Unrecognized \S+ type/ },
-      {
-        pattern:
-          /(pointer type \S+ \S+ must point to|expect(ed|s) pointer to ctx|expected for bpf_(percpu_)?obj_drop)/,
-      },
-      {
-        pattern: /^kernel function \S+ \S+ expected pointer to|reference type\('.*size cannot be determined/,
-      },
-      { pattern: /^R\d+ (is not a scalar|must be a known constant)/ },
-      {
-        pattern:
-          /^(bpf_obj_new|bpf_percpu_obj_new|local type ID argument|kfunc bpf_rdonly_cast|Unknown type ID)/,
-      },
-      { pattern: /^\S+ (allocation size exceeds|memory size \d+ is too large)/ },
-      { pattern: /prog->aux cannot be a stack argument|^reg type unsupported for arg#/ },
-      { pattern: /^(acquire kernel function does not return|kfunc \S+ has inconsistent)/ },
-    ],
-  },
-  {
     id: 'bpf/subprogram',
     title: 'Function that cannot be verified as it is declared',
     wants:
@@ -214,6 +182,43 @@ export const callEntries: Entry[] = [
           /^(kernel supports at most \d+ parameters|global function \S+ has \d+ >|func#\d+ writes \d+ stack arg)/,
       },
       { pattern: /^R\d+ is not a pointer$/ },
+      {
+        pattern:
+          /^arg#\d+ (reference type|type tag|arena cannot|untrusted cannot|has (unsupported set|invalid comb|pointer tag))/,
+      },
+      { pattern: /^arg#\d+ has type .*, but only struct or primitive types/ },
+    ],
+  },
+  {
+    id: 'bpf/kfunc-argument',
+    title: 'Argument that the kernel function does not take',
+    wants: 'Arguments of a kernel function must have exactly the types its BTF declares.',
+    help: 'Compare the call with the function’s declaration in vmlinux.h.',
+    related: ['origin'],
+    rules: [
+      { pattern: /^kernel function \S+ args?#\d+ (expected pointer|pointer type)/ },
+      { pattern: /^kernel function \S+ (returns|unhandled)/ },
+      {
+        pattern:
+          /^arg#\d+ (pointer type|expected pointer|expects pointer|doesn't point|is (neither|of type)|is \S+ expected)/,
+      },
+      { pattern: /^arg#\d+ (type|struct|has|should|must|untrusted|arena)/ },
+      { pattern: /^Unrecognized \S+ type/ },
+      {
+        pattern:
+          /(pointer type \S+ \S+ must point to|expect(ed|s) pointer to ctx|expected for bpf_(percpu_)?obj_drop)/,
+      },
+      {
+        pattern: /^kernel function \S+ \S+ expected pointer to|reference type\('.*size cannot be determined/,
+      },
+      { pattern: /^R\d+ (is not a scalar|must be a known constant)/ },
+      {
+        pattern:
+          /^(bpf_obj_new|bpf_percpu_obj_new|local type ID argument|kfunc bpf_rdonly_cast|Unknown type ID)/,
+      },
+      { pattern: /^\S+ (allocation size exceeds|memory size \d+ is too large)/ },
+      { pattern: /prog->aux cannot be a stack argument|^reg type unsupported for arg#/ },
+      { pattern: /^(acquire kernel function does not return|kfunc \S+ has inconsistent)/ },
     ],
   },
   {
