@@ -47,7 +47,10 @@ interface Found {
 const finders: Record<RelatedKind, (path: FailingPath, classified: Classified) => Found | undefined> = {
   origin(path, { line, match }) {
     const register =
-      /\bR(\d+)\b/.exec(line)?.[1] ?? baseRegister(path) ?? /\bR(\d+)\b/.exec(path.terminal.join(' '))?.[1];
+      /\bR(\d+)\b/.exec(line)?.[1] ??
+      argumentRegister(line) ??
+      baseRegister(path) ??
+      /\bR(\d+)\b/.exec(path.terminal.join(' '))?.[1];
     const origin = match && originOfRegister(path, register);
     if (!origin?.step || origin.kind === 'constant') return undefined;
     const { step, kind, callee } = origin;
@@ -89,6 +92,13 @@ const finders: Record<RelatedKind, (path: FailingPath, classified: Classified) =
     return step && { step, message: () => 'the lock is taken here' };
   },
 };
+
+/** Register of an argument that is named by its position: from 0 for kernel functions, from 1 for helpers. */
+function argumentRegister(line: string): string | undefined {
+  const position = /\b(?:arg ?#|trusted arg)(\d)/.exec(line)?.[1];
+  if (position !== undefined) return String(Number(position) + 1);
+  return /\bhelper arg(\d)/.exec(line)?.[1];
+}
 
 /** Register through which the failing instruction accesses memory. */
 function baseRegister(path: FailingPath): string | undefined {

@@ -12,6 +12,7 @@ import { followPath } from './path';
 import type { FailingPath, KernelReport } from './path';
 import { sourcePositions } from './position';
 import type { MapPath, SourcePositions, SourceSpan } from './position';
+import { refine } from './refine';
 import { relatedPlaces } from './related';
 import type { RelatedPlace } from './related';
 import { readStatistics } from './statistics';
@@ -92,7 +93,7 @@ export function explain(verdict: VerdictInput, context: ReportContext): Report {
 
   const trace = followPath(verdict.log ?? '');
   const positions = sourcePositions(verdict.lineInfo, context.btf, mapPath);
-  const classified = classify(verdict, trace);
+  const classified = refine(classify(verdict, trace), trace);
   report.failure = failureOf(verdict, trace, positions, classified);
   return report;
 }

@@ -198,6 +198,7 @@ export const callEntries: Entry[] = [
     rules: [
       { pattern: /^kernel function \S+ args?#\d+ (expected pointer|pointer type)/ },
       { pattern: /^kernel function \S+ (returns|unhandled)/ },
+      { pattern: /^\S+ is \S+ expected (STRUCT|UNION) / },
       {
         pattern:
           /^arg#\d+ (pointer type|expected pointer|expects pointer|doesn't point|is (neither|of type)|is \S+ expected)/,

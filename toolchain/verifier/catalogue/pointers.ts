@@ -1,4 +1,4 @@
-import type { Entry, Facts } from './kinds';
+import type { Entry, Facts, Rule } from './kinds';
 import { plainType } from './words';
 
 /** What lets a packet through in program types where 0 does not; 0 is XDP_ABORTED to XDP. */
@@ -19,6 +19,13 @@ function nullCheck({ match, variable, programType }: Facts): string {
   if (!name) return 'Compare it with NULL on every path before it is used.';
   return `Check it before it is used: if (!${name}) return ${PASS[programType] ?? '0'};`;
 }
+
+/** For a pointer that is NULL for certain on this path; see refine.ts. */
+export const knownNull: Rule = {
+  pattern: /^R(\d+) invalid mem access '(?:scalar|inv)'/,
+  say: ({ match, register, here }) => `${register(match[1])} is NULL on this path, and ${here} uses it`,
+  help: nullCheck,
+};
 
 /** What may be done with which kind of value. */
 export const pointerEntries: Entry[] = [
