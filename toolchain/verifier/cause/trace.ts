@@ -55,7 +55,8 @@ const DATA_END_OFFSETS = new Set([4, 8, 80]);
 export class Trace {
   readonly path: FailingPath;
   readonly positions: SourcePositions;
-  readonly classified: Classified;
+  /** May be refined when the path is known. */
+  classified: Classified;
   readonly failing: SourceSpan | undefined;
   readonly flow: Flow;
   readonly names: Names;
@@ -108,7 +109,7 @@ export class Trace {
    */
   get subject(): FlowValue | undefined {
     const register = /\bR(\d+)\b/;
-    const named = register.exec(this.classified.line)?.[1];
+    const named = register.exec(this.classified.line)?.[1] ?? argumentRegister(this.classified.line);
     if (named !== undefined) return this.register(Number(named));
     const instruction = this.flow.instruction(this.here);
     if ('base' in instruction) return this.register(instruction.base);
@@ -234,6 +235,13 @@ export class Trace {
         return undefined;
     }
   }
+}
+
+/** Register of an argument that is named by its position: from 0 for kernel functions, from 1 for helpers. */
+function argumentRegister(line: string): string | undefined {
+  const position = /\b(?:arg ?#|trusted arg)(\d)/.exec(line)?.[1];
+  if (position !== undefined) return String(Number(position) + 1);
+  return /\bhelper arg(\d)/.exec(line)?.[1];
 }
 
 /** Constant distance of a pointer from its root; NaN when something unknown was added. */
