@@ -25,7 +25,10 @@ export function refine<T extends Classified>(classified: T, trace: Trace): T {
     ({ instruction }) => instruction?.kind === 'arithmetic' && instruction.operator === '-',
   );
   const mayBeNull = trace.stateOf(root)?.mayBeNull ?? RETURNS_POINTER_OR_NULL.test(root.callee ?? '');
-  if (isComputed || !mayBeNull) return classified;
+  const isNull = trace.flow.comparisons.some(
+    ({ left, right, relation }) => right === 0n && relation === '==' && rootOf(left) === root,
+  );
+  if (isComputed || !mayBeNull || !isNull) return classified;
   const nullDeref = entryById('bpf/null-deref');
   return nullDeref ? { ...classified, entry: nullDeref, rule: knownNull } : classified;
 }

@@ -52,6 +52,9 @@ export interface TraceInput {
 const DATA_OFFSETS = new Set([0, 76]);
 const DATA_END_OFFSETS = new Set([4, 8, 80]);
 
+/** Helpers whose result points to memory, for the same kernels. */
+const GIVES_MEMORY = /^bpf_(map_lookup_elem|ringbuf_reserve|\w*_storage_get|get_local_storage)$/;
+
 export class Trace {
   readonly path: FailingPath;
   readonly positions: SourcePositions;
@@ -112,7 +115,7 @@ export class Trace {
     const named = register.exec(this.classified.line)?.[1] ?? argumentRegister(this.classified.line);
     if (named !== undefined) return this.register(Number(named));
     const instruction = this.flow.instruction(this.here);
-    if ('base' in instruction) return this.register(instruction.base);
+    if (this.address) return this.address;
     // A number that is added to a pointer is what such messages are about.
     if (instruction.kind === 'arithmetic') {
       const { operand, to } = instruction;
@@ -126,6 +129,12 @@ export class Trace {
   name(value: FlowValue): string | undefined {
     const name = this.variable(value);
     return name === undefined ? undefined : `\`${name}\``;
+  }
+
+  /** What the refused instruction goes to memory through. */
+  get address(): FlowValue | undefined {
+    const instruction = this.flow.instruction(this.here);
+    return 'base' in instruction ? this.register(instruction.base) : undefined;
   }
 
   /** Name of the variable that has or had a value. */
@@ -154,6 +163,7 @@ export class Trace {
       if (DATA_END_OFFSETS.has(value.offset ?? -1)) return 'pkt_end';
       return DATA_OFFSETS.has(value.offset ?? -1) ? 'pkt' : undefined;
     }
+    if (value.kind === 'call' && GIVES_MEMORY.test(value.callee ?? '')) return 'mem';
     if (value.kind === 'arithmetic') {
       const parts = [value.from, value.other].map((part) => part && this.typeOf(part));
       return parts.find((type) => type !== undefined && type !== 'scalar');
