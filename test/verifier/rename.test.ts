@@ -7,15 +7,12 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { openKernel } from '../../kernel/client/open';
-import type { OpenedKernel } from '../../kernel/client/open';
-import { parseTarget } from '../../kernel/targets/target';
 import type { Diagnostic } from '../../toolchain/diagnostic';
-import { readBpfObject } from '../../toolchain/elf/object';
 import { toDiagnostics } from '../../toolchain/verifier/diagnostics';
 import { placesInText } from '../../toolchain/verifier/places';
-import { explain } from '../../toolchain/verifier/report';
-import { compileBpf, isFor, readFixture, repository } from './compile';
+import { isFor, readFixture, repository } from './compile';
+import { openTestKernel, verifySource } from './kernel';
+import type { TestKernel } from './kernel';
 import { declaredNames, rename, renameWords } from './rename';
 
 const directory = path.join(repository, 'test/fixtures/verifier/rejected');
@@ -26,35 +23,16 @@ const files = (await readdir(directory))
   .filter((name) => name.endsWith('.bpf.c') && !name.startsWith('complexity'))
   .filter((_, index) => index % every === 0);
 
-let kernel: OpenedKernel;
+let kernel: TestKernel;
 let scratch: string;
 beforeAll(async () => {
-  const target = parseTarget(process.env.BPF_STUDIO_TEST_TARGET ?? 'local');
-  if ('problem' in target) throw new Error(target.problem);
-  const opened = await openKernel({
-    target,
-    name: 'renamed fixtures',
-    distDirectory: path.join(repository, 'dist'),
-    elevate: 'never',
-    log: () => {},
-  });
-  if ('code' in opened) throw new Error(`${opened.message} ${opened.hint}`);
-  kernel = opened;
+  kernel = await openTestKernel('renamed fixtures');
   scratch = await mkdtemp(path.join(os.tmpdir(), 'bpf-studio-rename-'));
 });
 afterAll(async () => {
   await rm(scratch, { recursive: true, force: true });
   await kernel?.dispose();
 });
-
-async function findingOf(object: Uint8Array<ArrayBuffer>, file: string, text: string): Promise<Diagnostic[]> {
-  const read = readBpfObject(object);
-  if (!read.ok) throw new Error(read.problem.message);
-  const { programs } = await kernel.client.request('verify', { object, log: 'rejected' });
-  return programs.flatMap((verdict) =>
-    toDiagnostics(explain(verdict, { btf: read.value.btf, object: read.value }), placesInText(file, text)),
-  );
-}
 
 /** What an editor shows, without the file's name. */
 function shown(diagnostics: Diagnostic[]) {
@@ -68,19 +46,23 @@ function shown(diagnostics: Diagnostic[]) {
 
 test.for(files)('%s', async (name, { skip }) => {
   const fixture = await readFixture(path.join(directory, name));
-  const { version, release } = kernel.client.hello.kernel;
-  if (!isFor(fixture, version)) skip(`not for Linux ${release}`);
-  const original = await compileBpf(fixture.path);
-  const { text, names } = rename(fixture.text, declaredNames(original, fixture.path));
+  if (!isFor(fixture, kernel.version)) skip(`not for Linux ${kernel.release}`);
+  const finding = async (file: string, source: string) => {
+    const { report } = await verifySource(kernel, file, 'rejected');
+    return shown(toDiagnostics(report, placesInText(file, source)));
+  };
+  const before = await finding(fixture.path, fixture.text);
+  const { text, names } = rename(fixture.text, await declaredNames(kernel, fixture.path));
   expect(names.size).toBeGreaterThan(1);
   const file = path.join(scratch, name);
   await writeFile(file, text);
-  const before = shown(await findingOf(original, fixture.path, fixture.text));
-  const after = shown(await findingOf(await compileBpf(file), file, text));
+  const after = await finding(file, text);
   expect(before.length).toBeGreaterThan(0);
-  const expected = before.map((finding, index) => ({
-    ...finding,
-    messages: finding.messages.map((one, at) => renameWords(one, after[index]?.messages[at] ?? '', names)),
+  const expected = before.map((one, index) => ({
+    ...one,
+    messages: one.messages.map((message, at) =>
+      renameWords(message, after[index]?.messages[at] ?? '', names),
+    ),
   }));
   expect(after).toEqual(expected);
 });

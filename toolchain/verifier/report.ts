@@ -18,6 +18,7 @@ import { followPath } from './path';
 import type { FailingPath, KernelReport } from './path';
 import { sourcePositions } from './position';
 import type { MapPath, SourcePositions, SourceSpan } from './position';
+import { refine } from './refine';
 import { readStatistics } from './statistics';
 import type { Statistics } from './statistics';
 
@@ -131,8 +132,9 @@ function failureOf(
   classified: ReturnType<typeof classify>,
   object: BpfObject | undefined,
 ): Failure {
-  const { entry, rule, words, saidBy } = classified;
-  const instruction = saidBy === 'verifier' ? placeOfFailure(trace, entry, classified.line) : undefined;
+  const { words, saidBy } = classified;
+  const instruction =
+    saidBy === 'verifier' ? placeOfFailure(trace, classified.entry, classified.line) : undefined;
   const said = trace.report?.at;
   const at =
     instruction === undefined
@@ -145,6 +147,8 @@ function failureOf(
     object && loadedLayout(object, verdict.name, verdict.lineInfo),
   );
   const followed = new Trace({ path: trace, positions, names, classified, failing: at });
+  followed.classified = refine(classified, followed);
+  const { entry, rule } = followed.classified;
   const facts = factsOf(verdict, followed);
   const failure: Failure = {
     id: entry.id,

@@ -1,4 +1,4 @@
-import type { Entry, Facts } from './kinds';
+import type { Entry, Facts, Rule } from './kinds';
 import { plainType } from './words';
 
 /** What lets a packet through in program types where 0 does not; 0 is XDP_ABORTED to XDP. */
@@ -19,6 +19,13 @@ function nullCheck({ match, variable, programType }: Facts): string {
   if (!name) return 'Compare it with NULL on every path before it is used.';
   return `Check it before it is used: if (!${name}) return ${PASS[programType] ?? '0'};`;
 }
+
+/** For a pointer that is NULL for certain on this path; see refine.ts. */
+export const knownNull: Rule = {
+  pattern: /^R(\d+) invalid mem access '(?:scalar|inv)'/,
+  say: ({ match, register, here }) => `${register(match[1])} is NULL on this path, and ${here} uses it`,
+  help: nullCheck,
+};
 
 /** What may be done with which kind of value. */
 export const pointerEntries: Entry[] = [
@@ -132,7 +139,9 @@ export const pointerEntries: Entry[] = [
       { pattern: /^struct \S+ doesn't have field at offset/ },
       { pattern: /^R\d+ is ptr_\S+ invalid (negative access|variable offset)/ },
       { pattern: /^direct access to \S+ is disallowed/ },
-      { pattern: /^Type '.*' is not a struct/ },
+      {
+        pattern: /^Type '.*' is not a struct|^write access at off \d+ with size|^field \S+ doesn't have size/,
+      },
     ],
   },
   {
@@ -168,7 +177,7 @@ export const pointerEntries: Entry[] = [
       { pattern: /^the prog does not allow writes to packet data/ },
       { pattern: /^write to change key/ },
       { pattern: /^Writes through BTF pointers are not allowed/ },
-      { pattern: /^only read (from \S+ )?is supported/ },
+      { pattern: /^only read (from \S+ )?is supported|^no write support to / },
       { pattern: /^frame pointer is read only/ },
       { pattern: /(is not modifiable|may write into memory pointed by)/ },
       { pattern: /doesn't point to a const string|does not point to a readonly map/ },
@@ -240,7 +249,6 @@ export const pointerEntries: Entry[] = [
       { pattern: /must be referenced or trusted/ },
       { pattern: /must be a rcu pointer/ },
       { pattern: /^R\d+ is not (trusted|a trusted)/ },
-      { pattern: /requires RCU critical section protection/ },
     ],
   },
 ];

@@ -15,7 +15,7 @@ import {
   packetSteps,
 } from './pointer';
 import { decisionsBetween } from './decisions';
-import { decisionSteps, lockSteps, loopSteps, referenceSteps } from './resources';
+import { decisionSteps, loopSteps, referenceSteps, regionSteps } from './resources';
 import { stackUseSteps, unwrittenSteps } from './stack';
 import { isSamePlace } from './trace';
 import type { CausalStep, Trace } from './trace';
@@ -41,13 +41,14 @@ const questions: Record<RelatedKind, (trace: Trace) => CausalStep[]> = {
           ),
         ];
   },
-  lock: lockSteps,
+  lock: regionSteps,
 };
 
 /** Points that explain a failure, without those on the failing expression itself. */
 export function causesOf(trace: Trace): CausalStep[] {
   const { entry } = trace.classified;
   const found = (entry.related ?? []).flatMap((kind) => questions[kind](trace));
+  if (!entry.related?.includes('lock')) found.push(...regionSteps(trace));
   if (entry.id === 'bpf/stack-uninitialised') found.push(...unwrittenSteps(trace));
   if (entry.id === 'bpf/stack-size') found.push(...stackUseSteps(trace));
   if (entry.id === 'bpf/complexity' || entry.id === 'bpf/infinite-loop') found.push(...loopSteps(trace));
@@ -125,6 +126,6 @@ function nullSteps(trace: Trace, subject: FlowValue): CausalStep[] {
 
 /** Where the story of decisions begins: where the reference or lock was taken, else at the path's beginning. */
 function startOf(trace: Trace): number {
-  const taken = [...referenceSteps(trace), ...lockSteps(trace)].at(-1);
+  const taken = [...referenceSteps(trace), ...regionSteps(trace)].at(-1);
   return taken?.step ?? -1;
 }

@@ -16,11 +16,19 @@ export function referenceSteps(trace: Trace): CausalStep[] {
   return [trace.point('acquired', index, `the reference is taken here${callee}`)];
 }
 
-export function lockSteps(trace: Trace): CausalStep[] {
-  const taken = trace.flow.calls.findLast(
-    ({ name }) => name !== undefined && /^bpf_(res_)?spin_lock/.test(name),
-  );
-  return taken ? [trace.point('acquired', taken.index, 'the lock is taken here')] : [];
+/** What opens a region that must be closed again, by the class of failures that miss its end. */
+const openers: Record<string, { call: RegExp; message: string }> = {
+  'bpf/lock': { call: /^bpf_(res_)?spin_lock/, message: 'the lock is taken here' },
+  'bpf/rcu': { call: /^bpf_rcu_read_lock/, message: 'the RCU section begins here' },
+  'bpf/preempt': { call: /^bpf_preempt_disable/, message: 'preemption is disabled here' },
+  'bpf/irq': { call: /^bpf_(local_irq_save|res_spin_lock_irqsave)/, message: 'interrupts are disabled here' },
+};
+
+/** Where the lock was taken, or the region begun that the failure is about. */
+export function regionSteps(trace: Trace): CausalStep[] {
+  const opener = openers[trace.classified.entry.id];
+  const call = trace.flow.calls.findLast(({ name }) => name !== undefined && opener?.call.test(name));
+  return call && opener ? [trace.point('acquired', call.index, opener.message)] : [];
 }
 
 /** The last decisions that led here, after whatever the story begins with. */

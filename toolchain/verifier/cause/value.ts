@@ -45,7 +45,9 @@ function originStep(trace: Trace, root: FlowValue, value: FlowValue): CausalStep
 }
 
 /** What a load gives: where the verifier keeps no types, a number. */
-function readAs(trace: Trace, { base, size = 8 }: FlowValue & { size?: number }): string {
+function readAs(trace: Trace, root: FlowValue): string {
+  const { base, size = 8 } = root;
+  if (trace.isPointer(root)) return '';
   if (size < 8) return `, as a number of ${size * 8} bits that may be anything`;
   const type = base && trace.typeOf(base);
   if (type === 'map_value') return ' from a map value, in which everything is a number';
@@ -112,6 +114,14 @@ function checkStep(
   ancestors: Map<FlowValue, number>,
 ): CausalStep[] {
   const { index } = comparison;
+  // A comparison with NULL or zero bounds nothing; only whether a size may be zero hangs on it.
+  if (
+    comparison.right === 0n &&
+    comparison.relation === '!=' &&
+    trace.classified.entry.id !== 'bpf/size-zero'
+  ) {
+    return [];
+  }
   const said = `this check (${relationText(checked, comparison)})`;
   if (trace.areKin(checked, value) === 'reread') {
     const again = rootOf(value);
