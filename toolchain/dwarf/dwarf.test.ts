@@ -149,7 +149,7 @@ function outline(scope: Scope, dwarf: Dwarf, depth = 1): string[] {
             ({ from, to, expression }) => `${low(from)}-${low(to)} ${firstOperation(expression)}`,
           );
     const where = variable.constant === undefined ? places.join(', ') : `constant ${variable.constant}`;
-    return `${'  '.repeat(depth + 1)}${variable.isParameter ? 'parameter' : 'variable'} ${variable.name}: ${typeName(dwarf.spell(variable.type))} line ${variable.line} ${where}`;
+    return `${'  '.repeat(depth + 1)}${variable.isParameter ? 'parameter' : 'variable'} ${variable.name}: ${typeName(dwarf.spell(variable.type))} line ${variable.line} of ${variable.file} ${where}`;
   });
   return [
     `${'  '.repeat(depth)}${scope.kind} ${scope.name} ${ranges}${call}`,
@@ -202,7 +202,7 @@ function dumpedOutline(entries: Dumped[]): string[][] {
       const where =
         constant === undefined ? places.join(', ') : `constant ${BigInt(constant.replace(')', ''))}`;
       lines?.push(
-        `${'  '.repeat(depth)}${tag === 'DW_TAG_variable' ? 'variable' : 'parameter'} ${name}: ${typeName(unquote(get('DW_AT_type')))} line ${parseInt(get('DW_AT_decl_line') ?? '0', 10)} ${where}`,
+        `${'  '.repeat(depth)}${tag === 'DW_TAG_variable' ? 'variable' : 'parameter'} ${name}: ${typeName(unquote(get('DW_AT_type')))} line ${parseInt(get('DW_AT_decl_line') ?? '0', 10)} of ${unquote(get('DW_AT_decl_file'))} ${where}`,
       );
     }
   }
@@ -224,7 +224,7 @@ describe.skipIf(!dumper)('against llvm-dwarfdump', () => {
     expect(dumped.length).toBeGreaterThan(0);
     // An entry that refers to another shows its type and line there only; both sides are compared by what both print.
     const essence = (lines: string[]) =>
-      [...new Set(lines.map((line) => line.replace(/: .* line \d+/, '')))].sort();
+      [...new Set(lines.map((line) => line.replace(/: .* line \d+ of \S*/, '')))].sort();
     const ours = dwarf.functions.map((one) => outline(one, dwarf));
     const printed = dumped.map(essence).sort();
     const optimisedOut = (line: string) => /^ +(parameter|variable) \w+ $/.test(line);

@@ -1,6 +1,7 @@
 /** From the kernel's last words to a place and to words of the programmer's. */
 import type { Entry, Facts } from './catalogue/kinds';
 import type { Trace } from './cause/cause';
+import { wayTo } from './cause/decisions';
 import { expressionAt } from './cause/names';
 import { invalidationOf } from './cause/pointer';
 import type { FailingPath, Step } from './path';
@@ -59,6 +60,7 @@ export function factsOf(verdict: VerdictInput, trace: Trace): Facts {
   return {
     match: classified.match ?? (/^/.exec('') as RegExpExecArray),
     here: expressionAt(trace.failing) ?? 'this instruction',
+    way: wayTo(trace),
     assembly: path.steps[trace.here]?.text ?? '',
     programType: verdict.type,
     find: (pattern) =>
@@ -66,7 +68,7 @@ export function factsOf(verdict: VerdictInput, trace: Trace): Facts {
     register: (number) => describe(number) ?? `the value in R${number ?? '?'}`,
     variable: (number) => {
       const found = value(number);
-      return found && trace.names.ofValue(found, trace.here);
+      return found && trace.variable(found);
     },
     source: describe,
     invalidation: (number) => {

@@ -210,7 +210,10 @@ describe('the expression at a column', () => {
     ['\tn = 2 * v->hits + 1;', 'hits', 'v->hits'],
     ['\t++*count;', '++', '++*count'],
     ['\ta.b[i].c = 5;', '=', 'a.b[i].c ='],
-    ['\tx = a >= b;', '>=', '>='],
+    ['\tx = a >= b;', '>=', 'a >= b'],
+    ['\tif ((void *)(a + 1) > end) {', '>', '(void *)(a + 1) > end'],
+    ['\tif (!v || i > 15)', '||', '!v || i > 15'],
+    ['\tp = data + h->len * 4;', '+', 'data + h->len'],
   ])('the range in %s at %s is the whole of %s', (text, at, whole) => {
     expect(covered(text, text.indexOf(at) + 1)).toBe(whole);
   });

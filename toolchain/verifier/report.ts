@@ -9,7 +9,7 @@ import { loadedLayout } from '../program/loaded-layout';
 import { classifyMessage, unreadableEntry } from './catalogue';
 import type { Classified } from './catalogue';
 import type { Entry } from './catalogue/kinds';
-import { causesOf, Trace } from './cause/cause';
+import { causesOf, declarationsOf, Trace } from './cause/cause';
 import type { CausalStep } from './cause/cause';
 import { Names } from './cause/names';
 import { factsOf, placeOfFailure } from './explain';
@@ -142,7 +142,7 @@ function failureOf(
     trace.steps,
     positions,
     object && readDwarf(object.elf),
-    object ? loadedLayout(object, verdict.name, verdict.lineInfo) : () => undefined,
+    object && loadedLayout(object, verdict.name, verdict.lineInfo),
   );
   const followed = new Trace({ path: trace, positions, names, classified, failing: at });
   const facts = factsOf(verdict, followed);
@@ -154,7 +154,7 @@ function failureOf(
     help: rule?.help && classified.match ? rule.help(facts) : entry.help,
     kernelMessage: words,
     saidBy,
-    causes: instruction === undefined ? [] : causesOf(followed),
+    causes: instruction === undefined ? declarationsOf(followed) : causesOf(followed),
     unknownLines: trace.unknownLines,
     path: trace,
     positions,

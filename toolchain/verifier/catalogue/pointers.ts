@@ -31,8 +31,8 @@ export const pointerEntries: Entry[] = [
     rules: [
       {
         pattern: /^R(\d+) invalid mem access '(\w*_or_null\w*)'/,
-        say: ({ match, register, here }) =>
-          `${register(match[1])} may be NULL here, and ${here} uses it without a check on this path`,
+        say: ({ match, register, here, way }) =>
+          `${register(match[1])} may be NULL here, and ${here} uses it without a check${way}`,
         help: nullCheck,
       },
       {

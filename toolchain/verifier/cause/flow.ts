@@ -70,7 +70,8 @@ interface Slot {
 export interface Frame {
   registers: FlowValue[];
   slots: Map<number, Slot>;
-  depth: number;
+  /** Position of the call that entered it; -1 for the first. */
+  entered: number;
 }
 
 export interface Flow {
@@ -80,6 +81,8 @@ export interface Flow {
   comparisons: Comparison[];
   /** Calls on the path, with what R1 to R5 held. */
   calls: { index: number; name: string | undefined; arguments: FlowValue[] }[];
+  /** Positions of the calls that led into the functions the refused step is in, outermost first. */
+  entered: number[];
   instruction(index: number): Instruction;
 }
 
@@ -149,6 +152,7 @@ class Follower {
       frame,
       comparisons: this.comparisons,
       calls: this.calls,
+      entered: this.frames.slice(1).map(({ entered }) => entered),
       instruction: (index) => this.instruction(index),
     };
   }
@@ -169,7 +173,7 @@ class Follower {
   }
 
   private enter(index: number, kind: (register: number) => ValueKind) {
-    const frame: Frame = { registers: [], slots: new Map(), depth: this.frames.length };
+    const frame: Frame = { registers: [], slots: new Map(), entered: index };
     for (let register = 0; register <= 10; register++) {
       frame.registers.push({ kind: kind(register), index: -1, register, holders: [] });
     }

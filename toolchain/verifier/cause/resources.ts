@@ -1,7 +1,10 @@
 /** References and locks: where they were taken, and the way from there to where they are missed. */
 import { decisionsBetween } from './decisions';
+import type { FlowValue } from './flow';
 import { expressionAt } from './names';
 import type { CausalStep, Trace } from './trace';
+import { declaration } from './stack';
+import { originSteps } from './value';
 
 /** `alloc_insn=N` of the kernel's words. */
 export function referenceSteps(trace: Trace): CausalStep[] {
@@ -44,8 +47,23 @@ export function loopSteps(trace: Trace): CausalStep[] {
   const found = [trace.point('loop', back, 'the loop goes back here')];
   if (!last) return found;
   const condition = expressionAt(trace.at(last.index));
-  found.unshift(
-    trace.point('decision', last.index, `${condition ?? 'this'} decides whether the loop goes on`),
+  const decides = `${condition ?? 'this'} decides whether the loop goes on`;
+  // The side that the loop does not change is its limit.
+  const start = steps.findLastIndex((step, index) => index < back && step.insn === head);
+  const limit = [last.right, last.left].find(
+    (side): side is FlowValue => typeof side === 'object' && side.index >= 0 && side.index < start,
   );
-  return found;
+  const origin = limit ? originSteps(trace, limit) : limitDeclared(trace, last.index);
+  return [...origin, trace.point('decision', last.index, decides), ...found];
+}
+
+/** The variable that a loop runs up to, by its declaration, when its origin is further back than the path is kept. */
+function limitDeclared(trace: Trace, index: number): CausalStep[] {
+  const comparison = trace.flow.instruction(index);
+  if (comparison.kind !== 'branch' || !('register' in comparison.right)) return [];
+  for (const register of [comparison.right.register, comparison.left]) {
+    const found = trace.register(register)?.kind === 'unknown' && trace.names.declarationOf(index, register);
+    if (found) return [declaration(trace, found.declared, `the loop runs up to \`${found.name}\``)];
+  }
+  return [];
 }

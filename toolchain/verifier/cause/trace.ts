@@ -121,9 +121,15 @@ export class Trace {
     return further === undefined ? undefined : this.register(Number(further));
   }
 
+  /** The same in backquotes. */
   name(value: FlowValue): string | undefined {
-    const name = this.names.ofValue(value, this.here);
+    const name = this.variable(value);
     return name === undefined ? undefined : `\`${name}\``;
+  }
+
+  /** Name of the variable that has or had a value. */
+  variable(value: FlowValue): string | undefined {
+    return this.names.ofValue(value, this.here, this.flow.registers);
   }
 
   /** What the verifier knew of a value when it was made; undefined where the kernel printed no state. */
