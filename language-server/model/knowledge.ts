@@ -97,11 +97,12 @@ async function ask(
   const { programs } = await client.request('verify', { object, programs: [name], log }, { signal });
   const verdict = programs.find((program) => program.name === name);
   if (!verdict?.log) return undefined;
+  const layout = loadedLayout(read.value, name, verdict.lineInfo);
   const knowledge = readKnowledge({
     log: indexLog(verdict.log),
     positions: sourcePositions(verdict.lineInfo, btf, pathsOf(path)),
     dwarf,
-    inObject: loadedLayout(read.value, name, verdict.lineInfo),
+    inObject: (insn) => layout.at(insn),
   });
   return { program: name, kernel, isLastPath, lines: knowledge.get(path) ?? new Map() };
 }
