@@ -80,7 +80,7 @@ describe.runIf(isPrivileged)('a hover', () => {
     expect(known).toContain('- `slot ∈ [0, 10], multiple of 2`');
     const at = (part: string) => lineOf(part, source) + 1;
     expect(known).toContain(`- from line ${at('if (len > 1500)')}: \`slot = 0\``);
-    expect(known).toContain(`- from line ${at('delete_elem')}: \`slot = 2\``);
+    expect(known).toContain(`- from line ${at('for (__u64 i')}: \`slot = 2\``);
     expect(known.match(/- from line \d+: `slot = \d`/g)?.length).toBe(4);
     expect(known).toContain('- and 2 more');
   });
