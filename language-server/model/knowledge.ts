@@ -67,19 +67,20 @@ export function stopAsking({ verification }: BpfDocument): void {
   if (verification) asked.get(verification)?.abort.abort();
 }
 
+const lines = new WeakMap<ProgramVerdict, Set<number>>();
+
 /** Lines of the document that a program has instructions of, zero-based. */
-export function linesOf(
-  { btf }: Verification,
-  path: string,
-  { lineInfo, insnCount }: ProgramVerdict,
-): Set<number> {
-  const positions = sourcePositions(lineInfo, btf, pathsOf(path));
-  const lines = new Set<number>();
-  for (let insn = 0; insn < insnCount; insn++) {
+export function linesOf({ btf }: Verification, path: string, program: ProgramVerdict): ReadonlySet<number> {
+  const known = lines.get(program);
+  if (known) return known;
+  const positions = sourcePositions(program.lineInfo, btf, pathsOf(path));
+  const found = new Set<number>();
+  for (let insn = 0; insn < program.insnCount; insn++) {
     const at = positions.at(insn);
-    if (at?.path === path) lines.add(at.range.start.line);
+    if (at?.path === path) found.add(at.range.start.line);
   }
-  return lines;
+  lines.set(program, found);
+  return found;
 }
 
 async function ask(
