@@ -43,15 +43,15 @@ interface Answers {
 /** @param kernels oldest first, so that "first seen in" names the oldest that has something. */
 export async function verifyOnKernels(
   kernels: readonly MatrixKernel[],
-  objects: Promise<readonly MatrixObject[]>,
+  objects: readonly MatrixObject[],
   options: EachKernelOptions,
 ): Promise<ObjectRow[]> {
   const outcomes = await eachKernel(kernels, options, async (client): Promise<Answers> => {
     const answers: Answers['answers'] = [];
-    for (const { bytes } of await objects) answers.push(await ask(client, bytes, options.signal));
+    for (const { bytes } of objects) answers.push(await ask(client, bytes, options.signal));
     return { btf: await kernelBtf(client, options.signal), answers };
   });
-  return (await objects).map((object, index) => rowOf(object, index, outcomes));
+  return objects.map((object, index) => rowOf(object, index, outcomes));
 }
 
 async function ask(

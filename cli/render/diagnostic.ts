@@ -54,11 +54,12 @@ export function renderDiagnostic(diagnostic: Diagnostic, options: RenderOptions)
       for (const span of here)
         if (span.message) lines.push(note(gutter, 'note', placeAndMessage(span), options.color));
   }
-  const { kernelMessage, help } = diagnostic.data ?? {};
+  const { kernelMessage, help, secondOpinion } = diagnostic.data ?? {};
   // Who said it matters: libbpf refuses things that the kernel was never asked about.
   const speaker = diagnostic.source === 'libbpf' ? 'libbpf' : 'kernel';
   if (kernelMessage) lines.push(note(gutter, speaker, kernelMessage, options.color));
   if (help) lines.push(note(gutter, 'help', help, options.color));
+  if (secondOpinion) lines.push(note(gutter, 'second opinion', secondOpinion, options.color));
   return lines.join('\n');
 }
 

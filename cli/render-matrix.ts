@@ -1,0 +1,111 @@
+/** The table of `verify --kernels` for a person: verdicts and costs, what is missing where, and the findings. */
+import { isGuarded, missingFor, missingText, programsOf, verdictOf } from '../kernel-matrix/words';
+import type { Cell, ObjectRow } from '../kernel-matrix/matrix';
+import type { Diagnostic } from '../toolchain/diagnostic';
+import type { Io } from './io';
+import { paint, type Style } from './render/color';
+import { harmless } from './render/columns';
+import { renderDiagnostics } from './render-result';
+import type { FileResult } from './verify-file';
+import type { FileMatrix } from './verify-kernels';
+
+export function renderMatrix(files: readonly FileMatrix[], io: Io): string {
+  return files.map((file) => renderFile(file, io)).join('\n');
+}
+
+function renderFile({ input, row, results }: FileMatrix, io: Io): string {
+  const write = paint(io.color);
+  const title = write('strong', harmless(input.file));
+  const types = input.typesOf ? `, compiled once with the vmlinux.h of ${input.typesOf}` : '';
+  if (!row) return `${title} without a verdict${types}\n\n${renderDiagnostics(results.flatMap(allOf), io)}`;
+  const lines = [`${title}${types}`, ...tableOf(row, io)];
+  const failed = row.cells.filter(({ problem, error }) => problem || error);
+  for (const { kernel, problem, error } of failed) {
+    const { message, hint } = problem ?? error ?? {};
+    const said = [message, hint].filter(Boolean).join('\n');
+    lines.push(
+      `  ${write('warning', '!')} Linux ${kernel.release}: ${harmless(said).replaceAll('\n', '\n    ')}`,
+    );
+  }
+  const relevant = row.missing.filter((missing) => !isGuarded(missing, row));
+  const guarded = row.missing.filter((missing) => isGuarded(missing, row));
+  if (row.missing.length > 0) {
+    lines.push('', '  missing, by the kernels’ BTF:');
+    for (const missing of [...relevant, ...guarded]) {
+      lines.push(`  - ${harmless(missingText(missing, row))}`);
+    }
+  }
+  const findings = renderDiagnostics(onceWithKernels(results), io);
+  return `${lines.join('\n')}\n${findings === '' ? '' : `\n${findings}`}`;
+}
+
+/** A line a program, a column a kernel. */
+function tableOf(row: ObjectRow, io: Io): string[] {
+  const write = paint(io.color);
+  const programs = programsOf(row);
+  const header = ['', ...row.cells.map(({ kernel }) => kernel.release)];
+  const body = programs.map(({ name, section }) => [
+    { text: `${harmless(name)} (${harmless(section)})`, style: undefined },
+    ...row.cells.map((cell) => cellOf(row, cell, name)),
+  ]);
+  if (programs.length === 0) {
+    body.push([
+      { text: '(no program)', style: undefined },
+      ...row.cells.map((cell) => cellOf(row, cell, '')),
+    ]);
+  }
+  const widths = header.map((title, column) =>
+    Math.max(title.length, ...body.map((line) => line[column]?.text.length ?? 0)),
+  );
+  const pad = (text: string, column: number) => text.padEnd(widths[column] ?? 0);
+  return [
+    `  ${header.map((title, column) => write('strong', pad(title, column))).join('  ')}`.trimEnd(),
+    ...body.map((line) =>
+      `  ${line
+        .map(({ text, style }, column) => (style ? write(style, pad(text, column)) : pad(text, column)))
+        .join('  ')}`.trimEnd(),
+    ),
+  ];
+}
+
+function cellOf(row: ObjectRow, cell: Cell, program: string): { text: string; style: Style | undefined } {
+  if (cell.problem) return { text: '! no answer', style: 'warning' };
+  const verdict = verdictOf(cell, program);
+  const [missing, ...more] = missingFor(row, program, cell.kernel.release);
+  const lacks = missing === undefined ? '' : ` no ${missing}${more.length > 0 ? ` +${more.length}` : ''}`;
+  switch (verdict?.verdict) {
+    case 'accepted':
+      return {
+        text: `✓${verdict.stats ? ` ${verdict.stats.insns.toLocaleString('en-US')} insns` : ''}`,
+        style: 'good',
+      };
+    case 'rejected':
+      return { text: `✗${lacks || ' rejected'}`, style: 'error' };
+    default:
+      return { text: `!${lacks || ' not verified'}`, style: 'warning' };
+  }
+}
+
+function allOf({ diagnostics, programs }: FileResult): Diagnostic[] {
+  return [...diagnostics, ...programs.flatMap((program) => program.diagnostics)];
+}
+
+/** Each finding once, with the kernels that had it; findings about a kernel as a whole stand above the table's end. */
+function onceWithKernels(results: FileResult[]): Diagnostic[] {
+  const found = new Map<string, { finding: Diagnostic; kernels: string[] }>();
+  for (const result of results) {
+    for (const finding of allOf(result)) {
+      if (finding.source === 'bpf-studio') continue;
+      const { path, range, code, message, data } = finding;
+      const key = JSON.stringify([path, range, code, message, data?.kernelMessage, data?.secondOpinion]);
+      const known = found.get(key) ?? { finding, kernels: [] };
+      if (!known.kernels.includes(result.json.kernel)) known.kernels.push(result.json.kernel);
+      found.set(key, known);
+    }
+  }
+  return [...found.values()].map(({ finding, kernels }) =>
+    finding.source === 'verifier' || finding.source === 'libbpf'
+      ? { ...finding, message: `${finding.message} [on ${kernels.join(', ')}]` }
+      : finding,
+  );
+}
