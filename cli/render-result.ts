@@ -34,7 +34,8 @@ function renderOne(diagnostic: Diagnostic, io: Io): string {
     const word = paint(io.color)('error', `error[${diagnostic.code}]`);
     return `${harmless(shortPath(diagnostic.path))}: ${word}: ${harmless(diagnostic.message)}`;
   }
-  return renderDiagnostic(diagnostic, { source: textOf, showPath: shortPath, color: io.color });
+  const width = io.columns === undefined ? {} : { width: io.columns };
+  return renderDiagnostic(diagnostic, { source: textOf, showPath: shortPath, color: io.color, ...width });
 }
 
 /** A file that is not there any more, as for objects built elsewhere, is left to its path and line. */

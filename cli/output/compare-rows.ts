@@ -8,9 +8,9 @@ export interface Pair {
   new?: StatsRow;
 }
 
-/** What is compared; names, sizes of machine code and times that vary from run to run are left out. */
+/** What is compared; names, sizes and times, which vary from run to run, are left out. */
 export const compared: readonly Column[] = columns.filter(({ key }) =>
-  ['verdict', 'insns', 'states', 'size'].includes(key),
+  ['verdict', 'insns', 'states'].includes(key),
 );
 
 /**
