@@ -5,7 +5,7 @@ import type { Diagnostic } from '../toolchain/diagnostic';
 import type { Io } from './io';
 import { paint, type Style } from './render/color';
 import { harmless } from './render/columns';
-import { renderDiagnostics } from './render-result';
+import { renderDiagnostics, renderFinding } from './render-result';
 import type { FileResult } from './verify-file';
 import type { FileMatrix } from './verify-kernels';
 
@@ -35,8 +35,10 @@ function renderFile({ input, row, results }: FileMatrix, io: Io): string {
       lines.push(`  - ${harmless(missingText(missing, row))}`);
     }
   }
-  const findings = renderDiagnostics(onceWithKernels(results), io);
-  return `${lines.join('\n')}\n${findings === '' ? '' : `\n${findings}`}`;
+  const findings = onceWithKernels(results).map(
+    ({ finding, kernels }) => `\n${renderFinding(finding, io, { label: 'on', text: kernels.join(', ') })}\n`,
+  );
+  return `${lines.join('\n')}\n${findings.join('')}`;
 }
 
 /** A line a program, a column a kernel. */
@@ -72,7 +74,8 @@ function cellOf(row: ObjectRow, cell: Cell, program: string): { text: string; st
   if (cell.problem) return { text: '! no answer', style: 'warning' };
   const verdict = verdictOf(cell, program);
   const [missing, ...more] = missingFor(row, program, cell.kernel.release);
-  const lacks = missing === undefined ? '' : ` no ${missing}${more.length > 0 ? ` +${more.length}` : ''}`;
+  const lacks =
+    missing === undefined ? '' : ` no ${harmless(missing)}${more.length > 0 ? ` +${more.length}` : ''}`;
   switch (verdict?.verdict) {
     case 'accepted':
       return {
@@ -90,22 +93,18 @@ function allOf({ diagnostics, programs }: FileResult): Diagnostic[] {
   return [...diagnostics, ...programs.flatMap((program) => program.diagnostics)];
 }
 
-/** Each finding once, with the kernels that had it; findings about a kernel as a whole stand above the table's end. */
-function onceWithKernels(results: FileResult[]): Diagnostic[] {
+/** Each finding once, with the kernels that had it. What is about a kernel as a whole stands under the table. */
+function onceWithKernels(results: FileResult[]): { finding: Diagnostic; kernels: string[] }[] {
   const found = new Map<string, { finding: Diagnostic; kernels: string[] }>();
   for (const result of results) {
     for (const finding of allOf(result)) {
       if (finding.source === 'bpf-studio') continue;
       const { path, range, code, message, data } = finding;
-      const key = JSON.stringify([path, range, code, message, data?.kernelMessage, data?.secondOpinion]);
+      const key = JSON.stringify([path, range, code, message, data?.kernelMessage]);
       const known = found.get(key) ?? { finding, kernels: [] };
       if (!known.kernels.includes(result.json.kernel)) known.kernels.push(result.json.kernel);
       found.set(key, known);
     }
   }
-  return [...found.values()].map(({ finding, kernels }) =>
-    finding.source === 'verifier' || finding.source === 'libbpf'
-      ? { ...finding, message: `${finding.message} [on ${kernels.join(', ')}]` }
-      : finding,
-  );
+  return [...found.values()];
 }

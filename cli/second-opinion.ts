@@ -1,8 +1,9 @@
 /** `verify --second-opinion`: rejections by a kernel before 7.3, put before one that explains itself. */
-import { openKernel } from '../kernel/client/open';
+import { openKernel, type OpenedKernel } from '../kernel/client/open';
 import { KernelError } from '../kernel/client/errors';
 import {
   givesReports,
+  opinionsOf,
   opinionText,
   reportingKernel,
   REPORTS_SINCE,
@@ -24,44 +25,66 @@ export async function withSecondOpinions(results: FileResult[], io: Io): Promise
       programs.some(({ verdict }) => verdict.verdict !== 'accepted'),
   );
   if (wanted.length === 0 || io.interrupted.aborted) return results;
+  const answered = new Map<string, Map<string, SecondOpinion>>();
+  // With --kernels one of them may be new enough: what it said is the opinion.
+  for (const { path, json, programs } of results.filter(({ json: { kernel } }) => givesReports(kernel))) {
+    answered.set(
+      path,
+      opinionsOf(
+        programs.map(({ verdict }) => verdict),
+        json.kernel,
+      ),
+    );
+  }
+  const open = wanted.filter(({ path }) => !answered.has(path));
+  if (open.length > 0) await askAbout(open, answered, io);
+  return results.map((result) =>
+    wanted.includes(result) ? withOpinions(result, answered.get(result.path)) : result,
+  );
+}
+
+/** Starts the kernel and asks it once about each object. What keeps it from answering is told. */
+async function askAbout(
+  open: readonly FileResult[],
+  answered: Map<string, Map<string, SecondOpinion>>,
+  io: Io,
+): Promise<void> {
   const kernel = reportingKernel();
   if (!kernel) {
+    const message = `No Linux ${REPORTS_SINCE} or newer is at hand for a second opinion.`;
     const hint = `Fetch one: bpf-studio kernels fetch ${REPORTS_SINCE}`;
-    io.problem({
-      code: 'cli/second-opinion',
-      message: `No Linux ${REPORTS_SINCE} or newer is at hand for a second opinion.`,
-      hint,
-    });
-    return results;
+    return io.problem({ code: 'cli/second-opinion', message, hint });
   }
   if (process.stderr.isTTY) io.err(`bpf-studio: asking Linux ${kernel.release} for a second opinion …\n`);
-  const opened = await openKernel({
-    target: kernel.target,
-    name: 'bpf-studio',
-    distDirectory: __dirname,
-    elevate: 'never',
-    log: () => {},
-    signal: io.interrupted,
-  }).catch((error: unknown): Problem => problemOf(error));
-  if (!('client' in opened)) {
-    io.problem({ ...opened, message: `There is no second opinion: ${opened.message}` });
-    return results;
-  }
+  const none = (problem: Problem) =>
+    io.problem({ ...problem, message: `There is no second opinion: ${problem.message}` });
+  let opened: OpenedKernel | undefined;
   try {
-    const answered = new Map<FileResult, Map<string, SecondOpinion>>();
-    for (const result of wanted) {
-      const names = result.programs
+    const answer = await openKernel({
+      target: kernel.target,
+      name: 'bpf-studio',
+      distDirectory: __dirname,
+      elevate: 'never',
+      log: () => {},
+      signal: io.interrupted,
+    });
+    if (!('client' in answer)) return none({ ...answer, code: `kernel/${answer.code}` });
+    opened = answer;
+    for (const { path, object } of open) {
+      if (answered.has(path)) continue;
+      const names = open
+        .filter((one) => one.path === path)
+        .flatMap(({ programs }) => programs)
         .filter(({ verdict }) => verdict.verdict !== 'accepted')
         .map(({ verdict }) => verdict.name);
-      answered.set(result, await secondOpinions(opened.client, result.object!, names, io.interrupted));
+      const programs = [...new Set(names)];
+      answered.set(path, await secondOpinions(opened.client, object!, programs, io.interrupted));
     }
-    return results.map((result) => withOpinions(result, answered.get(result)));
   } catch (error) {
     if (!(error instanceof KernelError)) throw error;
-    io.problem({ ...problemOf(error), message: `There is no second opinion: ${error.message}` });
-    return results;
+    none(problemOf(error));
   } finally {
-    await opened.dispose();
+    await opened?.dispose();
   }
 }
 

@@ -1,5 +1,6 @@
 /** What Linux 7.3 or newer, which explains its rejections itself, says of a program that an older kernel rejected. */
 import type { KernelClient } from '../kernel/client/client';
+import type { ProgramVerdict } from '../kernel/protocol';
 import { compareReleases } from '../kernel/targets/vm/kernels';
 import { kernelsAtHand, type MatrixKernel } from './choose';
 
@@ -34,14 +35,23 @@ export async function secondOpinions(
   signal: AbortSignal,
 ): Promise<Map<string, SecondOpinion>> {
   const answer = await client.request('verify', { object, programs, log: 'rejected' }, { signal });
-  const kernel = client.hello.kernel.release;
+  return opinionsOf(answer.programs, client.hello.kernel.release);
+}
+
+/** A kernel's verdicts as opinions; a map from program to opinion. */
+export function opinionsOf(programs: readonly ProgramVerdict[], kernel: string): Map<string, SecondOpinion> {
   return new Map(
-    answer.programs.map(({ name, verdict, message, log }) => {
+    programs.map(({ name, verdict, message, log }) => {
       const report = reportIn(log ?? '');
       const said = verdict === 'accepted' ? undefined : message;
       return [
         name,
-        { kernel, verdict, ...(report ? { report } : {}), ...(said === undefined ? {} : { message: said }) },
+        {
+          kernel,
+          verdict,
+          ...(report ? { report } : {}),
+          ...(said === undefined ? {} : { message: said }),
+        },
       ];
     }),
   );

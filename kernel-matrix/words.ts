@@ -49,9 +49,9 @@ export function programsOf({ cells }: ObjectRow): { name: string; section: strin
   return [...seen.values()];
 }
 
-/** What is missing for one program on one kernel, by name, most telling first. */
+/** What one kernel lacks for one program, in a word each: `bpf_loop`, `task_struct.__state`. */
 export function missingFor(row: ObjectRow, program: string, release: string): string[] {
   return row.missing
     .filter((one) => one.missingIn.includes(release) && one.programs.includes(program))
-    .map(({ word, name }) => `${word} ${name}`);
+    .map(({ name }) => name.replace(/^(?:struct|union|enum) /, '').replace(/ \(map .*\)$/, ''));
 }

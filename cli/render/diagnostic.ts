@@ -11,6 +11,8 @@ export interface RenderOptions {
   /** How a path is shown, e.g. relative to the working directory; as it is when absent. */
   showPath?(path: string): string;
   color: boolean;
+  /** A line of the caller's own after the kernel's words. */
+  note?: { label: string; text: string };
   /** Columns of the terminal; absent: nothing is cut or wrapped, as for a file or a pipe. */
   width?: number;
 }
@@ -41,7 +43,9 @@ export function renderDiagnostic(diagnostic: Diagnostic, options: RenderOptions)
       primary: false,
     })),
   ];
-  const gutter = Math.max(...spans.map(({ range }) => `${Math.max(range.start.line, range.end.line) + 1}`.length));
+  const gutter = Math.max(
+    ...spans.map(({ range }) => `${Math.max(range.start.line, range.end.line) + 1}`.length),
+  );
   const bar = (text = '') => `${' '.repeat(gutter)} ${write('gutter', '|')}${text ? ` ${text}` : ''}`;
   const lines = [
     `${write(style, `${word}[${diagnostic.code}]`)}${write('strong', `: ${harmless(diagnostic.message)}`)}`,
@@ -64,6 +68,7 @@ export function renderDiagnostic(diagnostic: Diagnostic, options: RenderOptions)
   // Who said it matters: libbpf refuses things that the kernel was never asked about.
   const speaker = diagnostic.source === 'libbpf' ? 'libbpf' : 'kernel';
   if (kernelMessage) lines.push(note(gutter, speaker, kernelMessage, { ...options, width: undefined }));
+  if (options.note) lines.push(note(gutter, options.note.label, options.note.text, options));
   if (help) lines.push(note(gutter, 'help', help, options));
   if (secondOpinion)
     lines.push(note(gutter, 'second opinion', secondOpinion, { ...options, width: undefined }));
