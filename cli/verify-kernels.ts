@@ -91,8 +91,9 @@ async function resultOf(input: Input, cell: Cell, row: ObjectRow): Promise<FileR
   const { release } = cell.kernel;
   const { problem } = cell;
   const result = problem ? unanswered(input, release, problem) : await judged(input, release, cell);
+  // A kernel that gave no answer is not said to lack anything, also when another image of its release did answer.
   const missing = row.missing
-    .filter(({ missingIn }) => missingIn.includes(release))
+    .filter(({ missingIn }) => !problem && missingIn.includes(release))
     .map(({ word, name, programs, firstSeenIn }) => ({
       kind: word,
       name,
