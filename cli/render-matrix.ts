@@ -6,6 +6,7 @@ import type { Io } from './io';
 import { paint, type Style } from './render/color';
 import { harmless } from './render/columns';
 import { renderDiagnostics, renderFinding } from './render-result';
+import { sharedFindings } from './merge-kernels';
 import type { FileResult } from './verify-file';
 import type { FileMatrix } from './verify-kernels';
 
@@ -35,7 +36,9 @@ function renderFile({ input, row, results }: FileMatrix, io: Io): string {
       lines.push(`  - ${harmless(missingText(missing, row))}`);
     }
   }
-  const findings = onceWithKernels(results).map(
+  // What is about a kernel as a whole stands under the table already.
+  const shared = sharedFindings(results).filter(({ finding }) => finding.source !== 'bpf-studio');
+  const findings = shared.map(
     ({ finding, kernels }) => `\n${renderFinding(finding, io, { label: 'on', text: kernels.join(', ') })}\n`,
   );
   return `${lines.join('\n')}\n${findings.join('')}`;
@@ -91,20 +94,4 @@ function cellOf(row: ObjectRow, cell: Cell, program: string): { text: string; st
 
 function allOf({ diagnostics, programs }: FileResult): Diagnostic[] {
   return [...diagnostics, ...programs.flatMap((program) => program.diagnostics)];
-}
-
-/** Each finding once, with the kernels that had it. What is about a kernel as a whole stands under the table. */
-function onceWithKernels(results: FileResult[]): { finding: Diagnostic; kernels: string[] }[] {
-  const found = new Map<string, { finding: Diagnostic; kernels: string[] }>();
-  for (const result of results) {
-    for (const finding of allOf(result)) {
-      if (finding.source === 'bpf-studio') continue;
-      const { path, range, code, message, data } = finding;
-      const key = JSON.stringify([path, range, code, message, data?.kernelMessage]);
-      const known = found.get(key) ?? { finding, kernels: [] };
-      if (!known.kernels.includes(result.json.kernel)) known.kernels.push(result.json.kernel);
-      found.set(key, known);
-    }
-  }
-  return [...found.values()];
 }

@@ -6,6 +6,7 @@ import { openKernel } from '../kernel/client/open';
 import { flag, refuse, text, usage, type Arguments } from './command';
 import { headersOfImage } from './headers';
 import type { ExitStatus, Io } from './io';
+import { merged } from './merge-kernels';
 import type { Output } from './output/output';
 import { renderMatrix } from './render-matrix';
 import { inputOf, type Input } from './source';
@@ -73,7 +74,10 @@ export async function verifyOnKernelsOf(args: Arguments, output: Output, io: Io)
   }
   if (isTable(args)) io.out(renderMatrix(files, io));
   else {
-    for (const result of all) output.file(result);
+    const perKernel = flag(args, 'json') || flag(args, 'stats');
+    for (const { results } of files) {
+      for (const result of perKernel ? results : [merged(results)]) if (result) output.file(result);
+    }
     output.end();
   }
   return Math.max(0, ...all.map(({ status }) => status)) as ExitStatus;

@@ -3,7 +3,7 @@ import type { Missing } from '../toolchain/requirements/availability';
 import type { Cell, ObjectRow } from './matrix';
 
 /**
- * `helper bpf_loop: not in 5.10.0-32-amd64; first seen in 6.1.0-50-amd64 among the kernels at hand (…); needed by a, b`.
+ * `helper bpf_loop: not in 5.10.0-32-amd64; first seen in 6.1.0-50-amd64 among the kernels asked; needed by a, b`.
  * Never more than the BTFs of the kernels asked tell.
  */
 export function missingText(missing: Missing, row: ObjectRow): string {
@@ -11,12 +11,14 @@ export function missingText(missing: Missing, row: ObjectRow): string {
   const { word, name, missingIn, firstSeenIn, programs } = missing;
   const since =
     firstSeenIn !== undefined && isSince(missing, asked)
-      ? `first seen in ${firstSeenIn} among the kernels asked`
+      ? `; first seen in ${firstSeenIn} among the kernels asked`
       : firstSeenIn !== undefined
-        ? `${asked.filter((release) => !missingIn.includes(release)).join(', ')} has it`
-        : 'no kernel asked has it';
+        ? `; ${asked.filter((release) => !missingIn.includes(release)).join(', ')} has it`
+        : asked.length > 1
+          ? '; no kernel asked has it'
+          : '';
   const parts = [
-    `${word} ${name}: not in ${missingIn.join(', ')}; ${since}; needed by ${programs.join(', ')}`,
+    `${word} ${name}: not in ${missingIn.join(', ')}${since}; needed by ${programs.join(', ')}`,
   ];
   if (isGuarded(missing, row))
     parts.push('accepted all the same, since the code that needs it is not reached there');

@@ -26,7 +26,7 @@ export function githubOutput(io: Io, root = process.env.GITHUB_WORKSPACE ?? proc
   };
 }
 
-function workflowCommand(finding: Diagnostic, { json: { kernel } }: FileResult, root: string): string {
+function workflowCommand(finding: Diagnostic, { json }: FileResult, root: string): string {
   const { start, end } = finding.range;
   const name = (file: string): string => {
     const relative = path.relative(root, file);
@@ -42,6 +42,7 @@ function workflowCommand(finding: Diagnostic, { json: { kernel } }: FileResult, 
   }
   properties.push(['title', finding.code]);
   const { kernelMessage, help } = finding.data ?? {};
+  const kernel = finding.data?.kernel ?? json.kernel;
   const asked = finding.source === 'verifier' && kernel !== '' ? ` (Linux ${kernel})` : '';
   const message = [
     `${finding.message}${asked}`,

@@ -40,7 +40,7 @@ export function sarifLog(files: readonly FileResult[], root: string) {
   const findings = files.flatMap(({ json, diagnostics, programs }) =>
     [...diagnostics, ...programs.flatMap((program) => program.diagnostics)].map((finding) => ({
       finding,
-      kernel: json.kernel,
+      kernel: finding.data?.kernel ?? json.kernel,
     })),
   );
   // What kept a file from being verified is about the run, not about the code.
