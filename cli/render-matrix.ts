@@ -31,7 +31,7 @@ function renderFile({ input, row, results }: FileMatrix, io: Io): string {
   const relevant = row.missing.filter((missing) => !isGuarded(missing, row));
   const guarded = row.missing.filter((missing) => isGuarded(missing, row));
   if (row.missing.length > 0) {
-    lines.push('', '  missing, by the kernels’ BTF:');
+    lines.push('', '  missing, by the BTF of each vmlinux:');
     for (const missing of [...relevant, ...guarded]) {
       lines.push(`  - ${harmless(missingText(missing, row))}`);
     }

@@ -17,11 +17,9 @@ export function missingText(missing: Missing, row: ObjectRow): string {
         : asked.length > 1
           ? '; no kernel asked has it'
           : '';
-  const parts = [
-    `${word} ${name}: not in ${missingIn.join(', ')}${since}; needed by ${programs.join(', ')}`,
-  ];
+  const parts = [`${word} ${name}: not in ${missingIn.join(', ')}${since}; needed by ${programs.join(', ')}`];
   if (isGuarded(missing, row))
-    parts.push('accepted all the same, since the code that needs it is not reached there');
+    parts.push('accepted all the same: that code is not reached there, or a module has it');
   return parts.join(' — ');
 }
 

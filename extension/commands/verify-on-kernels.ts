@@ -218,7 +218,7 @@ function showPage(panel: vscode.WebviewPanel, { uri, row, findings }: Shown): vo
         'One object for all kernels, compiled from the text in the editor as for the kernel of this window.',
       ),
       program: vscode.l10n.t('program'),
-      missing: vscode.l10n.t('Missing, by the kernels’ BTF'),
+      missing: vscode.l10n.t('Missing, by the BTF of each vmlinux'),
       findings: vscode.l10n.t('Findings'),
       again: vscode.l10n.t('Verify Again'),
       noAnswer: vscode.l10n.t('no answer'),
