@@ -4,7 +4,7 @@ import type { Cell, ObjectRow } from '../kernel-matrix/matrix';
 import type { Diagnostic } from '../toolchain/diagnostic';
 import type { Io } from './io';
 import { paint, type Style } from './render/color';
-import { harmless } from './render/columns';
+import { columnsOf, harmless } from './render/columns';
 import { renderDiagnostics, renderFinding } from './render-result';
 import { sharedFindings } from './merge-kernels';
 import type { FileResult } from './verify-file';
@@ -17,9 +17,12 @@ export function renderMatrix(files: readonly FileMatrix[], io: Io): string {
 function renderFile({ input, row, results }: FileMatrix, io: Io): string {
   const write = paint(io.color);
   const title = write('strong', harmless(input.file));
-  const types = input.typesOf ? `, compiled once with the vmlinux.h of ${input.typesOf}` : '';
-  if (!row) return `${title} without a verdict${types}\n\n${renderDiagnostics(results.flatMap(allOf), io)}`;
-  const lines = [`${title}${types}`, ...tableOf(row, io)];
+  const types = input.typesOf ? ` with the vmlinux.h of ${input.typesOf}` : '';
+  if (!row) {
+    const what = input.problems.length > 0 ? ' without a verdict' : ` does not compile${types}`;
+    return `${title}${what}\n\n${renderDiagnostics(results.flatMap(allOf), io)}`;
+  }
+  const lines = [`${title}${types && `, compiled once${types}`}`, ...tableOf(row, io)];
   const failed = row.cells.filter(({ problem, error }) => problem || error);
   for (const { kernel, problem, error } of failed) {
     const { message, hint } = problem ?? error ?? {};
@@ -46,9 +49,7 @@ function renderFile({ input, row, results }: FileMatrix, io: Io): string {
 
 /** A line a program, a column a kernel. */
 function tableOf(row: ObjectRow, io: Io): string[] {
-  const write = paint(io.color);
   const programs = programsOf(row);
-  const header = ['', ...row.cells.map(({ kernel }) => kernel.release)];
   const body = programs.map(({ name, section }) => [
     { text: `${harmless(name)} (${harmless(section)})`, style: undefined },
     ...row.cells.map((cell) => cellOf(row, cell, name)),
@@ -59,21 +60,39 @@ function tableOf(row: ObjectRow, io: Io): string[] {
       ...row.cells.map((cell) => cellOf(row, cell, '')),
     ]);
   }
-  const widths = header.map((title, column) =>
-    Math.max(title.length, ...body.map((line) => line[column]?.text.length ?? 0)),
-  );
-  const pad = (text: string, column: number) => text.padEnd(widths[column] ?? 0);
-  return [
-    `  ${header.map((title, column) => write('strong', pad(title, column))).join('  ')}`.trimEnd(),
-    ...body.map((line) =>
-      `  ${line
-        .map(({ text, style }, column) => (style ? write(style, pad(text, column)) : pad(text, column)))
-        .join('  ')}`.trimEnd(),
-    ),
-  ];
+  const releases = row.cells.map(({ kernel }) => kernel.release);
+  const whole = lay(['', ...releases], body, io);
+  if (whole.width <= (io.columns ?? Infinity)) return whole.lines;
+  // Where the terminal is narrow the version alone tells kernels apart, unless two have the same.
+  const versions = releases.map((release) => /^\d+\.\d+/.exec(release)?.[0] ?? release);
+  const short = new Set(versions).size === versions.length;
+  return short ? lay(['', ...versions], body, io).lines : whole.lines;
 }
 
-function cellOf(row: ObjectRow, cell: Cell, program: string): { text: string; style: Style | undefined } {
+interface Text {
+  text: string;
+  style: Style | undefined;
+}
+
+function lay(header: string[], body: Text[][], io: Io): { lines: string[]; width: number } {
+  const write = paint(io.color);
+  const widths = header.map((title, column) =>
+    Math.max(columnsOf(title), ...body.map((line) => columnsOf(line[column]?.text ?? ''))),
+  );
+  const pad = (text: string, column: number) =>
+    text + ' '.repeat(Math.max(0, (widths[column] ?? 0) - columnsOf(text)));
+  const line = (cells: Text[]) =>
+    `  ${cells
+      .map(({ text, style }, column) => (style ? write(style, pad(text, column)) : pad(text, column)))
+      .join('  ')}`.trimEnd();
+  const titles = header.map((text): Text => ({ text, style: 'strong' }));
+  return {
+    lines: [line(titles), ...body.map(line)],
+    width: widths.reduce((sum, width) => sum + width + 2, 0),
+  };
+}
+
+function cellOf(row: ObjectRow, cell: Cell, program: string): Text {
   if (cell.problem) return { text: '! no answer', style: 'warning' };
   const verdict = verdictOf(cell, program);
   const [missing, ...more] = missingFor(row, program, cell.kernel.release);

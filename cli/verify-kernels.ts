@@ -5,6 +5,7 @@ import { verifyOnKernels, type Cell, type ObjectRow } from '../kernel-matrix/mat
 import { openKernel } from '../kernel/client/open';
 import { flag, refuse, text, usage, type Arguments } from './command';
 import { headersOfImage } from './headers';
+import { FILES_AT_A_TIME, inAdvance } from './in-advance';
 import type { ExitStatus, Io } from './io';
 import { merged } from './merge-kernels';
 import type { Output } from './output/output';
@@ -31,9 +32,10 @@ export async function verifyOnKernelsOf(args: Arguments, output: Output, io: Io)
   const kernels = chosen.value;
   // An object is shipped for all kernels, so it is compiled once: with the newest types, as most projects do.
   const headers = headersOfImage(kernels.at(-1) as MatrixKernel);
-  const inputs = await Promise.all(
-    args.positionals.map((file) => inputOf(file, args, headers, io.interrupted)),
+  const compiling = inAdvance(args.positionals, FILES_AT_A_TIME, (file) =>
+    inputOf(file, args, headers, io.interrupted),
   );
+  const inputs = await Promise.all(compiling.map((take) => take()));
   const objects = inputs.filter(hasObject).map(({ file, object }) => ({ file, bytes: object }));
   // No kernel is started for sources that do not compile.
   const rows =
@@ -69,8 +71,8 @@ export async function verifyOnKernelsOf(args: Arguments, output: Output, io: Io)
   if (flag(args, 'second-opinion')) {
     const { withSecondOpinions } = await import('./second-opinion');
     all = await withSecondOpinions(all, io);
-    for (const file of files) file.results = all.splice(0, file.results.length);
-    all = files.flatMap(({ results }) => results);
+    let next = 0;
+    for (const file of files) file.results = all.slice(next, (next += file.results.length));
   }
   if (isTable(args)) io.out(renderMatrix(files, io));
   else {

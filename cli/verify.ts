@@ -1,14 +1,12 @@
 /** `bpf-studio verify`: every program of every file, judged by a kernel and unloaded again. */
 import { compileOptions, flag, targetOption, text, usage, type Arguments, type Command } from './command';
 import { headersOf } from './headers';
+import { FILES_AT_A_TIME, inAdvance } from './in-advance';
 import type { ExitStatus, Io } from './io';
 import { openSession } from './kernel';
 import { outputFor, outputOptions, type Output } from './output/output';
 import { inputOf } from './source';
 import { verifyFile, withoutVerdict, type FileResult } from './verify-file';
-
-/** Files in work at a time: reading, compiling and verifying overlap, and a second core helps. */
-const AT_A_TIME = 4;
 
 export const command: Command = {
   help: `bpf-studio verify FILE… [--target TARGET | --kernels LIST] [--clang-args "…"]
@@ -94,7 +92,7 @@ async function verifyFiles(args: Arguments, output: Output, io: Io): Promise<Exi
   // The host starts while files are read and compiled.
   const session = openSession(args, io);
   const headers = headersOf(session);
-  const inputs = inAdvance(args.positionals, AT_A_TIME, (file) =>
+  const inputs = inAdvance(args.positionals, FILES_AT_A_TIME, (file) =>
     inputOf(file, args, headers, io.interrupted),
   );
   const opened = await session;
@@ -107,7 +105,7 @@ async function verifyFiles(args: Arguments, output: Output, io: Io): Promise<Exi
     return 2;
   }
   try {
-    const results = inAdvance(inputs, AT_A_TIME, async (input) =>
+    const results = inAdvance(inputs, FILES_AT_A_TIME, async (input) =>
       verifyFile(opened.client, await input(), io.interrupted),
     );
     if (!flag(args, 'second-opinion')) return await print(results, output, io);
@@ -122,24 +120,6 @@ async function verifyFiles(args: Arguments, output: Output, io: Io): Promise<Exi
   } finally {
     await opened.dispose();
   }
-}
-
-/** Starts the work on the first `count` items now and on a further one whenever one is done; each is asked for in turn. */
-export function inAdvance<T, R>(
-  items: T[],
-  count: number,
-  work: (item: T) => Promise<R>,
-): (() => Promise<R>)[] {
-  const started: (Promise<R> | undefined)[] = items.map(() => undefined);
-  let next = 0;
-  const start = (index: number): Promise<R> => (started[index] ??= work(items[index]!).finally(startNext));
-  function startNext(): void {
-    while (next < items.length && started[next] !== undefined) next++;
-    // A failure is seen by whoever asks for this item.
-    if (next < items.length) start(next).catch(() => {});
-  }
-  for (let index = 0; index < count; index++) startNext();
-  return items.map((_, index) => () => start(index));
 }
 
 async function print(results: (() => Promise<FileResult>)[], output: Output, io: Io): Promise<ExitStatus> {

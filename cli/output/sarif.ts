@@ -2,6 +2,7 @@
  * `verify --sarif`: one SARIF log (OASIS SARIF 2.1.0) for code scanning. Rules are the catalogue's ids; what led to a
  * rejection is a code flow that ends at the rejected instruction.
  */
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { version } from '../../package.json';
@@ -76,11 +77,22 @@ export function sarifLog(files: readonly FileResult[], root: string) {
 /** What the catalogue knows of a rule; clang's and the syntax checks' ids are their own description. */
 function ruleOf(id: string) {
   const entry = entryById(id);
+  const page = pageOf(id);
   return {
     id,
     shortDescription: { text: entry?.title ?? id },
-    ...(entry ? { fullDescription: { text: entry.wants }, help: { text: entry.help } } : {}),
+    ...(entry ? { fullDescription: { text: entry.wants } } : {}),
+    ...(entry ? { help: { text: entry.help, ...(page ? { markdown: page.text } : {}) } } : {}),
+    ...(page ? { helpUri: page.uri } : {}),
   };
+}
+
+/** The installed documentation page of an id, `docs/verifier/ID.md`; undefined when there is none. */
+function pageOf(id: string): { uri: string; text: string } | undefined {
+  const name = /^bpf\/([\w-]+)$/.exec(id)?.[1];
+  const file = path.join(__dirname, '../docs/verifier', `${name}.md`);
+  if (name === undefined || !existsSync(file)) return undefined;
+  return { uri: pathToFileURL(file).href, text: readFileSync(file, 'utf8') };
 }
 
 function resultOf(finding: Diagnostic, kernel: string, ruleIndex: number, root: string) {

@@ -247,6 +247,37 @@ describe.skipIf(!asRoot)('bpf-studio verify (needs root)', () => {
   });
 });
 
+describe.skipIf(!asRoot)('the table of --kernels (needs root)', () => {
+  it('has a row a program, then what is missing, then each finding with its kernels', async () => {
+    const release = os.release();
+    writeFileSync(
+      file('lacking.bpf.c'),
+      `${mixed}
+struct no_such_struct { int field; } __attribute__((preserve_access_index));
+SEC("tp_btf/sched_switch") int lacking(__u64 *ctx) { return ((struct no_such_struct *)ctx[1])->field; }
+`,
+    );
+    const { stdout, status } = await inDirectory('verify', '--kernels', 'local', 'lacking.bpf.c');
+    expect(status).toBe(1);
+    const lines = stdout.split('\n');
+    expect(lines[0]).toBe(`lacking.bpf.c, compiled once with the vmlinux.h of Linux ${release}`);
+    expect(lines[1]!.trim()).toBe(release);
+    expect(lines[2]).toMatch(/^ {2}unchecked \(xdp\) +✗ rejected$/);
+    expect(lines[3]).toMatch(/^ {2}checked \(xdp\) +✓ \d+ insns$/);
+    expect(lines[4]).toMatch(/^ {2}lacking \(tp_btf\/sched_switch\) +[✗!] no no_such_struct\.field$/);
+    expect(stdout).toContain(`- field struct no_such_struct.field: not in ${release}; needed by lacking\n`);
+    expect(stdout).toContain(`= on: ${release}\n`);
+  });
+
+  it('says with whose types a source does not compile, and starts no kernel for it', async () => {
+    writeFileSync(file('absent.bpf.c'), `${mixed}\nint size = sizeof(struct type_of_another_kernel);\n`);
+    const { stdout, status } = await inDirectory('verify', '--kernels', 'local', 'absent.bpf.c');
+    expect(status).toBe(1);
+    expect(stdout).toContain(`absent.bpf.c does not compile with the vmlinux.h of Linux ${os.release()}\n`);
+    expect(stdout).toContain("incomplete type 'struct type_of_another_kernel'");
+  });
+});
+
 interface SarifLocation {
   physicalLocation: {
     artifactLocation: { uri: string; uriBaseId?: string };
