@@ -18,9 +18,15 @@ export function missingText(missing: Missing, row: ObjectRow): string {
           ? '; no kernel asked has it'
           : '';
   const parts = [`${word} ${name}: not in ${missingIn.join(', ')}${since}; needed by ${programs.join(', ')}`];
-  if (isGuarded(missing, row))
-    parts.push('accepted all the same: that code is not reached there, or a module has it');
+  if (isGuarded(missing, row)) parts.push(acceptedBecause(missing));
   return parts.join(' — ');
+}
+
+/** Why a program can be accepted by a kernel that lacks what it needs. */
+function acceptedBecause({ requirement }: Missing): string {
+  return requirement.kind === 'attachType'
+    ? 'it loads all the same, and cannot be attached there as its section says'
+    : 'accepted all the same: that code is not reached there, or a module has it';
 }
 
 /** Whether all that lack it are older than all that have it; otherwise it is no question of "since". */

@@ -42,6 +42,10 @@ static __attribute__((noinline)) int second(void *arg) { return helper_in_text(a
 __attribute__((noinline)) int global_function(void *arg) { return second(arg); }
 static long callback(__u32 index, void *arg) { return bpf_ktime_get_ns(); }
 
+struct ops_of_nobody { int (*call)(void); };
+SEC("struct_ops/call") int call(void *ctx) { return 0; }
+SEC(".struct_ops") struct ops_of_nobody ops = { .call = (void *)call };
+
 SEC("fentry/no_such_function") int calls(void *ctx) { return global_function(ctx); }
 SEC("tp_btf/sched_switch") int loops(void *ctx) { bpf_loop(4, callback, 0, 0); return 0; }
 SEC("xdp") int kernel_functions(void *ctx) { kernel_has_not(); if (kernel_may_have) kernel_may_have(); return 0; }
@@ -104,10 +108,11 @@ test('fields have their C names, without flavors and anonymous members; question
 });
 
 test('map types are needed by all, attach targets by their program', () => {
-  const all = ['calls', 'loops', 'kernel_functions', 'fields'];
+  const all = ['calls', 'loops', 'kernel_functions', 'fields', 'call'];
   expect(Object.keys(needed('mapType')).sort()).toEqual(['1', '4242']);
   expect([...needed('mapType')['4242']!].sort()).toEqual(all.sort());
   expect(needed('attachTarget')).toEqual({ no_such_function: ['calls'], sched_switch: ['loops'] });
+  expect(needed('structOps')).toEqual({ ops_of_nobody: ['call'] });
   expect(needed('programType')).toEqual({ 26: ['calls'], 4242: ['kernel_functions'] });
 });
 
@@ -131,6 +136,7 @@ describe.skipIf(!existsSync('/sys/kernel/btf/vmlinux'))(
           'kfunc kernel_has_not',
           'map type number 4242 (map odd)',
           'program type nobody',
+          'struct_ops type ops_of_nobody',
         ].sort(),
       );
       expect(

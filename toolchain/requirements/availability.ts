@@ -33,6 +33,9 @@ export function provides(btf: Btf, requirement: Requirement): boolean | undefine
       const names = enumerators(btf, 'bpf_attach_type');
       return names && [...names.values()].includes(`BPF_${requirement.name.toUpperCase()}`);
     }
+    case 'structOps':
+      // The kernel wraps each type that it takes (register_bpf_struct_ops), and libbpf looks for the wrapper.
+      return btf.find('struct', `bpf_struct_ops_${requirement.name}`) !== undefined;
     case 'kfunc':
       return btf.find('func', requirement.name) !== undefined;
     case 'attachTarget':
@@ -68,6 +71,7 @@ const words: Record<Requirement['kind'], string> = {
   mapType: 'map type',
   programType: 'program type',
   attachType: 'attach type',
+  structOps: 'struct_ops type',
   attachTarget: 'attach target',
 };
 

@@ -19,6 +19,8 @@ export type Requirement =
   | { kind: 'programType'; number: number; name: string }
   /** `enum bpf_attach_type`, in lower case and without its prefix, as libbpf names it. */
   | { kind: 'attachType'; name: string }
+  /** The type of a struct_ops map, without `struct`. */
+  | { kind: 'structOps'; name: string }
   /** What fentry, fexit, fmod_ret, LSM, tp_btf and iter programs attach to: a FUNC, or tp_btf's typedef. */
   | { kind: 'attachTarget'; name: string; btfName: string; btfKind: 'func' | 'typedef' };
 
@@ -66,7 +68,26 @@ export function needsOf(object: BpfObject, kinds: readonly ProgramKind[] = []): 
   for (const map of object.maps) {
     add({ kind: 'mapType', number: map.typeNumber, map: map.name }, everyProgram);
   }
+  const implementers = object.programs.filter(({ section }) => /^\??struct_ops(\.s)?(\/|$)/.test(section));
+  for (const name of structOpsOf(object)) {
+    add(
+      { kind: 'structOps', name },
+      implementers.map((program) => program.name),
+    );
+  }
   return [...needs.values()];
+}
+
+/** Types of the variables in `SEC(".struct_ops")`, whose functions the programs are. */
+function structOpsOf({ btf }: BpfObject): string[] {
+  const sections = ['.struct_ops', '.struct_ops.link', '?.struct_ops', '?.struct_ops.link'];
+  return sections.flatMap((section) =>
+    (btf?.find('datasec', section)?.variables ?? []).flatMap(({ type }) => {
+      const variable = btf?.type(type);
+      const name = variable?.kind === 'var' ? btf?.resolve(variable.type).name : undefined;
+      return name ? [name.replace(/___[^_].*$/, '')] : [];
+    }),
+  );
 }
 
 /** The same for the same thing, however often it is needed. */
