@@ -8,7 +8,7 @@ import type { EnvironmentFacts } from '../toolchain/environment/environment';
 import type { Diagnostic } from '../toolchain/diagnostic';
 import { succeed, type Outcome, type Problem } from '../toolchain/problem';
 import { splitWords, text, type Arguments } from './command';
-import type { HeaderSource } from './headers';
+import type { GeneratedHeader, HeaderSource } from './headers';
 import type { Input } from './source';
 
 /** `input` with its object, or with clang's findings, or with what kept clang from working. */
@@ -86,7 +86,7 @@ async function flagsFor(
   const given = text(args, 'clang-args');
   const words = given === undefined ? undefined : splitWords(given);
   if (words && !words.ok) return words;
-  const { machine, release, directory } = await headers;
+  const { machine, directory } = await headers;
   const request = {
     path: input.path,
     cache: cacheDirectory(),
@@ -95,10 +95,14 @@ async function flagsFor(
     extraArgs: [],
     bundledHeaders: path.join(__dirname, 'include'),
   };
-  let generated: string | undefined;
-  const flags = await flagsForText(request, source, async () => (generated = await directory()));
-  const typesOf = generated ? release && `Linux ${release}` : flags.hasVmlinux ? 'the project' : undefined;
+  let generated: GeneratedHeader | undefined;
+  const flags = await flagsForText(request, source, async () => (generated = await directory())?.path);
+  const typesOf = nameOfTypes(generated, flags.hasVmlinux && /\bvmlinux\.h\b/.test(source));
   return succeed({ args: flags.args, ...(typesOf ? { typesOf } : {}) });
+}
+
+function nameOfTypes(generated: GeneratedHeader | undefined, own: boolean): string | undefined {
+  return generated ? `Linux ${generated.release}` : own ? 'the project' : undefined;
 }
 
 /** What `doctor` says of clang. */

@@ -4,7 +4,7 @@ import { vmsAtATime, type Phase } from '../kernel-matrix/each-kernel';
 import { verifyOnKernels, type Cell, type ObjectRow } from '../kernel-matrix/matrix';
 import { openKernel } from '../kernel/client/open';
 import { flag, refuse, text, usage, type Arguments } from './command';
-import { headersOfImage } from './headers';
+import { headersOfNewest } from './headers';
 import { FILES_AT_A_TIME, inAdvance } from './in-advance';
 import type { ExitStatus, Io } from './io';
 import { merged } from './merge-kernels';
@@ -31,7 +31,7 @@ export async function verifyOnKernelsOf(args: Arguments, output: Output, io: Io)
   }
   const kernels = chosen.value;
   // An object is shipped for all kernels, so it is compiled once: with the newest types, as most projects do.
-  const headers = headersOfImage(kernels.at(-1) as MatrixKernel);
+  const headers = Promise.resolve(headersOfNewest(kernels));
   const compiling = inAdvance(args.positionals, FILES_AT_A_TIME, (file) =>
     inputOf(file, args, headers, io.interrupted),
   );

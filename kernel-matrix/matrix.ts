@@ -9,6 +9,7 @@ import type { Problem } from '../toolchain/problem';
 import { missingIn, type Missing } from '../toolchain/requirements/availability';
 import { needsOf } from '../toolchain/requirements/requirements';
 import type { MatrixKernel } from './choose';
+import { refusedInstructions } from './instructions';
 import { eachKernel, type EachKernelOptions, type KernelOutcome } from './each-kernel';
 
 export interface MatrixObject {
@@ -90,9 +91,10 @@ function rowOf(object: MatrixObject, index: number, outcomes: KernelOutcome<Answ
     release: outcome.kernel.release,
     btf: 'value' in outcome ? outcome.value.btf : undefined,
   }));
+  const needs = read.ok ? needsOf(read.value, kinds) : [];
   return {
     file: object.file,
     cells,
-    missing: read.ok ? missingIn(needsOf(read.value, kinds), types) : [],
+    missing: [...missingIn(needs, types), ...refusedInstructions(needs, cells)],
   };
 }

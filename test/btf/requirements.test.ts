@@ -46,6 +46,10 @@ struct ops_of_nobody { int (*call)(void); };
 SEC("struct_ops/call") int call(void *ctx) { return 0; }
 SEC(".struct_ops") struct ops_of_nobody ops = { .call = (void *)call };
 
+__u64 total;
+SEC("syscall") int added(signed char *ctx) { return __sync_fetch_and_add(&total, *ctx / (ctx[1] | 1)); }
+SEC("syscall") int plain_add(void *ctx) { __sync_fetch_and_add(&total, 1); return 0; }
+
 SEC("fentry/no_such_function") int calls(void *ctx) { return global_function(ctx); }
 SEC("tp_btf/sched_switch") int loops(void *ctx) { bpf_loop(4, callback, 0, 0); return 0; }
 SEC("xdp") int kernel_functions(void *ctx) { kernel_has_not(); if (kernel_may_have) kernel_may_have(); return 0; }
@@ -65,7 +69,7 @@ beforeAll(async () => {
   directory = mkdtempSync(path.join(os.tmpdir(), 'bpf-studio-needs-'));
   const file = path.join(directory, 'needs.bpf.c');
   writeFileSync(file, source);
-  const flags = ['-O2', '-g', '-target', 'bpf', '-mcpu=v3', '-w', '-isystem', path.join(dist, 'include')];
+  const flags = ['-O2', '-g', '-target', 'bpf', '-mcpu=v4', '-w', '-isystem', path.join(dist, 'include')];
   execFileSync(await clangAtHand(), [...flags, '-c', file, '-o', `${file}.o`]);
   const object = readBpfObject(new Uint8Array(readFileSync(`${file}.o`)));
   if (!object.ok) throw new Error(object.problem.message);
@@ -107,9 +111,17 @@ test('fields have their C names, without flavors and anonymous members; question
   expect(needed('enumerator')).toEqual({ PIDTYPE_OF_NOBODY: ['fields'] });
 });
 
+test('additions to the instruction set are told from what 5.10 knows', () => {
+  const users = needed('instructions');
+  expect(users['atomic operations other than add (-mcpu=v3)']).toEqual(['added']);
+  expect(users['sign-extending loads (-mcpu=v4)']).toEqual(['added']);
+  expect(users['signed division (-mcpu=v4)']).toEqual(['added']);
+  expect(Object.values(users).flat()).not.toContain('plain_add');
+});
+
 test('map types are needed by all, attach targets by their program', () => {
-  const all = ['calls', 'loops', 'kernel_functions', 'fields', 'call'];
-  expect(Object.keys(needed('mapType')).sort()).toEqual(['1', '4242']);
+  const all = ['calls', 'loops', 'kernel_functions', 'fields', 'call', 'added', 'plain_add'];
+  expect(Object.keys(needed('mapType')).sort()).toEqual(['1', '2', '4242']);
   expect([...needed('mapType')['4242']!].sort()).toEqual(all.sort());
   expect(needed('attachTarget')).toEqual({ no_such_function: ['calls'], sched_switch: ['loops'] });
   expect(needed('structOps')).toEqual({ ops_of_nobody: ['call'] });

@@ -11,7 +11,8 @@ const old = kernelAtHand('5.10');
 const recent = kernelAtHand('7.3');
 const BOOT_MS = 120_000;
 
-/** bpf_loop came with 5.17, task_struct.__state with 5.14 (before it was `state`), BPF_MAP_TYPE_ARENA with 6.9. */
+/** Atomic operations that fetch came with 5.12, bpf_loop with 5.17,
+ * task_struct.__state with 5.14 (before it was `state`), BPF_MAP_TYPE_ARENA with 6.9. */
 const source = `#include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
@@ -27,6 +28,8 @@ SEC("xdp") int unchecked(struct xdp_md *ctx)
 	*count += 1; // #ERR
 	return XDP_PASS;
 }
+__u64 total;
+SEC("xdp") int fetching(struct xdp_md *ctx) { return __sync_fetch_and_add(&total, 1) & 1; }
 SEC("xdp") int fine(struct xdp_md *ctx) { return XDP_PASS; }
 SEC("xdp") int looping(struct xdp_md *ctx) { bpf_loop(4, each, 0, 0); return XDP_PASS; }
 SEC("tp_btf/sched_switch") int renamed(__u64 *ctx)
@@ -123,6 +126,7 @@ if (typeof old === 'string' || typeof recent === 'string') {
         Object.fromEntries(on(release).programs.map(({ name, verdict }) => [name, verdict]));
       expect(verdicts(old.release)).toEqual({
         unchecked: 'rejected',
+        fetching: 'rejected',
         fine: 'accepted',
         looping: 'rejected',
         renamed: 'rejected',
@@ -131,6 +135,7 @@ if (typeof old === 'string' || typeof recent === 'string') {
       const usable = lines.find(({ kernel, error }) => kernel === recent.release && !error)!;
       expect(usable.programs.map(({ name, verdict }) => `${name} ${verdict}`)).toEqual([
         'unchecked rejected',
+        'fetching accepted',
         'fine accepted',
         'looping accepted',
         'renamed accepted',
@@ -151,6 +156,7 @@ if (typeof old === 'string' || typeof recent === 'string') {
         expect.arrayContaining([
           ['helper', 'bpf_loop', 'looping', recent.release],
           ['field', 'struct task_struct.__state', 'renamed,guarded', recent.release],
+          ['instructions', 'atomic operations other than add (-mcpu=v3)', 'fetching', recent.release],
         ]),
       );
       expect(missing('arena.bpf.c')).toEqual([

@@ -33,6 +33,8 @@ export function provides(btf: Btf, requirement: Requirement): boolean | undefine
       const names = enumerators(btf, 'bpf_attach_type');
       return names && [...names.values()].includes(`BPF_${requirement.name.toUpperCase()}`);
     }
+    case 'instructions':
+      return undefined;
     case 'structOps':
       // The kernel wraps each type that it takes (register_bpf_struct_ops), and libbpf looks for the wrapper.
       return btf.find('struct', `bpf_struct_ops_${requirement.name}`) !== undefined;
@@ -56,10 +58,18 @@ export function missingIn(needs: readonly Need[], kernels: readonly KernelTypes[
     const lacking = answers.filter(({ has }) => has === false).map(({ release }) => release);
     if (lacking.length === 0) return [];
     const first = answers.find(({ has }) => has === true);
-    const name = nameOf(requirement, kernels);
-    const missing: Missing = { ...need, word: words[requirement.kind], name, missingIn: lacking };
-    return [first ? { ...missing, firstSeenIn: first.release } : missing];
+    return [missingOf(need, nameOf(requirement, kernels), lacking, first?.release)];
   });
+}
+
+export function missingOf(
+  need: Need,
+  name: string,
+  lacking: string[],
+  firstSeenIn: string | undefined,
+): Missing {
+  const missing: Missing = { ...need, word: words[need.requirement.kind], name, missingIn: lacking };
+  return firstSeenIn === undefined ? missing : { ...missing, firstSeenIn };
 }
 
 const words: Record<Requirement['kind'], string> = {
@@ -72,6 +82,7 @@ const words: Record<Requirement['kind'], string> = {
   programType: 'program type',
   attachType: 'attach type',
   structOps: 'struct_ops type',
+  instructions: 'instructions',
   attachTarget: 'attach target',
 };
 

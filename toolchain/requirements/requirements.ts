@@ -6,6 +6,7 @@
 import type { BpfObject, ObjectProgram } from '../elf/object';
 import { callsOf } from './calls';
 import { coreRequirement, type CoreRequirement } from './core';
+import { additionsIn } from './instructions';
 
 export type Requirement =
   /** `enum bpf_func_id`: the number is all that a call instruction holds. */
@@ -19,6 +20,8 @@ export type Requirement =
   | { kind: 'programType'; number: number; name: string }
   /** `enum bpf_attach_type`, in lower case and without its prefix, as libbpf names it. */
   | { kind: 'attachType'; name: string }
+  /** Additions to the instruction set; see instructions.ts. BTF says nothing of them. */
+  | { kind: 'instructions'; name: string }
   /** The type of a struct_ops map, without `struct`. */
   | { kind: 'structOps'; name: string }
   /** What fentry, fexit, fmod_ret, LSM, tp_btf and iter programs attach to: a FUNC, or tp_btf's typedef. */
@@ -56,6 +59,7 @@ export function needsOf(object: BpfObject, kinds: readonly ProgramKind[] = []): 
     for (const code of calls.reachableFrom(program)) {
       for (const number of calls.helpers(code)) add({ kind: 'helper', number }, users);
       for (const name of calls.kfuncs(code)) add({ kind: 'kfunc', name }, users);
+      for (const name of additionsIn(object, code)) add({ kind: 'instructions', name }, users);
       for (const requirement of relocatedIn(object, code)) add(requirement, users);
     }
     const target = attachTarget(program.section);
