@@ -3,6 +3,7 @@ import path from 'node:path';
 import { kernelsAtHand, thisMachine, type MatrixKernel } from '../../kernel-matrix/choose';
 import { openKernel, type OpenedKernel } from '../../kernel/client/open';
 import type { TargetProblem } from '../../kernel/targets/target';
+import { buildOf } from '../../kernel/targets/vm/kernels';
 import { explain } from '../../toolchain/verifier/report';
 import { toDiagnostics } from '../../toolchain/verifier/diagnostics';
 import { placesInText } from '../../toolchain/verifier/places';
@@ -24,24 +25,37 @@ export function kernelsForWindow(services: Services): MatrixKernel[] {
   return [...atHand, thisMachine()];
 }
 
-/** A session of its own. Nobody is asked for a password: this machine's kernel is reached through the window's host. */
+/** A session of its own; on the window's host when that runs this kernel. Nobody is asked for a password. */
 export function openForWindow(
-  { target }: MatrixKernel,
+  kernel: MatrixKernel,
   services: Services,
   signal: AbortSignal,
 ): Promise<OpenedKernel | TargetProblem> {
   const { state } = services.kernel;
-  if (target.kind === 'local' && state.phase === 'running' && windowIsLocal(services)) {
+  if (state.phase === 'running' && isWindowKernel(kernel, services)) {
     return openKernel({ socket: state.kernel.socketPath, name: 'editor', signal });
   }
   return openKernel({
-    target,
+    target: kernel.target,
     name: 'editor',
     distDirectory: services.installed('dist'),
     elevate: 'never',
     log: (line) => services.log.info(line),
     signal,
   });
+}
+
+function isWindowKernel({ target, release, image }: MatrixKernel, services: Services): boolean {
+  const { state } = services.kernel;
+  if (state.phase !== 'running') return false;
+  if (target.kind === 'local') return windowIsLocal(services);
+  const running = state.kernel.client.hello.kernel;
+  return (
+    !windowIsLocal(services) &&
+    image !== undefined &&
+    running.release === release &&
+    running.build === buildOf(image)
+  );
 }
 
 /** Turns verdicts on an object that was compiled from `text` into findings. */
