@@ -48,10 +48,11 @@ export function renderFinding(
   });
 }
 
-/** A file that is not there any more, as for objects built elsewhere, is left to its path and line. */
+/** A file that is not there any more, as for objects built elsewhere, is left to its path and line; so is an object. */
 function textOf(file: string): string | undefined {
   try {
-    return readFileSync(file, 'utf8');
+    const text = readFileSync(file, 'utf8');
+    return text.includes('\0') ? undefined : text;
   } catch {
     return undefined;
   }

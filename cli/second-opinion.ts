@@ -27,7 +27,8 @@ export async function withSecondOpinions(results: FileResult[], io: Io): Promise
   if (wanted.length === 0 || io.interrupted.aborted) return results;
   const answered = new Map<string, Map<string, SecondOpinion>>();
   // With --kernels one of them may be new enough: what it said is the opinion.
-  for (const { path, json, programs } of results.filter(({ json: { kernel } }) => givesReports(kernel))) {
+  for (const { path, json, programs } of results) {
+    if (!givesReports(json.kernel) || programs.length === 0) continue;
     answered.set(
       path,
       opinionsOf(

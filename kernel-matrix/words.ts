@@ -3,7 +3,7 @@ import type { Missing } from '../toolchain/requirements/availability';
 import type { Cell, ObjectRow } from './matrix';
 
 /**
- * `helper bpf_loop: not in 5.10.0-32-amd64; first seen in 6.1.0-50-amd64 among the kernels asked; needed by a, b`.
+ * `helper bpf_loop: not in 5.10.0-32-amd64; first seen in 6.1.0-50-amd64 among the kernels asked; used by a, b`.
  * Never more than the BTFs of the kernels asked tell.
  */
 export function missingText(missing: Missing, row: ObjectRow): string {
@@ -17,7 +17,7 @@ export function missingText(missing: Missing, row: ObjectRow): string {
         : asked.length > 1
           ? '; no kernel asked has it'
           : '';
-  const parts = [`${word} ${name}: not in ${missingIn.join(', ')}${since}; needed by ${programs.join(', ')}`];
+  const parts = [`${word} ${name}: not in ${missingIn.join(', ')}${since}; used by ${programs.join(', ')}`];
   if (isGuarded(missing, row)) parts.push(acceptedBecause(missing));
   return parts.join(' — ');
 }
@@ -55,9 +55,27 @@ export function programsOf({ cells }: ObjectRow): { name: string; section: strin
   return [...seen.values()];
 }
 
-/** What one kernel lacks for one program, in a word each: `bpf_loop`, `task_struct.__state`. */
+/** Without these a program cannot be loaded, whatever its code asks for before it goes on. */
+const decisive = ['mapType', 'programType', 'structOps', 'attachTarget'];
+
+/**
+ * What one kernel lacks that can be why it did not take a program, in a word each: `bpf_loop`,
+ * `task_struct.__state`. What another program uses that this kernel took all the same is no reason; and when the
+ * object failed as a whole, only its maps are.
+ */
 export function missingFor(row: ObjectRow, program: string, release: string): string[] {
+  const cell = row.cells.find(({ kernel, problem }) => kernel.release === release && !problem);
+  if (!cell) return [];
   return row.missing
-    .filter((one) => one.missingIn.includes(release) && one.programs.includes(program))
+    .filter(({ requirement, missingIn, programs }) => {
+      if (!missingIn.includes(release) || !programs.includes(program)) return false;
+      if (cell.error) return requirement.kind === 'mapType';
+      return !programs.some((name) => verdictOf(cell, name)?.verdict === 'accepted');
+    })
+    .sort((a, b) => rank(a) - rank(b))
     .map(({ name }) => name.replace(/^(?:struct|union|enum) /, '').replace(/ \(map .*\)$/, ''));
+}
+
+function rank({ requirement }: Missing): number {
+  return decisive.includes(requirement.kind) ? 0 : 1;
 }

@@ -77,7 +77,7 @@ test('a cell says what a kernel said; one that gave no answer says why, below', 
   ]);
   expect(page).toContain('<strong>Linux 6.2.3</strong>: It did not start: ');
   expect(page).toContain(
-    'helper bpf_loop: not in 5.10.1; first seen in 6.1.2 among the kernels asked; needed by loops',
+    'helper bpf_loop: not in 5.10.1; first seen in 6.1.2 among the kernels asked; used by loops',
   );
 });
 

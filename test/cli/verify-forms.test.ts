@@ -265,8 +265,23 @@ SEC("tp_btf/sched_switch") int lacking(__u64 *ctx) { return ((struct no_such_str
     expect(lines[2]).toMatch(/^ {2}unchecked \(xdp\) +✗ rejected$/);
     expect(lines[3]).toMatch(/^ {2}checked \(xdp\) +✓ \d+ insns$/);
     expect(lines[4]).toMatch(/^ {2}lacking \(tp_btf\/sched_switch\) +[✗!] no no_such_struct\.field$/);
-    expect(stdout).toContain(`- field struct no_such_struct.field: not in ${release}; needed by lacking\n`);
+    expect(stdout).toContain(`- field struct no_such_struct.field: not in ${release}; used by lacking\n`);
     expect(stdout).toContain(`= on: ${release}\n`);
+  });
+
+  it('gives no reason that is none: a failed map is not blamed on a field, an object is no source to show', async () => {
+    writeFileSync(
+      file('map.bpf.c'),
+      `${prelude}
+struct { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 1); __type(key, __u64); __type(value, __u64); } wrong SEC(".maps");
+struct no_such_struct { int field; } __attribute__((preserve_access_index));
+SEC("tp_btf/sched_switch") int lacking(__u64 *ctx) { __u64 key = 0; bpf_map_lookup_elem(&wrong, &key); return ((struct no_such_struct *)ctx[1])->field; }
+`,
+    );
+    const { stdout, status } = await inDirectory('verify', '--kernels', 'local', 'map.bpf.c');
+    expect(status).not.toBe(0);
+    expect(stdout).toMatch(/lacking \(tp_btf\/sched_switch\) +! not verified\n/);
+    expect(stdout).toContain(`! Linux ${os.release()}: map 'wrong': failed to create`);
   });
 
   it('says with whose types a source does not compile, and starts no kernel for it', async () => {
