@@ -269,7 +269,7 @@ SEC("tp_btf/sched_switch") int lacking(__u64 *ctx) { return ((struct no_such_str
     expect(stdout).toContain(`= on: ${release}\n`);
   });
 
-  it('gives no reason that is none: a failed map is not blamed on a field, an object is no source to show', async () => {
+  it('gives no reason that is none: a failed map is not blamed on a field', async () => {
     writeFileSync(
       file('map.bpf.c'),
       `${prelude}
