@@ -253,8 +253,10 @@ export interface HostCapabilities {
   load: Ability;
   /** /sys/kernel/btf/vmlinux */
   btf: Ability;
-  /** tracefs, for kprobes, tracepoints by name and bpf_printk. */
+  /** tracefs, for tracepoints by name and bpf_printk. */
   tracing: Ability;
+  /** The kernel's option for probes on its own functions; privileges are `tracing`'s matter. */
+  kprobes: Ability;
   /** CAP_NET_ADMIN, for XDP and tc. */
   network: Ability;
   jit: boolean;

@@ -68,6 +68,7 @@ function editorAction(id: CheckId): Action | undefined {
     case 'privileges':
     case 'network':
     case 'btf':
+    case 'kprobes':
     case 'vmKernels':
       return select;
     case 'clang':

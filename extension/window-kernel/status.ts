@@ -175,6 +175,7 @@ function abilities({ client, insteadOfLocal }: RunningKernel): string[] {
   const named: [string, Ability][] = [
     [vscode.l10n.t('load and verify'), capabilities.load],
     [vscode.l10n.t('tracing'), capabilities.tracing],
+    [vscode.l10n.t('kprobes'), capabilities.kprobes],
     [vscode.l10n.t('XDP and tc'), capabilities.network],
     ['BTF', capabilities.btf],
   ];

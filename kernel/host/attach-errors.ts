@@ -4,6 +4,8 @@ import os from 'node:os';
 import type { AddonError } from '../addon/addon';
 import type { AttachSpec } from '../protocol';
 import type { HostError } from './errors';
+import { hasKprobes, noKprobes } from './kprobes';
+import { findTracefs, tracefsMissing } from './tracefs';
 import { HostError as HostErrorClass, toProtocolError } from './errors';
 import { cleanLog } from './open-object';
 import type { HeldProgram } from './session';
@@ -34,21 +36,15 @@ function explain(
   const isProbe =
     spec.hook === 'kprobe' ||
     (spec.hook === 'auto' && /^(kprobe|kretprobe|ksyscall|kretsyscall)\//.test(program.section));
-  if (isProbe && !existsSync('/sys/bus/event_source/devices/kprobe')) {
+  if (isProbe && !hasKprobes()) {
     return {
-      message: `this kernel (${os.release()}) was built without kprobes (CONFIG_KPROBES)`,
+      message: noKprobes(),
       hint: 'Choose another kernel: "BPF: Select Kernel", or --target vm.',
       unsupported: true,
     };
   }
-  const isTracepoint =
-    spec.hook === 'tracepoint' || (spec.hook === 'auto' && /^(tracepoint|tp)\//.test(program.section));
-  if (isTracepoint && code === 'EACCES' && !canRead('/sys/kernel/tracing')) {
-    return {
-      message: 'tracefs (/sys/kernel/tracing), which has the number of each tracepoint, is for root only',
-      hint: 'Let your group read it: `sudo mount -o remount,mode=750,gid=$(id -g) /sys/kernel/tracing`. Or use SEC("raw_tp/…"), which needs no tracefs.',
-    };
-  }
+  const tracepoint = tracepointOf(program, spec);
+  if (tracepoint !== undefined) return explainTracepoint(code, tracepoint);
   if (operation.startsWith('find interface')) {
     return {
       message: `there is no interface of that name (${operation})`,
@@ -99,19 +95,42 @@ function explain(
         };
       }
       return undefined;
-    case 'tracepoint':
-      if (code !== 'ENOENT') return undefined;
-      return {
-        message: existsSync('/sys/kernel/tracing/events')
-          ? `this kernel has no tracepoint ${spec.category}:${spec.name}`
-          : 'tracefs is not mounted',
-        hint: existsSync('/sys/kernel/tracing/events')
-          ? 'List them with `ls /sys/kernel/tracing/events`.'
-          : 'Mount it: `sudo mount -t tracefs tracefs /sys/kernel/tracing`.',
-      };
     default:
       return undefined;
   }
+}
+
+/** `category:name` of the tracepoint that was asked for, by the spec or by SEC(); undefined for another hook. */
+function tracepointOf(program: HeldProgram, spec: AttachSpec): string | undefined {
+  if (spec.hook === 'tracepoint') return `${spec.category}:${spec.name}`;
+  if (spec.hook !== 'auto') return undefined;
+  const [, category, name] = /^(?:tracepoint|tp)\/([^/]+)\/(.+)$/.exec(program.section) ?? [];
+  return category && name ? `${category}:${name}` : undefined;
+}
+
+/** libbpf reads the number of a tracepoint from tracefs, so three different lacks end in an errno about a file. */
+function explainTracepoint(code: string, tracepoint: string): Explanation | undefined {
+  const tracefs = findTracefs();
+  if (tracefs === undefined) {
+    return { message: 'the number of a tracepoint is read from tracefs', hint: tracefsMissing() };
+  }
+  if (code === 'EACCES' && !canRead(tracefs)) {
+    return {
+      message: `tracefs (${tracefs}), which has the number of each tracepoint, is for root only`,
+      hint: `Let your group read it: \`sudo mount -o remount,mode=750,gid=$(id -g) ${tracefs}\`. Or use SEC("raw_tp/…"), which needs no tracefs.`,
+    };
+  }
+  if (code !== 'ENOENT') return undefined;
+  const category = tracepoint.split(':')[0]!;
+  return existsSync(`${tracefs}/events/${category}`)
+    ? {
+        message: `this kernel (${os.release()}) has no tracepoint ${tracepoint}`,
+        hint: `List those of ${category} with \`sudo ls ${tracefs}/events/${category}\`.`,
+      }
+    : {
+        message: `this kernel (${os.release()}) has no tracepoints of the category ${category}`,
+        hint: `List the categories with \`sudo ls ${tracefs}/events\`. SEC("tracepoint/CATEGORY/NAME") names a tracepoint, for example SEC("tracepoint/sched/sched_switch").`,
+      };
 }
 
 function canRead(directory: string): boolean {

@@ -37,6 +37,8 @@ SEC("iter/task") int aiter(struct bpf_iter__task *c) {
   return 0;
 }
 SEC("kprobe/tcp_sendmsg") int akprobe(void *c) { return 0; }
+SEC("tp/bpfs_none/enter") int tp_no_category(void *c) { return 0; }
+SEC("tp/sched/bpfs_none") int tp_no_name(void *c) { return 0; }
 `;
 const COUNTERS = ['axdp', 'atc', 'acgroup', 'asocket', 'aprobe', 'aperf', 'atp', 'araw', 'anf'];
 
@@ -317,14 +319,29 @@ describe('hooks of processes', () => {
     }
   });
 
+  test.each([
+    ['tp_no_category', /has no tracepoints of the category bpfs_none/],
+    ['tp_no_name', /has no tracepoint sched:bpfs_none/],
+  ])('a tracepoint that SEC() misspells: %s', async (program, message) => {
+    await expect(attach(program, { hook: 'auto' })).rejects.toMatchObject({
+      errno: 'ENOENT',
+      ...(existsSync('/sys/kernel/tracing/events')
+        ? { message: expect.stringMatching(message), hint: expect.stringContaining('ls /sys/kernel/tracing') }
+        : { hint: expect.stringContaining('mount -t tracefs') }),
+    });
+  });
+
   test('kprobe, or the reason why this kernel has none', async () => {
     const attached = attach('akprobe', { hook: 'kprobe', function: 'tcp_sendmsg', return: false });
-    if (existsSync('/sys/bus/event_source/devices/kprobe')) {
+    // What the host says of the kernel is what the kernel does.
+    const { kprobes } = client.hello.capabilities;
+    if (kprobes.ok) {
       await client.request('detach', { link: (await attached).link });
     } else {
+      expect(kprobes.reason).toContain('CONFIG_KPROBES');
       await expect(attached).rejects.toMatchObject({
         code: 'unsupported',
-        message: expect.stringContaining('CONFIG_KPROBES'),
+        message: expect.stringContaining(kprobes.reason),
       });
     }
   });

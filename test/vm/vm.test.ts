@@ -72,6 +72,7 @@ describe.each(versions)('Linux $version', ({ version, kprobeMulti, tcx }) => {
       load: { ok: true },
       btf: { ok: true },
       tracing: { ok: true },
+      kprobes: { ok: true },
       network: { ok: true },
       jit: true,
     });
