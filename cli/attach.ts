@@ -19,8 +19,17 @@ import {
   type Command,
 } from './command';
 import type { ExitStatus, Io } from './io';
+import type { OpenedKernel } from '../kernel/client/open';
 import { withKernel } from './kernel';
-import { chosenPrograms, globalsOf, load, loadOptions, programFile, runnerProblem } from './load';
+import {
+  chosenPrograms,
+  globalsOf,
+  load,
+  loadOptions,
+  programFile,
+  runnerProblem,
+  showWithoutKernel,
+} from './load';
 import { watchMaps } from './map-watch';
 import { inputOf } from './source';
 
@@ -63,7 +72,7 @@ map entries until Ctrl-C. Then everything is detached; so it is when the termina
       return refuse(io, usage('attach', `--interval ${text(args, 'interval')} is not a number of seconds`));
     }
     if (!globals.ok) return refuse(io, globals);
-    return withKernel(args, io, async (kernel) => {
+    const use = async (kernel: OpenedKernel): Promise<ExitStatus> => {
       const input = await inputOf(name, args, Promise.resolve(kernel), io.interrupted);
       const file = programFile(input, io);
       if ('stop' in file) return file.stop;
@@ -78,7 +87,8 @@ map entries until Ctrl-C. Then everything is detached; so it is when the termina
         if (!(error instanceof AdapterError)) throw error;
         return refuse(io, { problem: runnerProblem(error) });
       }
-    });
+    };
+    return withKernel(args, io, use, (problem) => showWithoutKernel(name, args, problem, io));
   },
 };
 

@@ -11,7 +11,7 @@ import type { ExitStatus, Io } from './io';
 import type { ProgramVerdict } from '../kernel/protocol';
 import { explainPrograms } from './explain';
 import { renderDiagnostics } from './render-result';
-import type { Input } from './source';
+import { inputOf, type Input } from './source';
 
 export const loadOptions: Options = {
   prog: { type: 'string', short: 'p', multiple: true },
@@ -32,6 +32,18 @@ export function programFile(input: Input, io: Io): ProgramFile | Stopped {
   if (read.ok) return { path: input.path, bytes: input.object, object: read.value };
   io.problem({ ...read.problem, message: `${input.file}: ${read.problem.message}` });
   return { stop: 2 };
+}
+
+/** What can be said of FILE when no kernel can be used: what clang and the syntax checks find. */
+export async function showWithoutKernel(
+  name: string,
+  args: Arguments,
+  noKernel: Problem,
+  io: Io,
+): Promise<void> {
+  const input = await inputOf(name, args, Promise.resolve(noKernel), io.interrupted);
+  if (input.diagnostics.length > 0) showFindings(input.diagnostics, io);
+  for (const problem of input.problems) io.problem(problem);
 }
 
 /** Loads the chosen programs, all or nothing; a rejection is shown explained, as `verify` does. */

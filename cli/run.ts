@@ -20,8 +20,17 @@ import {
   type Command,
 } from './command';
 import type { ExitStatus, Io } from './io';
+import type { OpenedKernel } from '../kernel/client/open';
 import { withKernel } from './kernel';
-import { chosenPrograms, globalsOf, load, loadOptions, programFile, runnerProblem } from './load';
+import {
+  chosenPrograms,
+  globalsOf,
+  load,
+  loadOptions,
+  programFile,
+  runnerProblem,
+  showWithoutKernel,
+} from './load';
 import { showMaps } from './map-watch';
 import { inputOf } from './source';
 
@@ -62,7 +71,7 @@ bpf_printk lines, and the records of its ring buffers, and unloads it.
     if (name === undefined || more.length > 0) return refuse(io, usage('run', 'run takes one FILE'));
     if (!given.ok) return refuse(io, given);
     if (!globals.ok) return refuse(io, globals);
-    return withKernel(args, io, async (kernel) => {
+    const use = async (kernel: OpenedKernel): Promise<ExitStatus> => {
       const input = await inputOf(name, args, Promise.resolve(kernel), io.interrupted);
       const file = programFile(input, io);
       if ('stop' in file) return file.stop;
@@ -89,7 +98,8 @@ bpf_printk lines, and the records of its ring buffers, and unloads it.
         if (!(error instanceof AdapterError)) throw error;
         return refuse(io, { problem: runnerProblem(error) });
       }
-    });
+    };
+    return withKernel(args, io, use, (problem) => showWithoutKernel(name, args, problem, io));
   },
 };
 

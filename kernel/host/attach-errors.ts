@@ -47,8 +47,8 @@ function explain(
   if (tracepoint !== undefined) return explainTracepoint(code, tracepoint);
   if (operation.startsWith('find interface')) {
     return {
-      message: `there is no interface of that name (${operation})`,
-      hint: 'List them with `ip link`.',
+      message: `there is no interface ${interfaceOf(spec)}`,
+      hint: `List them with \`${'netns' in spec && spec.netns ? `nsenter --net=${spec.netns} ` : ''}ip link\`.`,
     };
   }
   switch (spec.hook) {
@@ -56,7 +56,7 @@ function explain(
       if (code !== 'EOPNOTSUPP' && code !== 'EINVAL') return undefined;
       return {
         message: `SEC("${program.section}") does not say what to attach to`,
-        hint: 'Choose the interface, cgroup, function or process: from the list that Attach offers in the editor, or with a `spec`.',
+        hint: 'Choose it from the list that Attach offers in the editor, or say it with "spec" in launch.json, --spec in a terminal.',
       };
     case 'kprobeMulti':
       if (code !== 'EINVAL' && code !== 'EOPNOTSUPP') return undefined;
@@ -95,9 +95,45 @@ function explain(
         };
       }
       return undefined;
+    case 'uprobe':
+    case 'usdt':
+      return explainUserProbe(code, spec);
     default:
       return undefined;
   }
+}
+
+/** The process may have ended, and the file or the name in it may not be there: all are ENOENT or ESRCH. */
+function explainUserProbe(
+  code: string,
+  spec: Extract<AttachSpec, { hook: 'uprobe' | 'usdt' }>,
+): Explanation | undefined {
+  if (spec.pid !== undefined && !existsSync(`/proc/${spec.pid}`)) {
+    return {
+      message: `there is no process ${spec.pid}; it may have ended`,
+      hint: 'Start it again and choose it by its new number (`ps` lists them), or leave "pid" out to probe every process.',
+    };
+  }
+  if (!existsSync(spec.binary)) {
+    return {
+      message: `there is no file ${spec.binary}`,
+      hint: 'Name an executable or library by its absolute path; a running process has its own at /proc/PID/exe.',
+    };
+  }
+  if (code !== 'ENOENT') return undefined;
+  return spec.hook === 'uprobe'
+    ? {
+        message: `${spec.binary} has no function ${spec.function ?? 'there'}`,
+        hint: `\`nm -C ${spec.binary}\` lists its functions, \`nm -D\` those of a stripped one, which probes by "offset" only otherwise; functions of a library are in the library's file (\`ldd ${spec.binary}\`).`,
+      }
+    : {
+        message: `${spec.binary} has no USDT probe ${spec.provider}:${spec.name}`,
+        hint: `\`readelf -n ${spec.binary}\` lists the probes it has.`,
+      };
+}
+
+function interfaceOf(spec: AttachSpec): string {
+  return 'interface' in spec ? `named ${spec.interface}` : 'of that name';
 }
 
 /** `category:name` of the tracepoint that was asked for, by the spec or by SEC(); undefined for another hook. */

@@ -190,7 +190,7 @@ describe('network hooks on a veth', () => {
     await expect(
       attach('axdp', { hook: 'xdp', interface: 'none0', netns: network.path }),
     ).rejects.toMatchObject({
-      message: expect.stringContaining('there is no interface of that name'),
+      message: expect.stringContaining('there is no interface named'),
       hint: 'List them with `ip link`.',
     });
     await expect(
