@@ -191,7 +191,7 @@ describe('network hooks on a veth', () => {
       attach('axdp', { hook: 'xdp', interface: 'none0', netns: network.path }),
     ).rejects.toMatchObject({
       message: expect.stringContaining('there is no interface named'),
-      hint: 'List them with `ip link`.',
+      hint: `List them with \`nsenter --net=${network.path} ip link\`.`,
     });
     await expect(
       attach('axdp', { hook: 'xdp', interface: 'in0', netns: '/run/netns/bpfs-none' }),
