@@ -8,6 +8,7 @@ const common = {
   program: z.string().min(1),
   target: z.string().optional(),
   hostSocket: z.string().optional(),
+  unlisted: z.boolean().optional(),
   clangArgs: z.array(z.string()).optional(),
   clangPath: z.string().optional(),
   globals: z.record(z.string(), z.unknown()).optional(),

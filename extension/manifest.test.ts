@@ -109,7 +109,7 @@ describe('settings', () => {
 describe('debug configurations', () => {
   const [{ configurationAttributes }] = contributes.debuggers;
   /** Put in by the extension and by VS Code; nobody writes them. */
-  const notWritten = ['hostSocket', 'noDebug'];
+  const notWritten = ['hostSocket', 'unlisted', 'noDebug'];
 
   test.each([
     ['launch', launchArguments],

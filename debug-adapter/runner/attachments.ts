@@ -100,7 +100,9 @@ async function orRollBack(
   } catch (error) {
     if (!(error instanceof KernelError) || error.code === 'hostGone') throw error;
     await detachAll(loaded.kernel, done);
-    throw error.code === 'cancelled' ? error : attachFailed(describeFailure(plan, error, done, planned));
+    if (error.code === 'cancelled') throw error;
+    const unsupported = error.code === 'unsupported';
+    throw attachFailed(describeFailure(plan, error, done, planned), { unsupported });
   }
 }
 

@@ -39,7 +39,7 @@ function explain(
   if (isProbe && !hasKprobes()) {
     return {
       message: noKprobes(),
-      hint: 'Choose another kernel: "BPF: Select Kernel", or --target vm.',
+      hint: 'Choose another kernel: "BPF: Select Kernel" in the editor, --target vm in a terminal.',
       unsupported: true,
     };
   }

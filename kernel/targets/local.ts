@@ -46,7 +46,7 @@ function hostCommand(
       return {
         code: 'noPrivileges',
         message: `Loading BPF programs on this machine needs root, or CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN; user ${os.userInfo().username} has none of them.`,
-        hint: 'Use a VM kernel, which needs no root: "BPF: Select Kernel", or `--target vm`. In a terminal, `sudo -E bpf-studio …` works too.',
+        hint: 'Use a VM kernel, which needs no root: "BPF: Select Kernel" in the editor, `--target vm` in a terminal, where `sudo -E bpf-studio …` works too.',
       };
   }
 }
@@ -175,7 +175,7 @@ function startProblem(command: string, problem: string): TargetProblem {
     return {
       code: 'noPrivileges',
       message: `Root was not granted through ${command}: ${problem}`,
-      hint: 'Authorise it when asked, or use a VM kernel, which needs no root: "BPF: Select Kernel", or `--target vm`.',
+      hint: 'Authorise it when asked, or use a VM kernel, which needs no root: "BPF: Select Kernel" in the editor, `--target vm` in a terminal.',
     };
   }
   return {

@@ -126,7 +126,9 @@ function kernelChecks({ kernel, isRoot }: EnvironmentFacts): EnvironmentCheck[] 
       kernel.load,
       'allowed',
       'Syntax checks and clang diagnostics work; the vm target verifies, runs and attaches without root.',
-      asRoot.length > 0 ? asRoot : ['Use another kernel: --target vm, or BPF: Select Kernel.'],
+      asRoot.length > 0
+        ? asRoot
+        : ['Use another kernel: BPF: Select Kernel in the editor, --target vm in a terminal.'],
     ),
     check(
       'network',
