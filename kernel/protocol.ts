@@ -440,7 +440,10 @@ export interface Results {
   listLinks: { links: { id: number; type: string; programId: number; description: string }[] };
   listBtf: { btfs: { id: number; name: string; kernel: boolean; size: number }[] };
   listInterfaces: { interfaces: NetworkInterface[] };
-  listProcesses: { processes: { pid: number; command: string; executable: string; user: number }[] };
+  listProcesses: {
+    /** `arguments`: the command line, separated by blanks, cut where it is very long. */
+    processes: { pid: number; command: string; arguments: string; executable: string; user: number }[];
+  };
   listKernelFunctions: { functions: string[]; total: number; source: string };
   listTracepoints: { tracepoints: { category: string; name: string }[]; total: number };
   listCgroups: { cgroups: string[] };
