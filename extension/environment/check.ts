@@ -77,6 +77,12 @@ function editorAction(id: CheckId): Action | undefined {
         command: 'workbench.action.openSettings',
         arguments: ['bpf.clang.path'],
       };
+    case 'qemu':
+      return {
+        title: vscode.l10n.t('Set Path of QEMU'),
+        command: 'workbench.action.openSettings',
+        arguments: ['bpf.qemu.path'],
+      };
     default:
       return undefined;
   }

@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { bpfStudio, startCommand } from './command-line';
+import { bpfStudio, start, startCommand } from './command-line';
 import { dist } from '../support/bpf-object';
 
 const asRoot = process.geteuid?.() === 0;
@@ -43,6 +43,18 @@ describe('without a kernel', () => {
     const result = await bpfStudio('run', file('semicolon.bpf.c'), '--target', 'moon');
     expect(result.stderr).toContain('"moon" is not a target');
     expect(result.stderr).not.toContain('expected');
+  });
+});
+
+it('doctor looks at the QEMU that the environment names', async () => {
+  const named = async (qemu: string) => {
+    const checks = (await start(['doctor', '--json'], { BPF_STUDIO_QEMU: qemu }).finished).json();
+    return checks.find(({ id }) => id === 'qemu');
+  };
+  expect(await named(process.execPath)).toMatchObject({ state: 'ok', found: process.execPath });
+  expect(await named('/nonexistent/qemu')).toMatchObject({
+    state: 'degraded',
+    found: expect.stringMatching(/\/nonexistent\/qemu, which the environment variable BPF_STUDIO_QEMU names/),
   });
 });
 
