@@ -3,7 +3,7 @@ import os from 'node:os';
 import path from 'node:path';
 import * as vscode from 'vscode';
 import { hasBpfPrivileges } from '../../kernel/targets/local';
-import { findKernels, type VmKernel } from '../../kernel/targets/vm/kernels';
+import { findKernels, inspectKernel, type VmKernel } from '../../kernel/targets/vm/kernels';
 import { errors, present, reporting } from '../errors';
 import type { Services } from '../services';
 import { downloadKernel } from './download';
@@ -128,14 +128,15 @@ function vmChoice(kernel: VmKernel, description: string | undefined): Choice {
   };
 }
 
-async function pickImage(): Promise<{ target: string } | undefined> {
+async function pickImage(): ReturnType<NonNullable<Choice['choose']>> {
   const picked = await vscode.window.showOpenDialog({
     title: vscode.l10n.t('Kernel image'),
     defaultUri: vscode.Uri.file('/boot'),
     canSelectMany: false,
     openLabel: vscode.l10n.t('Use This Kernel'),
   });
-  return picked?.[0] && { target: `vm:${picked[0].fsPath}` };
+  // A file that is no kernel is told of now, while the kernel in use is still there.
+  return picked?.[0] && vmChoice(inspectKernel(picked[0].fsPath, true), undefined).choose?.();
 }
 
 /** Changes to `target`, or restarts the present one, with progress that can be cancelled. */

@@ -9,6 +9,7 @@ import type { DocumentStatusParams } from '../../language-server/protocol';
 import { notice } from '../notices';
 import type { Services } from '../services';
 import type { KernelState, RunningKernel } from './kernel';
+import { wrap } from './wrap';
 
 export function activate(context: vscode.ExtensionContext, { kernel, server }: Services): void {
   const item = vscode.languages.createLanguageStatusItem('bpf.kernel', SELECTOR);
@@ -24,8 +25,8 @@ export function activate(context: vscode.ExtensionContext, { kernel, server }: S
     item.severity = shown.severity;
     item.busy = state.phase === 'starting';
     item.command = shown.command;
-    more.show(shown.more ?? []);
-    item.accessibilityInformation = { label: `${shown.text}. ${shown.detail}` };
+    more.show((shown.more ?? []).flatMap((line) => wrap(line, WIDTH)));
+    item.accessibilityInformation = { label: [shown.text, shown.detail, ...(shown.more ?? [])].join('. ') };
     void vscode.commands.executeCommand('setContext', 'bpf.kernelRunning', state.phase === 'running');
   };
   show();
@@ -47,6 +48,9 @@ const SELECTOR: vscode.DocumentSelector = [
   { language: 'bpf-log' },
   { scheme: 'file', language: 'cpp', pattern: '**/*.h' },
 ];
+
+/** Characters that the popup shows of a line before it has to be scrolled sideways. */
+const WIDTH = 72;
 
 /** The items below the first, as many as there are lines. */
 class FurtherLines implements vscode.Disposable {
@@ -89,8 +93,8 @@ function tell(context: vscode.ExtensionContext, { code, message, hint }: Problem
 function describeProblem({ message, hint }: Problem): Shown {
   return {
     text: vscode.l10n.t('BPF: no verdict'),
-    detail: message,
-    more: hint ? [hint] : [],
+    detail: '',
+    more: hint ? [message, hint] : [message],
     severity: Failed,
     command: { title: vscode.l10n.t('Check Environment'), command: 'bpf.checkEnvironment' },
   };
@@ -134,8 +138,8 @@ function describe(state: KernelState): Shown {
     case 'failed':
       return {
         text: vscode.l10n.t('BPF: no kernel'),
-        detail: state.problem.message,
-        more: [state.problem.hint],
+        detail: '',
+        more: [state.problem.message, state.problem.hint],
         severity: Failed,
         command: select,
       };
