@@ -33,7 +33,7 @@ async function demo() {
   const { startCodeServer } = await import('./code-server.mjs');
   const port = options.port === undefined ? undefined : Number(options.port);
   if (options.headless) return tour({ startCodeServer, vsix, workspace });
-  const server = await startCodeServer({ directory: cache, vsix, workspace, port });
+  const server = await startCodeServer({ directory: cache, extensions: [vsix], workspace, port });
   console.log(`\nVS Code with BPF Studio: ${server.fileUrl(path.join(workspace, 'sample.bpf.c'))}`);
   console.log('Only this machine can reach it. Ctrl-C ends it.');
   await new Promise((resolve) => {
@@ -91,7 +91,8 @@ async function tour({ startCodeServer, vsix, workspace }) {
     console.log(line);
   };
   const { takeTour } = await import('./demo-tour.mjs');
-  const server = await startCodeServer({ directory: path.join(cache, 'headless'), vsix, workspace });
+  const directory = path.join(cache, 'headless');
+  const server = await startCodeServer({ directory, extensions: [vsix], workspace });
   try {
     await takeTour({ server, sample: path.join(workspace, 'sample.bpf.c'), output, say });
   } finally {
