@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 /**
  * The `bpf-studio` command. Each subcommand is a file of its own, loaded when it is asked for, because most of the time
  * of a short run is Node reading JavaScript.
