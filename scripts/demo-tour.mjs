@@ -50,7 +50,7 @@ export async function openPage(viewport) {
 }
 
 async function rejection(page, say, shoot) {
-  say('1. A .bpf.c file is opened; the kernel judges both of its programs.');
+  say('1. A .bpf.c file is opened; the kernel judges its programs and rejects one of them.');
   // A squiggle is drawn only where the editor is scrolled to; the Problems view lists every finding.
   await page.locator('.view-lines .view-line').first().waitFor();
   await page.keyboard.press('Control+Shift+M');

@@ -1,7 +1,7 @@
 /** What somebody who begins gets wrong on a command line: each answer says what happened, why, and what to do next. */
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -145,28 +145,55 @@ describe.skipIf(!asRoot)('on this machine (needs root)', () => {
     },
   );
 
-  const tracefs = execFileSync('cat', ['/proc/self/mounts'], { encoding: 'utf8' })
-    .split('\n')
-    .map((line) => line.split(' '))
-    .filter(([, , type]) => type === 'tracefs')
-    .map(([, directory]) => directory!);
+  /** Runs the command in a mount namespace of its own, after a shell has prepared it: nobody else loses anything. */
+  const prepared = (script: string, ...args: string[]) => {
+    const cli = [process.execPath, path.join(dist, 'cli.js'), ...args];
+    const command = ['unshare', '-m', 'sh', '-c', `set -e; ${script}; exec "$@"`, 'sh', ...cli];
+    return startCommand(command, { env: process.env }).finished;
+  };
+
   it('without tracefs: what to mount, and what works all the same', async () => {
-    // In a mount namespace of its own, so that nobody else loses it.
-    const hidden = (...args: string[]) => {
-      const script = `umount ${tracefs.join(' ')}; exec "$@"`;
-      const command = tracefs.length > 0 ? ['unshare', '-m', 'sh', '-c', script, 'sh'] : [];
-      const cli = [process.execPath, path.join(dist, 'cli.js'), ...args];
-      return startCommand([...command, ...cli], { env: process.env }).finished;
-    };
-    const attached = await hidden('attach', file('switch.bpf.c'));
+    const mounts = readFileSync('/proc/self/mounts', 'utf8').split('\n');
+    const where = mounts.map((line) => line.split(' ')).filter(([, , type]) => type === 'tracefs');
+    const hide = where.length > 0 ? `umount ${where.map(([, each]) => each).join(' ')}` : 'true';
+    const attached = await prepared(hide, 'attach', file('switch.bpf.c'));
     expect(attached.stderr).toMatch(
       /read from tracefs.*sudo mount -t tracefs tracefs \/sys\/kernel\/tracing/,
     );
     expect(attached.status).toBe(2);
-    const doctor = (await hidden('doctor', '--json')).json();
+    const doctor = (await prepared(hide, 'doctor', '--json')).json();
     expect(doctor.find(({ id }) => id === 'tracefs')).toMatchObject({
       state: 'degraded',
       fix: ['mount -t tracefs tracefs /sys/kernel/tracing'],
     });
+  });
+
+  it('on a kernel without BTF: what cannot be had, and which kernel has it', async ({ skip }) => {
+    skip(!existsSync('/sys/kernel/btf'), 'this kernel has no BTF to hide');
+    const hide = `mount --bind ${directory} /sys/kernel/btf`;
+    const header = await prepared(hide, 'vmlinux');
+    expect(header.stderr).toMatch(/built without BTF \(CONFIG_DEBUG_INFO_BTF\).*Choose another kernel/s);
+    expect(header.status).toBe(2);
+    writeFileSync(path.join(directory, 'types.bpf.c'), '#include "vmlinux.h"\n');
+    const verified = await prepared(hide, 'verify', path.join(directory, 'types.bpf.c'));
+    expect(verified.stdout).toMatch(
+      /'vmlinux\.h' file not found.*BTF of the kernel in use, which gave none/s,
+    );
+    expect(verified.stdout).toContain('bpf-studio vmlinux');
+    const doctor = (await prepared(hide, 'doctor', '--json')).json();
+    expect(doctor.find(({ id }) => id === 'btf')).toMatchObject({ state: 'degraded' });
+    // Programs that need none of it are judged all the same.
+    expect((await prepared(hide, 'verify', file('packet.bpf.c'))).status).toBe(0);
+  });
+
+  it('a program of a type that the kernel lacks', async ({ skip }) => {
+    const text = `${prelude}SEC("lirc_mode2") int on_key(unsigned int *sample) { return 0; }\n`;
+    writeFileSync(path.join(directory, 'infrared.bpf.c'), text);
+    const result = await bpfStudio('attach', path.join(directory, 'infrared.bpf.c'));
+    skip(!result.stderr.includes('lirc_mode2'), 'this kernel has CONFIG_BPF_LIRC_MODE2');
+    expect(result.stderr).toMatch(
+      /on_key: Linux \S+ has no program type lirc_mode2, or it was built without it/,
+    );
+    expect(result.status).toBe(2);
   });
 });

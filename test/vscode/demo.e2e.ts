@@ -31,9 +31,10 @@ test(
     const release = /^\d+\.\d+/.exec(os.release())![0];
     expect(opened).toMatch(/Problems: .*traffic.*NULL.*bpf\/\S+/);
     expect(opened).toMatch(new RegExp(`lens: .*rejected.* ${release}`));
-    expect(repaired!.match(/lens: .*accepted/g)).toHaveLength(2);
+    // Only the lenses in sight are drawn; that of the repaired program is.
+    expect(repaired).toMatch(new RegExp(`lens: .*accepted.* ${release}`));
     expect(repaired).not.toContain('rejected');
-    expect(ran).toMatch(/console: count_and_drop_tcp returned XDP_(DROP|PASS) \(\d\)/);
+    expect(ran).toMatch(/console: count_\w+ returned XDP_(DROP|PASS) \(\d\)/);
 
     const named = [...transcript.matchAll(/screenshot: (\S+\.png)/g)].map(([, name]) => name!);
     expect(named).toEqual(readdirSync(output).filter((name) => name.endsWith('.png')));
