@@ -16,6 +16,7 @@ import {
 } from './command';
 import { printEvents } from './events';
 import type { ExitStatus, Io } from './io';
+import { problemOf } from './kernel';
 import { globalsOf, loadOptions, withLoaded } from './load';
 import { watchMaps } from './map-watch';
 
@@ -117,8 +118,13 @@ async function untilDone(
     // A look that takes longer than the interval is not overtaken by the next.
     if (busy || !maps) return;
     busy = true;
-    // When the host is gone that is said above.
-    await maps.refresh().catch(() => {});
+    try {
+      await maps.refresh();
+    } catch (error) {
+      const { code, message } = problemOf(error);
+      // When the host is gone that is said above.
+      if (code !== 'kernel/hostGone') io.err(`bpf-studio: the maps could not be read: ${message}\n`);
+    }
     busy = false;
   }, interval * 1000);
   const status = await ended;
