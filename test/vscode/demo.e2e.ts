@@ -58,8 +58,8 @@ test(
       demo.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()));
       demo.stdout.on('data', (chunk: Buffer) => {
         said += chunk.toString();
-        const found = /VS Code with BPF Studio: (http:\/\/127\.0\.0\.1:\d+\/\S+)\n/.exec(said)?.[1];
-        if (found && said.includes('Ctrl-C ends it')) resolve(found);
+        const found = /in a browser on this machine:\s+(http:\/\/127\.0\.0\.1:\d+\/\S+)\n/.exec(said)?.[1];
+        if (found && said.includes('Ctrl-C here ends it')) resolve(found);
       });
       demo.on('exit', (status) => reject(new Error(`it ended with ${status}:\n${said}`)));
     });
@@ -71,3 +71,12 @@ test(
     await expect(fetch(url)).rejects.toThrow();
   },
 );
+
+test.each([
+  [['--bogus'], /Unknown option '--bogus'/],
+  [['--port', 'http'], /--port http is not a port, a number from 1 to 65535/],
+])('the command line %j is answered with what may be on it', async (args, message) => {
+  const failed = run(process.execPath, ['scripts/demo.mjs', ...args], { cwd: root });
+  await expect(failed).rejects.toMatchObject({ stderr: expect.stringMatching(message) });
+  await expect(failed).rejects.toMatchObject({ stderr: expect.stringContaining('[--headless] [--port') });
+});
