@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { attachFailed, badConfiguration, describeError, noTarget } from './errors';
+import { attachFailed, badConfiguration, describeError, noTarget, runFailed } from './errors';
 
 it('offers the next step as a command to VS Code alone', () => {
   const error = noTarget('No kernel.', 'Choose one.');
@@ -14,7 +14,9 @@ it('leaves the way to launch.json open where it is to be mended, and only there'
   const listed = describeError(badConfiguration('In the launch configuration, …'), 'vscode', {});
   expect(listed).not.toHaveProperty('url');
   const unlisted = describeError(attachFailed('…'), 'vscode', { unlisted: true });
-  expect(unlisted).toMatchObject({ url: 'command:bpf.showLog' });
+  expect(unlisted).toMatchObject({ url: 'command:bpf.attachProgram', urlLabel: 'Attach Again' });
+  const run = describeError(runFailed('…'), 'vscode', { unlisted: true });
+  expect(run).toMatchObject({ url: 'command:bpf.showLog' });
   const another = describeError(attachFailed('…', { unsupported: true }), 'vscode', { unlisted: true });
   expect(another).toMatchObject({ url: 'command:bpf.selectKernel' });
 });

@@ -14,7 +14,8 @@ export interface NextStep {
 
 const selectKernel: NextStep = { title: 'Select Kernel', command: 'bpf.selectKernel' };
 const showProblems: NextStep = { title: 'Show Problems', command: 'workbench.actions.view.problems' };
-/** What helps when nothing better is known and there is no launch.json to mend. */
+/** What helps when there is no launch.json to mend: a hook that is asked for again, or at least the log. */
+const attachAgain: NextStep = { title: 'Attach Again', command: 'bpf.attachProgram' };
 const showLog: NextStep = { title: 'Show Log', command: 'bpf.showLog' };
 
 export class AdapterError extends Error {
@@ -25,6 +26,8 @@ export class AdapterError extends Error {
     /** True for what the user asked for and did not get; false for a client's mistakes. */
     readonly showUser: boolean,
     readonly next?: NextStep,
+    /** Instead of `next`, when a command and no launch.json led here. */
+    readonly again: NextStep = showLog,
   ) {
     super(message);
   }
@@ -87,7 +90,7 @@ export const rejected = (program: string, message: string) =>
 export const runFailed = (message: string) => forUser(1202, message);
 /** `unsupported`: another kernel could. */
 export const attachFailed = (message: string, { unsupported } = { unsupported: false }) =>
-  forUser(1203, message, unsupported ? selectKernel : undefined);
+  new AdapterError(1203, message, true, unsupported ? selectKernel : undefined, attachAgain);
 export const kernelRefused = (error: Parameters<typeof describeKernelError>[0]) =>
   forUser(1204, describeKernelError(error));
 export const cannotSet = (reason: string) => forUser(1205, reason);
@@ -118,12 +121,12 @@ export function asAdapterError(thrown: unknown): AdapterError {
  * the request that failed.
  */
 export function describeError(
-  { id, message, showUser, next }: AdapterError,
+  { id, message, showUser, next, again }: AdapterError,
   clientId: string | undefined,
   given: unknown,
 ): DebugProtocol.Message {
   const unlisted = (given as { unlisted?: unknown } | null | undefined)?.unlisted === true;
-  const step = clientId === 'vscode' ? (next ?? (unlisted ? showLog : undefined)) : undefined;
+  const step = clientId === 'vscode' ? (next ?? (unlisted ? again : undefined)) : undefined;
   const button = step && { url: `command:${step.command}`, urlLabel: step.title };
   return { id, format: message, showUser, ...button };
 }
