@@ -26,7 +26,8 @@ export function activate(context: vscode.ExtensionContext, { kernel, server }: S
     item.busy = state.phase === 'starting';
     item.command = shown.command;
     more.show((shown.more ?? []).flatMap((line) => wrap(line, WIDTH)));
-    item.accessibilityInformation = { label: [shown.text, shown.detail, ...(shown.more ?? [])].join('. ') };
+    const said = [shown.text, shown.detail, ...(shown.more ?? [])].filter((line) => line !== '');
+    item.accessibilityInformation = { label: said.join('. ') };
     void vscode.commands.executeCommand('setContext', 'bpf.kernelRunning', state.phase === 'running');
   };
   show();
@@ -179,7 +180,10 @@ function abilities({ client, insteadOfLocal }: RunningKernel): string[] {
   const named: [string, Ability][] = [
     [vscode.l10n.t('load and verify'), capabilities.load],
     [vscode.l10n.t('tracing'), capabilities.tracing],
-    [vscode.l10n.t('kprobes'), capabilities.kprobes],
+    // What the kernel has matters to who may trace at all.
+    ...(capabilities.tracing.ok
+      ? ([[vscode.l10n.t('kprobes'), capabilities.kprobes]] satisfies [string, Ability][])
+      : []),
     [vscode.l10n.t('XDP and tc'), capabilities.network],
     ['BTF', capabilities.btf],
   ];

@@ -43,6 +43,8 @@ function explain(
       unsupported: true,
     };
   }
+  const probe = userProbeOf(program, spec);
+  if (probe) return explainUserProbe(code, probe);
   const tracepoint = tracepointOf(program, spec);
   if (tracepoint !== undefined) return explainTracepoint(code, tracepoint);
   if (operation.startsWith('find interface')) {
@@ -95,19 +97,23 @@ function explain(
         };
       }
       return undefined;
-    case 'uprobe':
-    case 'usdt':
-      return explainUserProbe(code, spec);
     default:
       return undefined;
   }
 }
 
+type UserProbe = Extract<AttachSpec, { hook: 'uprobe' | 'usdt' }>;
+
+/** What the spec or SEC("uprobe/PATH:FUNCTION") names; libbpf searches a PATH without a slash in PATH and libraries. */
+function userProbeOf(program: HeldProgram, spec: AttachSpec): UserProbe | undefined {
+  if (spec.hook === 'uprobe' || spec.hook === 'usdt') return spec;
+  if (spec.hook !== 'auto') return undefined;
+  const [, binary, name] = /^u(?:ret)?probe(?:\.s)?\/(\/[^:]+):([\w.@]+)/.exec(program.section) ?? [];
+  return binary && name ? { hook: 'uprobe', binary, function: name, return: false } : undefined;
+}
+
 /** The process may have ended, and the file or the name in it may not be there: all are ENOENT or ESRCH. */
-function explainUserProbe(
-  code: string,
-  spec: Extract<AttachSpec, { hook: 'uprobe' | 'usdt' }>,
-): Explanation | undefined {
+function explainUserProbe(code: string, spec: UserProbe): Explanation | undefined {
   if (spec.pid !== undefined && !existsSync(`/proc/${spec.pid}`)) {
     return {
       message: `there is no process ${spec.pid}; it may have ended`,

@@ -37,6 +37,8 @@ SEC("iter/task") int aiter(struct bpf_iter__task *c) {
   return 0;
 }
 SEC("kprobe/tcp_sendmsg") int akprobe(void *c) { return 0; }
+SEC("uprobe//bpfs_none:main") int up_no_file(void *c) { return 0; }
+SEC("uprobe//bin/sh:bpfs_none") int up_no_name(void *c) { return 0; }
 SEC("tp/bpfs_none/enter") int tp_no_category(void *c) { return 0; }
 SEC("tp/sched/bpfs_none") int tp_no_name(void *c) { return 0; }
 `;
@@ -328,6 +330,16 @@ describe('hooks of processes', () => {
       ...(existsSync('/sys/kernel/tracing/events')
         ? { message: expect.stringMatching(message), hint: expect.stringContaining('ls /sys/kernel/tracing') }
         : { hint: expect.stringContaining('mount -t tracefs') }),
+    });
+  });
+
+  test.each([
+    ['up_no_file', /there is no file \/bpfs_none/],
+    ['up_no_name', /\/bin\/sh has no function bpfs_none/],
+  ])('a uprobe that SEC() points nowhere: %s', async (program, message) => {
+    await expect(attach(program, { hook: 'auto' })).rejects.toMatchObject({
+      errno: 'ENOENT',
+      message: expect.stringMatching(message),
     });
   });
 
