@@ -11,6 +11,7 @@ import { refuse, texts, usage, type Arguments, type Options } from './command';
 import type { ExitStatus, Io } from './io';
 import type { ProgramVerdict } from '../kernel/protocol';
 import { explainPrograms } from './explain';
+import { headersOf } from './headers';
 import { withKernel } from './kernel';
 import { renderDiagnostics } from './render-result';
 import { inputOf, type Input } from './source';
@@ -57,7 +58,7 @@ export function withLoaded(
 ): Promise<ExitStatus> {
   const { name, globals, choose } = wanted;
   const run = async (kernel: OpenedKernel): Promise<ExitStatus> => {
-    const input = await inputOf(name, args, Promise.resolve(kernel), io.interrupted);
+    const input = await inputOf(name, args, headersOf(Promise.resolve(kernel)), io.interrupted);
     const file = programFile(input, io);
     if ('stop' in file) return file.stop;
     const named = chosenPrograms(file, args);
@@ -83,7 +84,7 @@ export function withLoaded(
 
 /** What can be said of FILE when no kernel can be used: what clang and the syntax checks find. */
 async function showWithoutKernel(name: string, args: Arguments, noKernel: Problem, io: Io): Promise<void> {
-  const input = await inputOf(name, args, Promise.resolve(noKernel), io.interrupted);
+  const input = await inputOf(name, args, headersOf(Promise.resolve(noKernel)), io.interrupted);
   if (input.diagnostics.length > 0) showFindings(input.diagnostics, io);
   for (const problem of input.problems) io.problem(problem);
 }
