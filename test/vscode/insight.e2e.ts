@@ -142,6 +142,9 @@ test('its keys walk step by step, and each step shows its line', async () => {
   expect(rows).toMatch(/find\(&key/);
   await bench.screenshot('whole-path');
   await bench.command('View: Toggle Maximized Panel');
+  await bench.api((vscode) => vscode.commands.executeCommand('workbench.action.positionPanelRight'));
+  await bench.screenshot('narrow-panel');
+  await bench.api((vscode) => vscode.commands.executeCommand('workbench.action.positionPanelBottom'));
   await bench.command('BPF: Next Step of Failing Path');
 });
 
