@@ -303,6 +303,7 @@ test('while the text differs from the saved one a lens says what that costs', as
   );
   expect(lens).toMatch(/^\+\d+ insns/);
   await selectLine(lineOf('int accepted'));
+  await bench.page.locator('.codelens-decoration').filter({ hasText: 'since saved' }).first().waitFor();
   await bench.screenshot('difference');
   await bench.command('BPF: Toggle Verifier Heat Map');
 });
