@@ -6,6 +6,7 @@ import { openKernel } from '../../kernel/client/open';
 import type { OpenedKernel } from '../../kernel/client/open';
 import { parseTarget } from '../../kernel/targets/target';
 import { readBpfObject } from '../../toolchain/elf/object';
+import type { BpfObject } from '../../toolchain/elf/object';
 import { explain } from '../../toolchain/verifier/report';
 import type { Report, VerdictInput } from '../../toolchain/verifier/report';
 import { compileFixture, repository } from './compile';
@@ -60,7 +61,7 @@ export async function verifySource(
   { opened, types }: TestKernel,
   source: string,
   log: 'rejected' | 'all' | 'states',
-): Promise<{ report: Report; verdict: VerdictInput; clang: string }> {
+): Promise<{ report: Report; verdict: VerdictInput; object: BpfObject; clang: string }> {
   const { object: bytes, clang } = await compileFixture(source, compilerFlags(types));
   const object = readBpfObject(bytes);
   if (!object.ok) throw new Error(object.problem.message);
@@ -68,5 +69,10 @@ export async function verifySource(
   // A refused program decides: some fixtures need a second, harmless one beside it.
   const verdict = programs.find((one) => one.verdict !== 'accepted') ?? programs[0];
   if (!verdict) throw new Error('the kernel host returned no verdict');
-  return { report: explain(verdict, { btf: object.value.btf, object: object.value }), verdict, clang };
+  return {
+    report: explain(verdict, { btf: object.value.btf, object: object.value }),
+    verdict,
+    object: object.value,
+    clang,
+  };
 }
