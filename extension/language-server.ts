@@ -34,8 +34,6 @@ export interface LanguageServer {
   verifierLog(parameters: VerifierLogParams): Promise<VerifierLogResult>;
   /** One of the requests of language-server/protocol.ts. Rejects with the server's reason. */
   request<Result>(method: string, parameters: object): Promise<Result>;
-  /** Findings on their way to the editor, which a listener may change. */
-  readonly onDiagnostics: vscode.Event<vscode.Diagnostic[]>;
   /** Starts the server as soon as a BPF source is open. */
   watchForBpfSources(): void;
   stop(): Promise<void>;
@@ -65,7 +63,6 @@ export function createLanguageServer(
 ): LanguageServer {
   const statuses = new Map<string, DocumentStatusParams>();
   const statusChanged = new vscode.EventEmitter<DocumentStatusParams>();
-  const diagnosticsCame = new vscode.EventEmitter<vscode.Diagnostic[]>();
   let starting: Promise<LanguageClient> | undefined;
   let announced: string | null = null;
   /** Documents whose state changed since VS Code last asked for their lenses, and how often it was reminded. */
@@ -97,10 +94,6 @@ export function createLanguageServer(
         fileEvents: vscode.workspace.createFileSystemWatcher('**/{compile_commands.json,vmlinux.h}'),
       },
       middleware: {
-        handleDiagnostics: (uri, diagnostics, next) => {
-          diagnosticsCame.fire(diagnostics);
-          next(uri, diagnostics);
-        },
         provideCodeLenses: (document, token, next) => {
           // Other extensions can ask as well, so the first reminder is given in any case.
           const uri = document.uri.toString();
@@ -172,9 +165,11 @@ export function createLanguageServer(
     }, delay);
   }
 
-  /** For `when` clauses: `resource in bpf.sources`. */
+  /** For `when` clauses: `resource in bpf.sources` in menus, `bpf.isActiveSource` in the palette. */
   function publishSources(): void {
+    const active = vscode.window.activeTextEditor?.document.uri.toString() ?? '';
     void vscode.commands.executeCommand('setContext', 'bpf.sources', [...statuses.keys()]);
+    void vscode.commands.executeCommand('setContext', 'bpf.isActiveSource', statuses.has(active));
   }
 
   async function announce(to: LanguageClient): Promise<void> {
@@ -199,7 +194,6 @@ export function createLanguageServer(
 
   context.subscriptions.push(
     statusChanged,
-    diagnosticsCame,
     kernel.onDidChange(() => {
       void starting?.then(announce).catch((error: unknown) => log.error(String(error)));
     }),
@@ -207,6 +201,7 @@ export function createLanguageServer(
       void starting?.then((running) => running.sendNotification(TrustGranted));
       if (statuses.size > 0) void kernel.ensure();
     }),
+    vscode.window.onDidChangeActiveTextEditor(publishSources),
     vscode.workspace.onDidCloseTextDocument((document) => {
       staleLenses.delete(document.uri.toString());
       if (statuses.delete(document.uri.toString())) publishSources();
@@ -223,7 +218,6 @@ export function createLanguageServer(
       (await client()).sendRequest<VerifierLogResult>(VerifierLog, parameters),
     request: async <Result>(method: string, parameters: object) =>
       (await client()).sendRequest<Result>(method, parameters),
-    onDiagnostics: diagnosticsCame.event,
     watchForBpfSources: () => {
       vscode.workspace.textDocuments.forEach(consider);
       context.subscriptions.push(

@@ -132,8 +132,11 @@ export interface PathNode {
   /** Of the log document, zero-based, both included. */
   logLines?: { first: number; last: number };
   count?: number;
-  /** What the log says of the registers that the node's instructions use; absent where it says nothing. */
-  registers?: { name: string; before?: string; after?: string }[];
+  /**
+   * What the verifier knew of the registers that the node's instructions use, in words, and the C variable that lives
+   * there; absent where the log does not tell.
+   */
+  registers?: { name: string; variable?: string; before?: string; after?: string }[];
   /** The node's last instruction in the kernel's assembly. */
   instruction?: string;
   children: PathNode[];
@@ -208,4 +211,6 @@ export interface ProgramCommandArguments {
   uri: string;
   /** C function name of the program. */
   program: string;
+  /** Of `showVerifierLog`: the line of the log to show, zero-based; absent: the last instruction. */
+  line?: number;
 }

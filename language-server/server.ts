@@ -54,6 +54,9 @@ export function serve(connection: Connection, distDirectory: string): { dispose(
     log,
   );
   const session: Session = {
+    get client() {
+      return client;
+    },
     environment,
     kernel,
     published,

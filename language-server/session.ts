@@ -1,5 +1,5 @@
 /** What a feature may use of the server: the open documents, the kernel, and what was published. */
-import { ErrorCodes, ResponseError } from 'vscode-languageserver';
+import { ErrorCodes, ResponseError, type ClientCapabilities } from 'vscode-languageserver';
 import type { BpfObject } from '../toolchain/elf/object';
 import { readBpfObject } from '../toolchain/elf/object';
 import type { SourceFile } from '../toolchain/c/source';
@@ -9,6 +9,8 @@ import type { Environment } from './model/environment';
 import type { Published } from './published';
 
 export interface Session {
+  /** What the editor can do. */
+  readonly client: ClientCapabilities;
   readonly environment: Environment;
   readonly kernel: KernelLink;
   readonly published: Published;

@@ -1,7 +1,6 @@
 /**
- * *BPF: Explain Finding* opens the documentation page of a class of findings, rendered. The code of a diagnostic leads
- * there too: the server links it to the page's file, and here the link becomes this command, since VS Code would show
- * the file's source.
+ * *BPF: Explain Finding* opens the documentation page of a class of findings, rendered. The code of a diagnostic leads to
+ * the same file: VS Code opens no commands from there, so the manifest associates the pages with the Markdown preview.
  */
 import { readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
@@ -12,7 +11,7 @@ import type { Services } from '../services';
 
 const PAGES = 'docs/verifier';
 
-export function activate(context: vscode.ExtensionContext, { installed, log, server }: Services): void {
+export function activate(context: vscode.ExtensionContext, { installed, log }: Services): void {
   const directory = installed(PAGES);
   const explain = async (argument?: unknown): Promise<void> => {
     const named = (argument as { code?: unknown } | undefined)?.code;
@@ -24,30 +23,13 @@ export function activate(context: vscode.ExtensionContext, { installed, log, ser
     } catch {
       return present(errors.noPage(code), log);
     }
-    try {
-      await vscode.commands.executeCommand('markdown.showPreviewToSide', page);
-    } catch (error) {
-      // VS Code's own Markdown extension can be switched off.
-      log.warn(`[explainFinding] no preview: ${String(error)}`);
-      await vscode.window.showTextDocument(page, { viewColumn: vscode.ViewColumn.Beside });
-    }
+    await vscode.commands.executeCommand('vscode.open', page, { viewColumn: vscode.ViewColumn.Beside });
   };
   context.subscriptions.push(
     vscode.commands.registerCommand(
       EditorCommands.explainFinding,
       reporting(vscode.l10n.t('Explaining a finding'), log, explain),
     ),
-    server.onDiagnostics((diagnostics) => {
-      for (const diagnostic of diagnostics) {
-        const { code } = diagnostic;
-        if (typeof code !== 'object' || path.dirname(code.target.fsPath) !== directory) continue;
-        const argument = encodeURIComponent(JSON.stringify([{ code: code.value }]));
-        diagnostic.code = {
-          ...code,
-          target: vscode.Uri.parse(`command:${EditorCommands.explainFinding}?${argument}`),
-        };
-      }
-    }),
   );
 }
 

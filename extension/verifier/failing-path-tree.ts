@@ -11,6 +11,8 @@ export interface NodeRow {
   children: Row[];
   /** Place in the view when everything is unfolded, for next and previous. */
   order: number;
+  /** The same for the same row of a newer path, so that what is unfolded stays so. */
+  id: string;
 }
 /** What the log says of one register before and after a step. */
 export interface RegistersRow {
@@ -22,16 +24,17 @@ export interface RegistersRow {
 }
 
 /** All rows of a path. Steps that the explanation names show their registers, others have them in their tooltip. */
-export function rowsOf({ nodes }: FailingPathResult): NodeRow[] {
-  let order = 0;
+export function rowsOf({ nodes, program }: FailingPathResult): NodeRow[] {
+  let count = 0;
   const build = (node: PathNode, parent: NodeRow | undefined): NodeRow => {
-    const row: NodeRow = { kind: 'node', node, parent, children: [], order: order++ };
+    const order = count++;
+    const row: NodeRow = { kind: 'node', node, parent, children: [], order, id: `${program}:${order}` };
     const registers =
       node.kind === 'cause' || node.kind === 'failure'
         ? (node.registers ?? []).map((register): RegistersRow => ({
             kind: 'register',
             parent: row,
-            name: register.name,
+            name: registerName(register),
             before: register.before,
             after: register.after,
           }))
@@ -79,6 +82,7 @@ export function treeItem(row: Row): vscode.TreeItem {
   ]
     .filter((part) => part !== undefined)
     .join(' · ');
+  item.id = row.id;
   item.iconPath = node.cause ? CAUSE_ICONS[node.cause] : ICONS[node.kind];
   item.contextValue = node.logLines ? 'step' : 'note';
   item.tooltip = tooltip(node);
@@ -105,13 +109,19 @@ const SPOKEN: Record<PathNode['kind'], () => string> = {
   more: () => vscode.l10n.t('Note'),
 };
 
-function registerItem({ name, before, after }: RegistersRow): vscode.TreeItem {
+function registerItem({ parent, name, before, after }: RegistersRow): vscode.TreeItem {
   const item = new vscode.TreeItem(name);
+  item.id = `${parent.id}:${name}`;
   item.description = change(before, after);
   item.iconPath = new vscode.ThemeIcon('symbol-variable');
   item.tooltip = `${name}: ${item.description}`;
   item.contextValue = 'register';
   return item;
+}
+
+/** `total (R0)`, `R0` */
+function registerName({ name, variable }: NonNullable<PathNode['registers']>[number]): string {
+  return variable === undefined ? name : `${variable} (${name})`;
 }
 
 function change(before: string | undefined, after: string | undefined): string {
@@ -130,7 +140,10 @@ function tooltip({ label, detail, kind, count, instruction, registers }: PathNod
   }
   const lines = [
     ...(instruction === undefined ? [] : [instruction]),
-    ...(registers ?? []).map(({ name, before, after }) => `${name}: ${change(before, after)}`),
+    ...(registers ?? []).map((register) => {
+      const { before, after } = register;
+      return `${registerName(register)}: ${change(before, after)}`;
+    }),
   ];
   if (lines.length > 0) {
     text.appendMarkdown('\n');

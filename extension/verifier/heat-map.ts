@@ -27,6 +27,7 @@ export function activate(context: vscode.ExtensionContext, { log, server }: Serv
 
   async function draw(editor: vscode.TextEditor): Promise<void> {
     const { document } = editor;
+    const { version } = document;
     const uri = document.uri.toString();
     let costs: VerifierCostsResult;
     try {
@@ -34,7 +35,8 @@ export function activate(context: vscode.ExtensionContext, { log, server }: Serv
       costs = await server.request<VerifierCostsResult>(VerifierCosts, parameters);
     } catch (error) {
       log.warn(`[heatMap] ${String(error)}`);
-      if (isOn) clear(editor);
+      // Of a text that was edited meanwhile the next verdict draws.
+      if (document.version === version) clear(editor);
       return;
     }
     // The document went on meanwhile: the next verdict draws, and what is drawn moves with the text until then.

@@ -1,10 +1,14 @@
 /** The failing path of a rejected program as rows of a tree. */
 import { pathToFileURL } from 'node:url';
+import { readDwarf } from '../../toolchain/dwarf/dwarf';
+import { readBpfObject } from '../../toolchain/elf/object';
+import { loadedLayout } from '../../toolchain/program/loaded-layout';
 import type { FailingPath } from '../../toolchain/verifier/path';
 import type { SourcePositions, SourceSpan } from '../../toolchain/verifier/position';
 import type { Failure } from '../../toolchain/verifier/report';
-import { registersAround } from '../../toolchain/verifier/registers';
+import { registersAround, type VariableIn } from '../../toolchain/verifier/registers';
 import { trailOf, type TrailRow } from '../../toolchain/verifier/trail';
+import type { Verification } from '../model/verify';
 import type { FailingPathParams, FailingPathResult, PathNode, PathPlace } from '../protocol';
 import { failure as refusal, requireDocument, type Session } from '../session';
 
@@ -32,7 +36,22 @@ export async function failingPath(session: Session, params: FailingPathParams): 
     code: failure.id,
     message: failure.message,
     version: verifiedVersion,
-    nodes: nodesOf(failure, uriOf),
+    nodes: nodesOf(failure, uriOf, variablesOf(verification, params.program)),
+  };
+}
+
+/** Which variables live in registers; empty for an object without DWARF. */
+function variablesOf({ object, programs }: Verification, program: string): VariableIn {
+  const read = readBpfObject(object);
+  const dwarf = read.ok ? readDwarf(read.value.elf) : undefined;
+  const lineInfo = programs.find(({ name }) => name === program)?.lineInfo;
+  if (!read.ok || !dwarf || !lineInfo) return () => undefined;
+  const layout = loadedLayout(read.value, program, lineInfo);
+  return (insn, register) => {
+    const at = layout.at(insn);
+    const variables = at ? dwarf.variables(at.section, at.insn) : [];
+    return variables.find(({ location }) => location.kind === 'register' && location.register === register)
+      ?.name;
   };
 }
 
@@ -46,9 +65,9 @@ interface Station {
   at: SourceSpan | undefined;
 }
 
-function nodesOf(failure: Failure, uriOf: (path: string) => string): PathNode[] {
+function nodesOf(failure: Failure, uriOf: (path: string) => string, variableIn: VariableIn): PathNode[] {
   const { path, positions } = failure;
-  const tree = { path, positions, uriOf };
+  const tree = { path, positions, uriOf, variableIn };
   const stations = stationsOf(failure);
   return stations.map((station, number): PathNode => {
     const next = stations[number + 1];
@@ -60,9 +79,22 @@ function nodesOf(failure: Failure, uriOf: (path: string) => string): PathNode[] 
       label: station.message,
       ...(station.at && { detail: lineName(station.at), place: placeOf(station.at, uriOf) }),
       ...stepFacts(tree, station.step, station.step),
-      children: rowNodes(rows, tree),
+      children: rowNodes(withoutOwnLine(rows, station), tree),
     };
   });
+}
+
+/** A first row that only repeats the line its parent stands for tells nothing. */
+function withoutOwnLine(rows: TrailRow[], { at }: Station): TrailRow[] {
+  const [first, ...others] = rows;
+  const repeats =
+    at &&
+    first?.kind === 'line' &&
+    !first.inside &&
+    !first.decision &&
+    first.at?.path === at.path &&
+    first.at.range.start.line === at.range.start.line;
+  return repeats ? others : rows;
 }
 
 /** Declarations, the path's beginning, the places that the explanation names in the order of the path, and the end. */
@@ -92,6 +124,7 @@ interface Tree {
   path: FailingPath;
   positions: SourcePositions;
   uriOf(path: string): string;
+  variableIn: VariableIn;
 }
 
 function rowNodes(rows: TrailRow[], tree: Tree): PathNode[] {
@@ -133,13 +166,13 @@ function rowNode(row: TrailRow, tree: Tree): PathNode {
 
 /** What the log says of a stretch of steps. */
 function stepFacts(
-  { path }: Tree,
+  { path, variableIn }: Tree,
   first: number,
   last: number,
 ): Pick<PathNode, 'logLines' | 'registers' | 'instruction'> {
   const [from, to] = [path.steps[first], path.steps[last]];
   if (!from || !to) return {};
-  const registers = registersAround(path, first, last);
+  const registers = registersAround(path, first, last, variableIn);
   return {
     logLines: { first: from.logLine, last: to.logLine },
     instruction: `${to.insn}: ${to.text}`,

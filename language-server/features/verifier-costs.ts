@@ -1,6 +1,5 @@
 /** How often the verifier came to each source line of a document. */
 import { pathToFileURL } from 'node:url';
-import type { KernelClient } from '../../kernel/client/client';
 import type { ProgramVerdict } from '../../kernel/protocol';
 import { countVisits, lineCosts } from '../../toolchain/verifier/costs';
 import { sourcePositions } from '../../toolchain/verifier/position';
@@ -18,6 +17,9 @@ const MAX_INSTRUCTIONS = 100_000;
 /** Answers by verdict: the log is asked for once, however often the editor asks. */
 const answers = new WeakMap<Verification, Promise<VerifierCostsResult>>();
 
+/** What is measured of a document now; a newer question ends it. */
+const measuring = new WeakMap<BpfDocument, AbortController>();
+
 /** Throws the answer that says why there are none. */
 export async function verifierCosts(
   session: Session,
@@ -34,9 +36,10 @@ export async function verifierCosts(
   }
   const known = answers.get(verification);
   if (known) return known;
-  const client = await session.kernel.client();
-  if (!('request' in client)) throw failure(client.message);
-  const answer = measure(client, bpf, verification, verifiedVersion);
+  measuring.get(bpf)?.abort();
+  const work = new AbortController();
+  measuring.set(bpf, work);
+  const answer = measure(session, bpf, verification, verifiedVersion, work.signal);
   answers.set(verification, answer);
   // What failed is tried again when the editor asks again.
   answer.catch(() => answers.delete(verification));
@@ -44,15 +47,20 @@ export async function verifierCosts(
 }
 
 async function measure(
-  client: KernelClient,
+  session: Session,
   bpf: BpfDocument,
   verification: Verification,
   version: number,
+  signal: AbortSignal,
 ): Promise<VerifierCostsResult> {
   const { programs, object, btf, kernel } = verification;
+  // Taken before the kernel is asked: the text may change meanwhile.
+  const places = bpf.status.programs;
+  const client = await session.kernel.client();
+  if (!('request' in client)) throw failure(client.message);
   const wanted = programs.filter((program) => notMeasured(program) === undefined).map(({ name }) => name);
   const logged = wanted.length
-    ? (await client.request('verify', { object, programs: wanted, log: 'states' })).programs
+    ? (await client.request('verify', { object, programs: wanted, log: 'states' }, { signal })).programs
     : [];
   const uriOf = (path: string): string => (path === bpf.path ? bpf.uri : pathToFileURL(path).href);
   const lines = lineCosts(
@@ -69,7 +77,6 @@ async function measure(
       };
     }),
   );
-  const places = bpf.status.programs;
   return {
     kernel,
     version,

@@ -251,7 +251,8 @@ export class BpfDocument {
     this.object = result.outcome === 'compiled' ? { version, value: result.object } : undefined;
     if (result.outcome === 'errors') {
       // Nobody finishes a statement within one pause: the kernel's words stay at their places until it has judged the
-      // text again, or until what they are about was deleted.
+      // text again, or until what they are about was deleted. When nobody asks it again by itself, they are dropped.
+      if (!this.verifiesOnType) this.forgetVerdict();
       // A kernel that was asked for vmlinux.h and is not there may be why it does not compile.
       const { problem } = environment.kernel;
       if (problem) this.fail(problem);

@@ -68,7 +68,7 @@ export function readKnowledge({ log, positions, dwarf, inObject }: KnowledgeInpu
 }
 
 /** Of the statistics that only 7.3 prints. */
-function mergesOffsets(log: LogIndex): boolean {
+export function mergesOffsets(log: LogIndex): boolean {
   for (let line = log.length - 1; line >= 0 && line > log.length - 200; line--) {
     if (log.kind(line) === 'statistics' && log.text(line).startsWith('subprog ')) return true;
   }
