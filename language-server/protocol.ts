@@ -21,6 +21,10 @@ export interface Settings {
     /** Milliseconds of silence before an edited buffer is verified. */
     delay: number;
   };
+  inlayHints: {
+    /** Ranges that the verifier has proven, behind the lines that set a variable. */
+    ranges: boolean;
+  };
   /** `local`, `vm`, `vm:PATH-TO-VMLINUZ`, or empty for automatic: local with privileges, else vm. */
   target: string;
 }

@@ -10,6 +10,7 @@ import type {
   DefinitionParams,
   DocumentSymbolParams,
   HoverParams,
+  InlayHintParams,
   ServerCapabilities,
 } from 'vscode-languageserver';
 import { CodeActionKind, TextDocumentSyncKind } from 'vscode-languageserver';
@@ -18,9 +19,11 @@ import { codeLenses } from './features/code-lens';
 import { completions } from './features/completion';
 import { definition } from './features/definition';
 import { failingPath } from './features/failing-path';
-import { hover } from './features/hover';
+import { hover, withKnowledge } from './features/hover';
+import { inlayHints } from './features/inlay-hints';
 import { documentSymbols } from './features/symbols';
 import { verifierCosts } from './features/verifier-costs';
+import { verifierKnowledge } from './features/verifier-knowledge';
 import { verifierLog } from './features/verifier-log';
 import { CompileDocument, FailingPath, VerifierCosts, VerifierLog, VerifyNow } from './protocol';
 import type {
@@ -41,6 +44,7 @@ export const capabilities: ServerCapabilities = {
   definitionProvider: true,
   documentSymbolProvider: true,
   hoverProvider: true,
+  inlayHintProvider: true,
 };
 
 /** Answers a request; what it throws is the editor's answer. */
@@ -74,8 +78,11 @@ export const requests: Record<string, Handler> = {
     if (!open) return null;
     const { bpf, source } = open;
     const args = await flagsOf(session, bpf);
-    return hover({ source, status: bpf.status, args, object: objectOf(bpf) }, position) ?? null;
+    const about = hover({ source, status: bpf.status, args, object: objectOf(bpf) }, position);
+    const known = await verifierKnowledge(session, bpf, position);
+    return withKnowledge(about, known) ?? null;
   },
+  'textDocument/inlayHint': (session, params: InlayHintParams) => inlayHints(session, params),
 
   [VerifyNow]: async (session, params: VerifyNowParams) => {
     const bpf = requireDocument(session, params);

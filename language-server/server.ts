@@ -5,6 +5,7 @@ import path from 'node:path';
 import {
   CodeLensRefreshRequest,
   DidChangeConfigurationNotification,
+  InlayHintRefreshRequest,
   type Connection,
   type InitializeParams,
   type TextDocumentContentChangeEvent,
@@ -16,8 +17,10 @@ import { forgetClang } from '../toolchain/clang/discover';
 import { cacheDirectory } from '../toolchain/clang/flags';
 import { toLspDiagnostics } from './features/diagnostics';
 import { KernelLink } from './kernel-link';
+import { moveHints } from './features/inlay-hints';
 import { BpfDocument } from './model/document';
 import { Environment } from './model/environment';
+import { stopAsking } from './model/knowledge';
 import { editBetween, type Edit } from './model/track';
 import {
   DocumentStatus,
@@ -84,6 +87,12 @@ export function serve(connection: Connection, distDirectory: string): { dispose(
       if (client.workspace?.codeLens?.refreshSupport) {
         connection.sendRequest(CodeLensRefreshRequest.type).catch(() => {
           // The editor may be closing; it asks for lenses itself when it shows the document again.
+        });
+      }
+      const hints = environment.settings.inlayHints.ranges && document.status.phase === 'done';
+      if (hints && client.workspace?.inlayHint?.refreshSupport) {
+        connection.sendRequest(InlayHintRefreshRequest.type).catch(() => {
+          // As above.
         });
       }
     },
@@ -163,6 +172,8 @@ export function serve(connection: Connection, distDirectory: string): { dispose(
     if (!open) return;
     const edits = contentChanges.map((change) => toEdit(open, change, contentChanges.length));
     TextDocument.update(open.text, contentChanges, version ?? open.text.version + 1);
+    stopAsking(open.bpf);
+    moveHints(open.bpf, edits);
     open.bpf.change(open.text.getText(), open.text.version, edits);
   });
 

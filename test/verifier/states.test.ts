@@ -2,14 +2,21 @@
  * Every state that a real kernel prints of the fixtures at log level 2 is read completely: spelled again it is the
  * text it was read from, and what is put together from the changes is what the kernel says later. BPF_STUDIO_TEST_TARGET chooses another kernel.
  */
+import { readFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openKernel } from '../../kernel/client/open';
 import type { OpenedKernel } from '../../kernel/client/open';
 import { parseTarget } from '../../kernel/targets/target';
+import { readDwarf } from '../../toolchain/dwarf/dwarf';
+import { readBpfObject } from '../../toolchain/elf/object';
+import { loadedLayout } from '../../toolchain/program/loaded-layout';
+import { readKnowledge } from '../../toolchain/verifier/knowledge/knowledge';
+import { spellVariable } from '../../toolchain/verifier/knowledge/variable';
 import { branchOf, instructionOf } from '../../toolchain/verifier/log';
 import { indexLog, parseLog } from '../../toolchain/verifier/logIndex';
+import { sourcePositions } from '../../toolchain/verifier/position';
 import { parseState } from '../../toolchain/verifier/state';
 import { Tracker } from '../../toolchain/verifier/tracker';
 import type { KnownState } from '../../toolchain/verifier/tracker';
@@ -125,3 +132,35 @@ test('what is known before a jump is what the kernel says when it takes up its o
   }
   expect(compared).toBeGreaterThan(30);
 });
+
+test(
+  'what is known of C variables is told alike from the log of every kernel',
+  { timeout: 300_000 },
+  async () => {
+    const file = path.join(repository, 'test/lsp/fixtures/knowledge.bpf.c');
+    const bytes = await compileBpf(file);
+    const object = readBpfObject(bytes);
+    if (!object.ok) throw new Error(object.problem.message);
+    const { programs } = await kernel.client.request('verify', { object: bytes, log: 'states' });
+    const { name, log, lineInfo } = programs[0]!;
+    const layout = loadedLayout(object.value, name, lineInfo);
+    const knowledge = readKnowledge({
+      log: indexLog(log!),
+      positions: sourcePositions(lineInfo, object.value.btf, (path) => path),
+      dwarf: readDwarf(object.value.elf)!,
+      inObject: (insn) => layout.at(insn),
+    });
+    const lines = readFileSync(file, 'utf8').split('\n');
+    const at = (part: string) => {
+      const line = knowledge.get(file)?.get(lines.findIndex((text) => text.includes(part)));
+      return line?.variables.map(spellVariable);
+    };
+    expect(at('len = bpf_ntohs')).toEqual(
+      expect.arrayContaining(['len ∈ [0, 65535]', 'ip: packet+14, 20 bytes proven', "end: packet's end"]),
+    );
+    expect(at('if (!v)')).toContain('len ∈ [0, 1500]');
+    expect(at('if (!v)')).toContainEqual(expect.stringMatching(/^v: map value( of counts)?, may be NULL$/));
+    expect(at('*v += words')).toContain('words ∈ [0, 60], multiple of 4');
+    expect(at('*v += words')).toContainEqual(expect.stringMatching(/^v: map value( of counts)?$/));
+  },
+);

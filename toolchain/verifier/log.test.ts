@@ -109,4 +109,23 @@ describe('the path', () => {
     expect(path.states.after(4).registers[0]?.type).toBe('scalar');
     expect(path.states.before(99)).toEqual({ frame: 0, registers: [], stack: new Map(), isWhole: false });
   });
+
+  test('claims nothing of what a log without its beginning does not say', () => {
+    const path = followPath(
+      [
+        '7: R0=0 R6=ctx()',
+        '7: (07) r0 += 1                       ; R0=1',
+        '8: (7b) *(u64 *)(r10 -8) = r0         ; R0=1 R10=fp0 fp-8=1',
+        '9: (95) exit',
+      ].join('\n'),
+    );
+    const { registers, stack, isWhole } = path.states.before(2);
+    expect([registers[0]?.text, registers[6]?.type, registers[1], stack.size, isWhole]).toEqual([
+      '1',
+      'ctx',
+      undefined,
+      1,
+      false,
+    ]);
+  });
 });

@@ -80,13 +80,20 @@ interface Place {
   line: number;
 }
 
+/** The visit under way. */
+interface OpenVisit extends Place {
+  frame: number;
+  from: Place | undefined;
+  known: Map<string, KnownVariable>;
+  /** Whether a jump of the line lies behind: what is known of a variable before it is not replaced. */
+  decided: boolean;
+}
+
 class Reader {
   readonly files = new Map<string, Map<number, LineKnowledge>>();
   private readonly places = new Map<number, Place | undefined>();
   private readonly variables = new Map<number, DwarfVariable[]>();
-  /** The visit under way. */
-  private visit:
-    (Place & { frame: number; from: Place | undefined; known: Map<string, KnownVariable> }) | undefined;
+  private visit: OpenVisit | undefined;
   private last: Place | undefined;
 
   constructor(
@@ -102,16 +109,17 @@ class Reader {
     if (visit && (visit.frame !== state.frame || visit.line !== place?.line || visit.path !== place.path))
       this.close();
     if (!place) return;
-    this.visit ??= { ...place, frame: state.frame, from: this.last, known: new Map() };
+    this.visit ??= { ...place, frame: state.frame, from: this.last, known: new Map(), decided: false };
     this.read(insn, state);
     this.last = place;
   }
 
   /** What an instruction did is known behind it, where the variable that it sets begins to live. */
   after(insn: number, opcode: number, state: KnownState): void {
-    // Behind a jump, a call into another function or an exit, what is known is of another line or frame.
+    // Behind a jump or an exit what is known is of the way that is taken, and belongs to the lines there.
     const group = opcode & 7;
     const goesOn = (group !== 5 && group !== 6) || opcode === 0x85;
+    if (this.visit && !goesOn) this.visit.decided = true;
     if (this.visit && goesOn) this.read(insn + (opcode === 0x18 ? 2 : 1), state);
   }
 
@@ -124,7 +132,9 @@ class Reader {
   private read(insn: number, state: KnownState): void {
     for (const variable of this.variablesAt(insn)) {
       const known = knownVariable(variable, state, this.dwarf, this.dialect);
-      if (known) this.visit?.known.set(known.name, known);
+      if (known && !(this.visit?.decided && this.visit.known.has(known.name))) {
+        this.visit?.known.set(known.name, known);
+      }
     }
   }
 

@@ -1,5 +1,6 @@
 /** What the verifier knows of a C variable in one of its states. */
 import type { Dwarf, DwarfVariable } from '../../dwarf/dwarf';
+import { readConversions } from '../../dwarf/conversions';
 import type { KnownState } from '../tracker';
 import { constantOf } from '../value';
 import type { Value } from '../value';
@@ -30,6 +31,12 @@ export function knownVariable(
       return ofValue(name, state.registers[location.register], shape, dialect, 0n);
     case 'value':
       return ofValue(name, state.registers[location.register], shape, dialect, BigInt(location.offset));
+    case 'computed': {
+      const converted = readConversions(location.expression);
+      const value = converted && state.registers[converted.register];
+      const range = value && convert(value, converted.types, variable, dwarf);
+      return range && { name, texts: [], range };
+    }
     case 'stack':
       return onStack(name, location.offset, shape, state, dialect);
     default:
@@ -61,6 +68,23 @@ export function joinVariables(a: KnownVariable, b: KnownVariable): KnownVariable
 
 function numberText(range: Range): string {
   return spellRange(range)?.replace(/^= /, '') ?? 'any number';
+}
+
+/** The lower bits of a number, read as the types that the expression names; undefined where they change it. */
+function convert(value: Value, types: number[], variable: DwarfVariable, dwarf: Dwarf): Range | undefined {
+  const { size, isSigned, isNumber } = shapeOf(variable, dwarf);
+  if (value.type !== 'scalar' || value.isBare || value.unread.length || !isNumber) return undefined;
+  let range: Range | undefined;
+  for (const operand of types) {
+    const type = dwarf.convertedType(variable.type, operand);
+    if (type.kind !== 'base' || type.encoding === 'float' || type.size > 8) return undefined;
+    const read = rangeOf(value.bounds, type.size * 8, type.encoding === 'signed');
+    // Behind the narrowest type the number stays what it is, unless a negative one becomes unsigned.
+    if (!range || read.width < range.width) range = read;
+    else if (range.min < 0n && !read.isSigned) return undefined;
+  }
+  if (!range || (range.min < 0n && !isSigned) || range.width > size * 8) return undefined;
+  return { ...range, width: size * 8, isSigned };
 }
 
 interface Shape {
