@@ -1,27 +1,47 @@
 /** Where the kernel's words alone do not tell two classes apart, the path that led to them does. */
-import { entryById } from './catalogue';
 import type { Classified } from './catalogue';
-import { knownNull } from './catalogue/pointers';
+import { entryById } from './catalogue';
+import { knownNull, usedAfterRelease } from './catalogue/pointers';
 import { originOfRegister } from './explain';
-import type { FailingPath } from './path';
+import type { FailingPath, Step } from './path';
 
-/** Helpers and kernel functions that return a pointer or NULL. */
-const RETURNS_POINTER_OR_NULL =
-  /^(bpf_map_lookup_(percpu_)?elem|bpf_\w*_storage_get|bpf_skc?_lookup_\w+|bpf_ringbuf_reserve|bpf_per_cpu_ptr|bpf_dynptr_(data|slice\w*)|bpf_\w+_(from_\w+|acquire|next)|bpf_get_listener_sock|bpf_sk_fullsock|bpf_tcp_sock)\b/;
+/** Calls after which the verifier forgets the pointers to an object, or to all objects of a kind. */
+export const RELEASES =
+  /^call (bpf_\w*(_release|_submit|_discard|_submit_dynptr|_discard_dynptr|_drop(_impl)?|_destroy|_unlock)|bpf_kptr_xchg)#/;
+
+/** `if r7 == 0x0 goto pc+2`: a comparison of a pointer with NULL, in either direction. */
+const COMPARED_WITH_NULL = /^if r\d+ [!=]= 0x0 goto /;
 
 /**
- * On the path where a pointer was compared with NULL and is NULL, the verifier knows it as the number 0 and says that a
- * number is followed. To the programmer it is a NULL pointer.
+ * A pointer becomes a plain number to the verifier where it is known to be NULL, and where its object was released.
+ * The kernel says the same of both, and of numbers that never were pointers.
  */
 export function refine<T extends Classified>(classified: T, path: FailingPath): T {
   const { entry, match } = classified;
   if (entry.id !== 'bpf/scalar-pointer' || !match) return classified;
   const origin = originOfRegister(path, match[1]);
-  if (origin?.kind !== 'call' || !origin.step) return classified;
-  const saysSo = /\bR0(_\w+)?=\S*_or_null/.test(origin.step.state);
   // The difference of two pointers is a number whatever they are.
-  const computed = origin.through.some((step) => /^[rw]\d+ -=/.test(step.text));
-  if (computed || (!saysSo && !RETURNS_POINTER_OR_NULL.test(origin.callee ?? ''))) return classified;
-  const nullDeref = entryById('bpf/null-deref');
-  return nullDeref ? { ...classified, entry: nullDeref, rule: knownNull } : classified;
+  if (origin?.kind !== 'call' || !origin.step || origin.through.some((step) => / -= r/.test(step.text))) {
+    return classified;
+  }
+  const since = path.steps.slice(path.steps.indexOf(origin.step) + 1);
+  const released = since.some((step) => RELEASES.test(step.text));
+  if (released) return withRule(classified, 'bpf/use-after-release', usedAfterRelease);
+  const isNull = returnsPointer(origin.step) && since.some((step) => COMPARED_WITH_NULL.test(step.text));
+  return isNull ? withRule(classified, 'bpf/null-deref', knownNull) : classified;
+}
+
+/** Whether what a call returned is a pointer or NULL: as the log says from 6.0 on, else by the name of the helper. */
+function returnsPointer(call: Step): boolean {
+  return (
+    /\bR0(_\w+)?=\S*_or_null/.test(call.state) ||
+    /^call bpf_(map_lookup_(percpu_)?elem|\w+_storage_get|skc?_lookup_\w+|ringbuf_reserve|per_cpu_ptr)#/.test(
+      call.text,
+    )
+  );
+}
+
+function withRule<T extends Classified>(classified: T, id: string, rule: NonNullable<T['rule']>): T {
+  const entry = entryById(id);
+  return entry ? { ...classified, entry, rule } : classified;
 }

@@ -5,6 +5,7 @@ import { expressionAt, failingIndex, isSamePlace, originOfRegister } from './exp
 import { lastPacketCheck, packetInvalidation } from './packet';
 import { lastDecision } from './origin';
 import type { FailingPath, Step } from './path';
+import { RELEASES } from './refine';
 import type { SourcePositions, SourceSpan } from './position';
 
 export interface RelatedPlace {
@@ -85,6 +86,10 @@ const finders: Record<RelatedKind, (path: FailingPath, classified: Classified) =
     const register = Number(/\bR(\d+)\b/.exec(line)?.[1]);
     const step = packetInvalidation(path, failingIndex(path), register);
     return step && { step, message: () => 'this call may change the packet, so pointers into it end here' };
+  },
+  release(path) {
+    const step = path.steps.slice(0, failingIndex(path)).findLast((one) => RELEASES.test(one.text));
+    return step && { step, message: () => 'the object is released here' };
   },
   lock(path) {
     const earlier = path.steps.slice(0, failingIndex(path));
