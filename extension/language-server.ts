@@ -10,11 +10,13 @@ import {
   type LanguageClientOptions,
 } from 'vscode-languageclient/node';
 import {
+  CompileDocument,
   DocumentStatus,
   HostChanged,
   TrustGranted,
   VerifierLog,
   VerifyNow,
+  type CompileDocumentResult,
   type DocumentStatusParams,
   type HostChangedParams,
   type InitializationOptions,
@@ -34,6 +36,8 @@ export interface LanguageServer {
   verifierLog(parameters: VerifierLogParams): Promise<VerifierLogResult>;
   /** One of the requests of language-server/protocol.ts. Rejects with the server's reason. */
   request<Result>(method: string, parameters: object): Promise<Result>;
+  /** The object of the open document's text as it is in the editor. */
+  compile(uri: vscode.Uri): Promise<CompileDocumentResult>;
   /** Starts the server as soon as a BPF source is open. */
   watchForBpfSources(): void;
   stop(): Promise<void>;
@@ -218,6 +222,8 @@ export function createLanguageServer(
       (await client()).sendRequest<VerifierLogResult>(VerifierLog, parameters),
     request: async <Result>(method: string, parameters: object) =>
       (await client()).sendRequest<Result>(method, parameters),
+    compile: async (uri) =>
+      (await client()).sendRequest<CompileDocumentResult>(CompileDocument, { uri: uri.toString() }),
     watchForBpfSources: () => {
       vscode.workspace.textDocuments.forEach(consider);
       context.subscriptions.push(

@@ -36,7 +36,7 @@ export function activate(context: vscode.ExtensionContext, services: Services): 
       const { source, program } = parseLogUri(uri);
       try {
         const fitted = fitLog(await fetchLog(services, source, program));
-        logs.set(uri.toString(), new OpenLog(fitted.links));
+        logs.set(uri.toString(), new OpenLog(fitted));
         return fitted.text;
       } catch (error) {
         const reason = error instanceof Error ? error.message : String(error);

@@ -1,6 +1,6 @@
 /**
  * *BPF: Show Failing Path*: the way on which the verifier gave up, as a tree to walk. Selecting a row shows its place in
- * the source; the view goes when the program is accepted.
+ * the source; when the program is accepted, the view says so.
  */
 import * as vscode from 'vscode';
 import {
@@ -43,19 +43,22 @@ export function activate(context: vscode.ExtensionContext, services: Services): 
   };
   const view = vscode.window.createTreeView(VIEW, { treeDataProvider: provider, showCollapseAll: true });
 
-  function show(next: Shown | undefined, result?: FailingPathResult): void {
+  function show(next: Shown | undefined, words: { description?: string; message?: string } = {}): void {
     shown = next;
-    view.description = result && `${result.program} · ${result.code}`;
-    view.message = undefined;
-    for (const editor of vscode.window.visibleTextEditors) editor.setDecorations(highlight, []);
-    void vscode.commands.executeCommand('setContext', 'bpf.hasFailingPath', shown !== undefined);
+    view.description = words.description;
+    view.message = words.message;
+    clearHighlight();
     changed.fire(undefined);
+  }
+
+  function clearHighlight(): void {
+    for (const editor of vscode.window.visibleTextEditors) editor.setDecorations(highlight, []);
   }
 
   async function load(uri: vscode.Uri, program: string): Promise<void> {
     const parameters: FailingPathParams = { uri: uri.toString(), program };
     const result = await server.request<FailingPathResult>(FailingPath, parameters);
-    show({ uri, program, rows: rowsOf(result) }, result);
+    show({ uri, program, rows: rowsOf(result) }, { description: `${program} · ${result.code}` });
   }
 
   async function open(argument: unknown): Promise<void> {
@@ -73,7 +76,8 @@ export function activate(context: vscode.ExtensionContext, services: Services): 
       return present(errors.noFailingPath(program.name, reason), log);
     }
     const last = shown?.rows.at(-1);
-    // Unlike `reveal`, this brings a view that was hidden until now.
+    // From here on the window has the view: taking it away again would bring another one up in its place.
+    await vscode.commands.executeCommand('setContext', 'bpf.hasFailingPath', true);
     await vscode.commands.executeCommand(`${VIEW}.focus`);
     if (last) await select(last);
   }
@@ -135,7 +139,9 @@ export function activate(context: vscode.ExtensionContext, services: Services): 
     command('bpf.nextPathStep', () => walk(1)),
     command('bpf.previousPathStep', () => walk(-1)),
     command('bpf.showPathStepInLog', showInLog),
-    command('bpf.closeFailingPath', async () => show(undefined)),
+    view.onDidChangeVisibility(({ visible }) => {
+      if (!visible) clearHighlight();
+    }),
     view.onDidChangeSelection(({ selection: [row] }) => {
       const node = row?.kind === 'register' ? row.parent : row;
       if (node) void revealPlace(node);
@@ -146,7 +152,7 @@ export function activate(context: vscode.ExtensionContext, services: Services): 
       const verdict = programs.find(({ name }) => name === program)?.verdict;
       // Text that does not compile has no verdict: the path stays until there is one.
       if (verdict === 'accepted') {
-        show(undefined);
+        show(undefined, { message: vscode.l10n.t('The verifier accepts {0} now.', program) });
       } else if (verdict === 'rejected') {
         load(shown.uri, program).catch((error: unknown) => log.warn(`[failingPath] ${String(error)}`));
       }

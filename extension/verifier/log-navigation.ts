@@ -4,21 +4,34 @@
  */
 import * as vscode from 'vscode';
 import { LOG_SCHEME, type VerifierLogResult } from '../../language-server/protocol';
-import { logFolds } from '../../toolchain/verifier/logFolds';
+import { logFolds, type LogFold } from '../../toolchain/verifier/logFolds';
 
 type Links = VerifierLogResult['links'];
 
 /** A log that is open, with its links by the source line they lead to. */
 export class OpenLog {
+  readonly links: Links;
   private readonly bySource = new Map<string, number[]>();
 
-  constructor(readonly links: Links) {
+  private text: string | undefined;
+  private known: LogFold[] | undefined;
+
+  constructor({ text, links }: { text: string; links: Links }) {
+    this.links = links;
+    this.text = text;
     for (const { path, sourceLine, line } of links) {
       const key = `${sourceLine}:${path}`;
       const lines = this.bySource.get(key);
       if (lines) lines.push(line);
       else this.bySource.set(key, [line]);
     }
+  }
+
+  /** Read when the editor first asks; it asks often. */
+  get folds(): readonly LogFold[] {
+    this.known ??= logFolds(this.text ?? '');
+    this.text = undefined;
+    return this.known;
   }
 
   /** Lines of the log that speak of a source line, ascending. */
@@ -61,7 +74,7 @@ export function connectLogs(
   const selector = { scheme: LOG_SCHEME };
   const folding: vscode.FoldingRangeProvider = {
     provideFoldingRanges: (document) =>
-      logFolds(document.getText()).map(
+      (logOf(document.uri)?.folds ?? []).map(
         ({ start, end, kind }) =>
           new vscode.FoldingRange(
             start,

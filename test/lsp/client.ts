@@ -124,11 +124,16 @@ export class Client {
   }
 
   /** The status of a version once the work on it is over. */
-  async finished(uri: string, version = this.versions.get(uri)!): Promise<DocumentStatusParams> {
-    await this.until(`the work on version ${version}`, () => {
+  async finished(
+    uri: string,
+    version = this.versions.get(uri)!,
+    milliseconds?: number,
+  ): Promise<DocumentStatusParams> {
+    const isOver = (): boolean => {
       const status = this.statuses.get(uri);
       return status?.version === version && (status.phase === 'done' || status.phase === 'failed');
-    });
+    };
+    await this.until(`the work on version ${version}`, isOver, milliseconds);
     return this.statuses.get(uri)!;
   }
 

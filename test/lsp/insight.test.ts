@@ -34,7 +34,8 @@ beforeAll(async () => {
     initializationOptions: { target: process.env.BPF_STUDIO_TEST_TARGET ?? '' },
   });
   uri = await client.open(file, text);
-  await client.finished(uri);
+  // A VM boots first.
+  await client.finished(uri, 1, 90_000);
 });
 afterAll(async () => {
   await client?.stop();

@@ -48,7 +48,7 @@ SEC("xdp")
 int accepted(struct xdp_md *ctx)
 {
 	if (debug)
-		bpf_printk("debug %d", ctx->rx_queue_index); // #DEAD
+		bpf_printk("debug %d", ctx->rx_queue_index); // #UNREACHED
 	if (removed)
 		bpf_printk("removed"); // #REMOVED
 	return ctx->ingress_ifindex ? XDP_DROP : XDP_PASS; // #REACHED
@@ -92,7 +92,7 @@ async function selectLine(line: number): Promise<void> {
     await vscode.window.showTextDocument(editor.document, editor.viewColumn);
     const position = new vscode.Position(at, 1);
     vscode.window.activeTextEditor!.selection = new vscode.Selection(position, position);
-    vscode.window.activeTextEditor!.revealRange(new vscode.Range(position, position), 2);
+    vscode.window.activeTextEditor!.revealRange(new vscode.Range(position, position), 1);
   }, line);
 }
 
@@ -142,6 +142,9 @@ test('its keys walk step by step, and each step shows its line', async () => {
   expect(rows).toMatch(/find\(&key/);
   await bench.screenshot('whole-path');
   await bench.command('View: Toggle Maximized Panel');
+  await bench.api((vscode) => vscode.commands.executeCommand('workbench.action.positionPanelRight'));
+  await bench.screenshot('narrow-panel');
+  await bench.api((vscode) => vscode.commands.executeCommand('workbench.action.positionPanelBottom'));
   await bench.command('BPF: Next Step of Failing Path');
 });
 
@@ -264,10 +267,10 @@ function behindLine(marker: string): Promise<{ text: string; opacity: number } |
 }
 
 test('the heat map counts visits, greys dead code, and says nothing of code that the compiler removed', async () => {
-  await selectLine(lineOf('#DEAD'));
+  await selectLine(lineOf('#UNREACHED'));
   await bench.command('BPF: Toggle Verifier Heat Map');
   const dead = await until(async () => {
-    const seen = await behindLine('#DEAD');
+    const seen = await behindLine('#UNREACHED');
     return seen?.text ? seen : undefined;
   }, 'the dead line to be marked');
   expect(dead.text).toBe('never reached');
@@ -312,7 +315,9 @@ test('a mended program has no failing path any more', async () => {
       2,
     'both programs to be accepted',
   );
-  await until(async () => !(await pathRows()).some((row) => /may be NULL/.test(row)), 'the view to go');
+  const panel = bench.page.locator('.part.panel');
+  await panel.locator('.message').filter({ hasText: 'The verifier accepts sums now.' }).first().waitFor();
+  expect((await pathRows()).filter((row) => /may be NULL/.test(row))).toEqual([]);
   await bench.screenshot('mended');
 });
 
@@ -358,8 +363,7 @@ test('a log of more than 100,000 lines opens, folds and follows the cursor witho
   );
   expect(seen.lines).toBeGreaterThan(100_000);
   expect(seen.folds.count).toBeGreaterThan(1000);
-  for (const { milliseconds } of [seen.folds, seen.links, seen.definition])
-    expect(milliseconds).toBeLessThan(5000);
+  expect(cursor).toBeLessThan(3000);
   expect(opened).toBeLessThan(20_000);
   await bench.screenshot('long-log');
 });
