@@ -1,6 +1,8 @@
 /** The kernel's words on one file's programs as findings in its source, and syntax findings where clang is silent. */
+import type { KernelClient } from '../kernel/client/client';
 import type { ProgramVerdict } from '../kernel/protocol';
 import { besideClang, syntaxDiagnostics } from '../language-server/model/findings';
+import { factsForFailure } from '../language-server/model/target-facts';
 import { explainer } from '../language-server/model/verify';
 import { loadParser } from '../toolchain/c/parser';
 import { readSource, type SourceFile } from '../toolchain/c/source';
@@ -10,10 +12,12 @@ import type { Input } from './source';
 /** Needs `input.object`. */
 export async function explainPrograms(
   input: Input,
-  kernel: string,
+  client: KernelClient,
+  verdicts: readonly ProgramVerdict[],
 ): Promise<(verdict: ProgramVerdict) => Diagnostic[]> {
   const source = input.text === undefined ? undefined : await read(input.text);
-  return explainer(Uint8Array.from(input.object!), input.path, source, kernel).explainProgram;
+  const target = await factsForFailure(client, verdicts);
+  return explainer(Uint8Array.from(input.object!), input.path, source, target).explainProgram;
 }
 
 /**

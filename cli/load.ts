@@ -52,7 +52,7 @@ export async function load(
   } catch (error) {
     if (rejected.length === 0) throw error;
     // The explained rejection says it all.
-    const explain = await explainPrograms(input, client.hello.kernel.release);
+    const explain = await explainPrograms(input, client, rejected);
     showFindings(rejected.flatMap(explain), io);
     return { stop: 1 };
   }

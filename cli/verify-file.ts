@@ -1,7 +1,6 @@
 /** One file's verdicts, as `verify --json` prints them and as the terminal shows them. */
 import { pathToFileURL } from 'node:url';
 import type { KernelClient } from '../kernel/client/client';
-import { KernelError } from '../kernel/client/errors';
 import type { ProgramVerdict, VerifierStats } from '../kernel/protocol';
 import { Severity, type Diagnostic } from '../toolchain/diagnostic';
 import type { Problem } from '../toolchain/problem';
@@ -55,14 +54,21 @@ export async function verifyFile(
   const kernel = client.hello.kernel.release;
   if (input.object === undefined) return result(input, kernel, []);
   try {
-    const answer = await client.request('verify', { object: input.object, log: 'rejected' }, { signal });
-    const rejected = answer.programs.some(({ verdict }) => verdict !== 'accepted');
+    const { verdictsOf, objectVerdict } = await import('../language-server/model/verify');
+    const answer = await verdictsOf(client, input.object, signal);
+    const { error } = answer;
+    const failed = error ? [objectVerdict(error)] : answer.programs;
+    const rejected = failed.some(({ verdict }) => verdict !== 'accepted');
     // Explaining takes the object's BTF and the catalogue; accepted programs need neither.
-    const explain = rejected ? await (await import('./explain')).explainPrograms(input, kernel) : () => [];
+    const explain = rejected
+      ? await (await import('./explain')).explainPrograms(input, client, failed)
+      : () => [];
     const programs = answer.programs.map((verdict) => ({ verdict, diagnostics: explain(verdict) }));
-    if (!answer.error) return result(input, kernel, programs);
-    const problem = problemOf(new KernelError(answer.error));
-    return result({ ...input, problems: [...input.problems, problem] }, kernel, programs);
+    if (!error) return result(input, kernel, programs);
+    // What fails for the whole object is said of its first program, or of the file when it has none.
+    for (const program of programs.slice(1)) program.diagnostics = [];
+    const whole = programs.length > 0 ? [] : failed.flatMap(explain);
+    return result({ ...input, diagnostics: [...input.diagnostics, ...whole] }, kernel, programs);
   } catch (error) {
     return result({ ...input, problems: [...input.problems, problemOf(error)] }, kernel, []);
   }

@@ -1,6 +1,7 @@
 /** Reads what clang and LLVM's BPF backend print about a source file. */
 import { readFileSync } from 'node:fs';
 import { Severity, type Diagnostic, type Position, type Range } from '../diagnostic';
+import { explainBackend } from './backend-errors';
 
 /** Flags that make clang print what {@link parseDiagnostics} reads; put after the user's own. */
 export const DIAGNOSTIC_FLAGS = [
@@ -78,13 +79,33 @@ export function parseDiagnostics(stderr: string, mainPath: string, text: string)
       includeStack = [];
     }
   }
-  return found.slice(0, MAX_DIAGNOSTICS);
+  // Where LLVM gave up at last says less than what it complained of before.
+  const errors = found.filter(({ severity }) => severity === Severity.Error);
+  const telling = errors.some(({ code }) => code !== GAVE_UP);
+  return found.filter(({ code }) => !telling || code !== GAVE_UP).slice(0, MAX_DIAGNOSTICS);
 }
+
+/** The code for an instruction selection that failed. */
+const GAVE_UP = 'bpf/unsupported-code';
 
 function diagnosticOf(path: string, range: Range, kind: string, text: string): Diagnostic {
   const option = / \[(-W[^\],]+)(?:,[^\]]*)?\]$/.exec(text);
   const message = option ? text.slice(0, option.index) : text;
   const isWarning = kind === 'warning' || kind === 'remark';
+  // Clang says the same of a call with too many arguments in C, and marks that "to function call".
+  const backend = isWarning || /to function call/.test(message) ? undefined : explainBackend(message);
+  if (backend) {
+    return {
+      path,
+      range,
+      severity: Severity.Error,
+      code: backend.id,
+      source: 'clang',
+      message: backend.message,
+      related: [],
+      data: { kernelMessage: plainBackendMessage(message), help: backend.help },
+    };
+  }
   return {
     path,
     range,
