@@ -18,6 +18,8 @@ import { compile } from '../../toolchain/clang/compile';
 import { findClang } from '../../toolchain/clang/discover';
 import { Severity } from '../../toolchain/diagnostic';
 import type { Diagnostic } from '../../toolchain/diagnostic';
+import { entryById } from '../../toolchain/verifier/catalogue';
+import { loadingEntries } from '../../toolchain/verifier/catalogue/loading';
 import { isFor } from '../verifier/compile';
 import { readLoadFixture } from './fixture';
 import type { LoadFixture } from './fixture';
@@ -108,11 +110,40 @@ describe('a source that fails before, or beside, the verifier', () => {
   });
 });
 
-test('each class of failure that people ask about has a fixture', async () => {
+const pageIds = loadingEntries.map(({ id }) => id).filter((id) => id !== 'bpf/verifier-bug');
+
+describe('the page of an id', () => {
+  test.for(pageIds)('%s shows a program that fails with it, and one that does not', async (id, context) => {
+    const file = path.join(repository, 'docs/verifier', `${id.replace('bpf/', '')}.md`);
+    const text = await readFile(file, 'utf8');
+    context.expect(text.split('\n')[0]).toBe(`# ${id}: ${entryById(id)?.title}`);
+    const [rejected, accepted] = ['Rejected', 'Accepted'].map((section) =>
+      new RegExp(`^## ${section}\\n+(?:<!-- (.*) -->\\n+)?\`\`\`c\\n([^]*?)\`\`\``, 'm').exec(text),
+    );
+    const { version } = kernel.client.hello.kernel;
+    for (const [match, isRejected] of [
+      [rejected, true],
+      [accepted, false],
+    ] as const) {
+      const [, note = '', code = ''] = match ?? [];
+      context.expect(code).not.toBe('');
+      const bound = /^(since|until) (\d+)\.(\d+)$/.exec(note);
+      const range = bound && { [bound[1]!]: [Number(bound[2]), Number(bound[3])] };
+      const isElsewhere = note.startsWith('not run: ') && !note.includes('test/load does');
+      if (isElsewhere || (range && !isFor(range, version))) continue;
+      const flags = /^\/\/ compiled with (-.*)$/m.exec(code)?.[1]?.split(' ') ?? [];
+      if (/^\/\/ compiled without -g$/m.test(code)) flags.push('-g0');
+      if (flags.includes('-mcpu=v4') && !isFor({ until: [6, 5] }, version)) continue;
+      const fixture = { name: id, path: path.join(cache, 'page.bpf.c'), text: code, flags, says: [] };
+      const found = await findingsOf(fixture);
+      const codes = [...new Set(found.map((one) => one.code))];
+      context.expect(codes, JSON.stringify(found, null, 1)).toEqual(isRejected ? [id] : []);
+    }
+  });
+});
+
+test('each class of failure has fixtures', () => {
   const ids = new Set(fixtures.flatMap(({ expected }) => expected?.ids ?? []));
-  for (const id of ids) {
-    const page = path.join(repository, 'docs/verifier', `${id.replace(/^bpf\//, '')}.md`);
-    expect(await readFile(page, 'utf8').catch(() => ''), page).not.toBe('');
-  }
+  expect(ids.size).toBeGreaterThanOrEqual(24);
   expect(fixtures.filter(({ expected }) => expected).length).toBeGreaterThanOrEqual(70);
 });
