@@ -83,11 +83,19 @@ const rules: Rule[] = [
     }),
   },
   {
-    pattern: /^(?:error in backend: )?Cannot select: |only small returns supported/,
+    pattern: /Cannot select: .*\bbrind\b/,
+    explain: () => ({
+      id: 'bpf/unsupported-code',
+      message: 'BPF has no jump to a computed address, which a computed goto in this function needs',
+      help: 'Use switch, or if and else, with goto to labels by name.',
+    }),
+  },
+  {
+    pattern: /^(?:error in backend: )?(Cannot select: |unimplemented opcode: )|only small returns supported/,
     explain: () => ({
       id: 'bpf/unsupported-code',
       message: 'LLVM has no BPF instructions for something in this function',
-      help: 'Floating point, 128-bit arithmetic, vector types, alloca() and va_arg() have none; the function is named in the error that clang prints.',
+      help: 'Computed goto (goto *label), va_arg(), __builtin_return_address() and 128-bit results have none: use switch, and integers of up to 64 bits.',
     }),
   },
 ];
@@ -113,6 +121,14 @@ function builtinCall(name: string): BackendError {
       message:
         'This clang protects stacks by default, and BPF programs have nothing to call when a check fails',
       help: 'Compile with -fno-stack-protector.',
+    };
+  }
+  if (name === 'abort') {
+    return {
+      id: 'bpf/builtin-call',
+      message:
+        'clang ends the program here by abort(), which BPF programs do not have: at a trap, or where the C standard leaves undefined what happens',
+      help: 'Return from the program instead of __builtin_trap(); look for shifts by too much, division by zero and uninitialised values.',
     };
   }
   if (/^__\w*ti\d?$/.test(name)) {

@@ -26,6 +26,8 @@ const unlocated = /^(?:fatal )?(error|warning): (.*)$/;
 const includedFrom = /^In file included from (.+?):(\d+)[,:]$/;
 /** `error: FILE:LINE:COLUMN: in function NAME TYPE: MESSAGE`, as LLVM prints it without clang's help. */
 const backend = /^(.+?):(\d+):(\d+): in function (\S+) .*?: (.*)$/;
+/** What follows the error of an instruction selection that failed without a place. */
+const inFunction = /^In function: (\w+)$/;
 /** LLVM names the place itself when clang, which knows only files on disk, cannot find it. */
 const realPlace = /^could not determine the original source location for (.+):(\d+):(\d+)$/;
 
@@ -71,6 +73,10 @@ export function parseDiagnostics(stderr: string, mainPath: string, text: string)
       }
       includeStack = [];
       continue;
+    }
+    const gaveUpIn = inFunction.exec(line)?.[1];
+    if (gaveUpIn !== undefined && current?.code === GAVE_UP && current.range.start.line === 0) {
+      current.range = sources.definition(mainPath, gaveUpIn) ?? current.range;
     }
     const bare = unlocated.exec(line);
     if (bare) {
@@ -193,6 +199,18 @@ class Sources {
       start: { line, character: from },
       end: { line, character: Math.max(from + 1, text.trimEnd().length) },
     };
+  }
+
+  /** A function's name where the file defines it, as well as the text alone tells. */
+  definition(path: string, name: string): Range | undefined {
+    const pattern = new RegExp(`^(?!\\s*(?:return|//|\\*)).*\\b(${name})(?=\\s*(?:\\(|,)[^;]*$)`);
+    for (const [line, text] of this.lines(path).entries()) {
+      const match = pattern.exec(text);
+      if (!match) continue;
+      const end = match[0].length;
+      return { start: { line, character: end - name.length }, end: { line, character: end } };
+    }
+    return undefined;
   }
 
   private position(path: string, row: number, column: number): Position {

@@ -156,9 +156,11 @@ function classify(
   // Without a log a rejection's message is all that the verifier's words come to.
   const fromMessage = verdict.verdict === 'rejected' ? classifyMessage(fallback) : undefined;
   if (fromMessage) return { ...fromMessage, saidBy: 'verifier', words: fallback.join('\n') };
-  const lines = libbpf.length ? libbpf : fallback;
+  // Where libbpf says no more than that it failed, the host may have found out why.
+  const isBare = libbpf.every((line) => /failed to load|load failed/.test(line));
+  const lines = isBare ? [...fallback, ...libbpf] : libbpf;
   const fromLibbpf = classifyMessage(verdict.errno ? [...lines, verdict.errno] : lines, 'libbpf');
-  const words = lines.join('\n') || verdict.errno || '';
+  const words = (libbpf.length > 0 ? libbpf : fallback).join('\n') || verdict.errno || '';
   if (fromLibbpf) return { ...fromLibbpf, saidBy: 'libbpf', words };
   return { entry: unreadableEntry, line: '', saidBy: 'libbpf', words: '' };
 }

@@ -266,6 +266,10 @@ export const loadingEntries: Entry[] = [
     help: 'Choose a kernel that has it with "BPF: Select Kernel".',
     scope: 'program',
     rules: [
+      {
+        pattern: /has no program type (\w+)/,
+        say: ({ match }) => `This kernel has no programs of type ${match[1]}`,
+      },
       { pattern: /program type .*(not supported|is not supported)|prog type .*unsupported/ },
       {
         pattern:
