@@ -2,7 +2,7 @@
 import { sections } from '../program/sections';
 import type { LoadFinding } from './finding';
 import { alternatives, nearestNames } from './nearest';
-import { kernelName } from './target';
+import { isOlder, kernelName } from './target';
 import type { TargetFacts } from './target';
 
 /** What a program says of itself. */
@@ -134,4 +134,35 @@ export function explainAttachTarget(
     }
   }
   return undefined;
+}
+
+/** First Linux release that takes an attach type or load flag which libbpf sets by the section's name. */
+const sectionsSince: { section: RegExp; since: string; what: string }[] = [
+  { section: /^cgroup\/\w+_unix$/, since: '6.7', what: 'the attach type for Unix sockets' },
+  { section: /^lsm_cgroup\//, since: '6.0', what: 'LSM programs of cgroups' },
+  { section: /^xdp\.frags(\/|$)/, since: '5.18', what: 'XDP programs for packets in fragments' },
+  { section: /^(uprobe|uretprobe|usdt)\.s\//, since: '6.0', what: 'uprobe programs that may sleep' },
+  { section: /^cgroup\/get(peer|sock)name[46]$/, since: '5.8', what: 'this attach type' },
+  { section: /^sk_reuseport\/migrate$/, since: '5.14', what: 'the attach type for migrating sockets' },
+];
+
+/** An attach type that the kernel does not have: it answers EINVAL, or E2BIG for a field it does not know, alone. */
+export function explainAttachType(
+  { name, section }: Attached,
+  errno: string | undefined,
+  target: TargetFacts | undefined,
+): LoadFinding | undefined {
+  if (!target || (errno !== 'EINVAL' && errno !== 'E2BIG')) return undefined;
+  const plain = section.replace(/^\?/, '');
+  const found = sectionsSince.find((one) => one.section.test(plain) && isOlder(target.release, one.since));
+  if (!found) return undefined;
+  return {
+    id: 'bpf/attach-type',
+    message: `${kernelName(target)} does not know ${found.what}: SEC("${section}") needs Linux ${found.since}`,
+    help: 'Choose a newer kernel ("BPF: Select Kernel", --target vm:PATH-TO-VMLINUZ), or a section that this one has; a `?` before the name keeps libbpf from loading the program unless it is asked to.',
+    places: [
+      { kind: 'section', name },
+      { kind: 'program', name },
+    ],
+  };
 }

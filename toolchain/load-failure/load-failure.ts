@@ -5,7 +5,7 @@
  */
 import type { BpfObject } from '../elf/object';
 import type { MapPath, SourcePositions } from '../verifier/position';
-import { explainAttachTarget, explainSection } from './attach-target';
+import { explainAttachTarget, explainAttachType, explainSection } from './attach-target';
 import { describeRelocation, explainCore, placeOfCore, readSpelled, relocationAt } from './core';
 import { explainExtern } from './externs';
 import type { LoadFinding } from './finding';
@@ -56,6 +56,9 @@ export function explainLoadFailure(failed: FailedLoad, context: LoadContext): Lo
     wholeObject(lines, object, target, name) ??
     (failed.id === 'bpf/license' ? license(failed, context) : undefined) ??
     programType(failed, target) ??
+    (failed.instruction === undefined && (failed.assembly ?? '') === ''
+      ? explainAttachType(failed, failed.errno, target)
+      : undefined) ??
     permission(failed, target)
   );
 }

@@ -54,6 +54,14 @@ export const loadingEntries: Entry[] = [
     ],
   },
   {
+    id: 'bpf/attach-type',
+    title: 'Attach type that this kernel does not have',
+    wants: 'A section names a program type and how it is attached; both must be known to the kernel.',
+    help: 'Choose a newer kernel with "BPF: Select Kernel", or a section that this one has.',
+    scope: 'program',
+    rules: [],
+  },
+  {
     id: 'bpf/attach-point',
     title: 'Attach point that this kernel does not have',
     wants:
