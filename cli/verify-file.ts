@@ -57,6 +57,10 @@ export async function verifyFile(
     const { verdictsOf, objectVerdict } = await import('../language-server/model/verify');
     const answer = await verdictsOf(client, input.object, signal);
     const { error } = answer;
+    // An object without a source has no place for findings, and is no answer to what was asked.
+    if (error?.code === 'badObject' && input.text === undefined) {
+      return result({ ...input, problems: [...input.problems, problemOf(error)] }, kernel, []);
+    }
     const failed = error ? [objectVerdict(error)] : answer.programs;
     const rejected = failed.some(({ verdict }) => verdict !== 'accepted');
     // Explaining takes the object's BTF and the catalogue; accepted programs need neither.

@@ -1,4 +1,5 @@
 /** Attaching all programs of a session, or none; and taking them off again. */
+import { attachAdvice } from './attach-advice';
 import type { KernelClient } from '../../kernel/client/client';
 import { KernelError } from '../../kernel/client/errors';
 import type { AttachSpec, LinkDescription } from '../../kernel/protocol';
@@ -118,7 +119,10 @@ async function orRollBack(
   } catch (error) {
     if (!(error instanceof KernelError) || error.code === 'hostGone') throw error;
     await detachAll(loaded.kernel, done);
-    throw error.code === 'cancelled' ? error : attachFailed(describeFailure(plan, error, done, planned));
+    if (error.code === 'cancelled') throw error;
+    const section = loaded.programs.find(({ name }) => name === plan.name)?.section ?? '';
+    const advice = await attachAdvice(loaded.kernel, error.errno, plan.spec, section);
+    throw attachFailed(describeFailure(plan, error, done, planned, advice));
   }
 }
 
@@ -127,11 +131,12 @@ function describeFailure(
   error: KernelError,
   done: Attachment[],
   planned: readonly Planned[],
+  instead: string,
 ): string {
   // libbpf answers EOPNOTSUPP when SEC() names no target; any other failure is not for want of a choice.
   const undecided = spec.hook === 'auto' && error.errno === 'EOPNOTSUPP';
   const example = undecided ? attachExample(type) : undefined;
-  const advice = example === undefined ? '' : ` For example "spec": ${example}.`;
+  const advice = example === undefined ? instead && ` ${instead}` : ` For example "spec": ${example}.`;
   const reports = planned.map((other) => {
     if (other.name === name) return `${name}: failed`;
     const attached = done.find((attachment) => attachment.program === other.name);

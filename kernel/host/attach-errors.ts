@@ -41,12 +41,34 @@ function explain(
       unsupported: true,
     };
   }
+  if (isProbe && (code === 'ENOENT' || code === 'EINVAL' || code === 'EADDRNOTAVAIL')) {
+    const name =
+      spec.hook === 'kprobe' ? spec.function : program.section.slice(program.section.indexOf('/') + 1);
+    return {
+      message: `this kernel has no function ${name} that can be probed at that place`,
+      hint: 'It may be inlined, renamed, in a module that is not loaded, or among those that may not be probed (`cat /sys/kernel/debug/kprobes/blacklist`).',
+    };
+  }
   const isTracepoint =
     spec.hook === 'tracepoint' || (spec.hook === 'auto' && /^(tracepoint|tp)\//.test(program.section));
   if (isTracepoint && code === 'EACCES' && !canRead('/sys/kernel/tracing')) {
     return {
       message: 'tracefs (/sys/kernel/tracing), which has the number of each tracepoint, is for root only',
       hint: 'Let your group read it: `sudo mount -o remount,mode=750,gid=$(id -g) /sys/kernel/tracing`. Or use SEC("raw_tp/…"), which needs no tracefs.',
+    };
+  }
+  if (isTracepoint && code === 'ENOENT' && spec.hook === 'auto') {
+    const name = program.section.slice(program.section.indexOf('/') + 1);
+    return tracepointMissing(name.replace('/', ':'));
+  }
+  const isRaw =
+    spec.hook === 'rawTracepoint' || (spec.hook === 'auto' && /^raw_(tp|tracepoint)/.test(program.section));
+  if (isRaw && code === 'ENOENT') {
+    const name =
+      spec.hook === 'rawTracepoint' ? spec.name : program.section.slice(program.section.indexOf('/') + 1);
+    return {
+      message: `this kernel has no tracepoint ${name}`,
+      hint: 'Its tracepoints are the types btf_trace_… of its BTF; most are also in /sys/kernel/tracing/events.',
     };
   }
   if (operation.startsWith('find interface')) {
@@ -100,18 +122,23 @@ function explain(
       }
       return undefined;
     case 'tracepoint':
-      if (code !== 'ENOENT') return undefined;
-      return {
-        message: existsSync('/sys/kernel/tracing/events')
-          ? `this kernel has no tracepoint ${spec.category}:${spec.name}`
-          : 'tracefs is not mounted',
-        hint: existsSync('/sys/kernel/tracing/events')
-          ? 'List them with `ls /sys/kernel/tracing/events`.'
-          : 'Mount it: `sudo mount -t tracefs tracefs /sys/kernel/tracing`.',
-      };
+      return code === 'ENOENT' ? tracepointMissing(`${spec.category}:${spec.name}`) : undefined;
     default:
       return undefined;
   }
+}
+
+function tracepointMissing(name: string): Explanation {
+  if (existsSync('/sys/kernel/tracing/events')) {
+    return {
+      message: `this kernel has no tracepoint ${name}`,
+      hint: 'List them with `ls /sys/kernel/tracing/events`.',
+    };
+  }
+  return {
+    message: 'tracefs is not mounted',
+    hint: 'Mount it: `sudo mount -t tracefs tracefs /sys/kernel/tracing`.',
+  };
 }
 
 function canRead(directory: string): boolean {

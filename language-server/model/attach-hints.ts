@@ -3,12 +3,13 @@
  * programs that the kernel accepted, and asked for only after the verdict is shown.
  */
 import type { KernelClient } from '../../kernel/client/client';
+import { kernelLists } from '../../kernel/client/lists';
 import type { ProgramVerdict } from '../../kernel/protocol';
 import { placeInSource } from '../../toolchain/c/places';
 import type { SourceFile } from '../../toolchain/c/source';
 import { Severity, type Diagnostic } from '../../toolchain/diagnostic';
 import { attachPointOf, hintForAttachPoint } from '../../toolchain/load-failure/attach-point';
-import { attachLists, targetFacts } from './target-facts';
+import { targetFacts } from './target-facts';
 
 export const ATTACH_POINT_HINT = 'bpf/attach-point';
 
@@ -27,7 +28,7 @@ export async function attachHints(
   if (points.length === 0) return [];
   const btf = points.some(({ point }) => point.kind === 'rawTracepoint');
   const target = await targetFacts(client, { features: points.some(({ point }) => 'option' in point), btf });
-  const lists = attachLists(client);
+  const lists = kernelLists(client);
   const hints = await Promise.all(
     points.map(async ({ program, point }): Promise<Diagnostic[]> => {
       const hint = await hintForAttachPoint(point, lists, target);

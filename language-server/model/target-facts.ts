@@ -1,38 +1,19 @@
 /** What the kernel of a session can tell about itself, asked once a session and only when something failed. */
 import type { KernelClient } from '../../kernel/client/client';
+import { askOnce } from '../../kernel/client/lists';
 import type { ProgramVerdict } from '../../kernel/protocol';
 import type { Btf } from '../../toolchain/btf/btf';
 import { parseBtf } from '../../toolchain/btf/parse';
-import type { AttachLists } from '../../toolchain/load-failure/attach-point';
 import type { TargetFacts } from '../../toolchain/load-failure/target';
 
-/** Answers by session. What a kernel has changes with its modules; a session is short enough for that. */
-const sessions = new WeakMap<KernelClient, Map<string, Promise<unknown>>>();
-
-/** More names than any kernel has functions. */
-const ALL = 1_000_000;
-
-/** An answer of the session, asked for once. One that failed is undefined, and is asked for again next time. */
-function once<T>(client: KernelClient, key: string, ask: () => Promise<T>): Promise<T | undefined> {
-  const answers = sessions.get(client) ?? new Map<string, Promise<unknown>>();
-  sessions.set(client, answers);
-  let answer = answers.get(key) as Promise<T | undefined> | undefined;
-  if (!answer) {
-    // A kernel that will not tell makes an explanation shorter, not wrong.
-    answer = ask().catch(() => void answers.delete(key));
-    answers.set(key, answer);
-  }
-  return answer;
-}
-
 function features(client: KernelClient) {
-  return once(client, 'features', () => client.request('features', {}));
+  return askOnce(client, 'features', () => client.request('features', {}));
 }
 
 /** The kernel's own types; undefined when it has none or they cannot be read. */
 export function kernelBtf(client: KernelClient): Promise<Btf | undefined> {
   if (!client.hello.capabilities.btf.ok) return Promise.resolve(undefined);
-  return once(client, 'btf', async () => {
+  return askOnce(client, 'btf', async () => {
     const { data } = await client.request('btf', { source: { module: 'vmlinux' } });
     const parsed = parseBtf(Uint8Array.from(data));
     return parsed.ok ? parsed.value : undefined;
@@ -70,22 +51,4 @@ export function factsForFailure(
     about.test(`${libbpfLog}\n${message ?? ''}\n${log?.slice(-4096) ?? ''}`),
   );
   return targetFacts(client, { features: failed.some(({ verdict }) => verdict === 'error'), btf });
-}
-
-/** The kernel's lists of what programs can be attached to. */
-export function attachLists(client: KernelClient): AttachLists {
-  const functions = (contains: string, limit: number) =>
-    once(client, `functions:${contains}`, async () => {
-      const listed = await client.request('listKernelFunctions', { contains, limit });
-      return listed.functions;
-    });
-  return {
-    functionsWith: (text) => functions(text, 10_000),
-    allFunctions: () => functions('', ALL),
-    tracepoints: () =>
-      once(client, 'tracepoints', async () => {
-        const { tracepoints } = await client.request('listTracepoints', { contains: '', limit: ALL });
-        return tracepoints.map(({ category, name }) => `${category}/${name}`);
-      }),
-  };
 }

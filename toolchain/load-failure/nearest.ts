@@ -18,7 +18,10 @@ export function nearestNames(wanted: string, names: Iterable<string>, count = 3)
     if (cost !== undefined) found.set(name, cost);
   }
   return [...found]
-    .sort(([a, costA], [b, costB]) => costA - costB || a.length - b.length || (a < b ? -1 : 1))
+    .sort(
+      ([a, costA], [b, costB]) =>
+        costA - costB || commonStart(b, wanted) - commonStart(a, wanted) || (a < b ? -1 : 1),
+    )
     .slice(0, count)
     .map(([name]) => name);
 }
@@ -32,6 +35,13 @@ function costOf(wanted: string, plainWanted: string, name: string, limit: number
   // A name that was extended: compilers' `.isra.0`, kernels' `__x64_` and `_noprof`.
   if (wanted.length >= 5 && name.startsWith(wanted) && name.length - wanted.length <= 12) return limit + 1;
   return undefined;
+}
+
+/** People misspell the ends of names more than their beginnings. */
+function commonStart(a: string, b: string): number {
+  let at = 0;
+  while (at < a.length && a[at] === b[at]) at++;
+  return at;
 }
 
 function plain(name: string): string {

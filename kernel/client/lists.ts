@@ -1,0 +1,51 @@
+/** What a kernel lists for attaching, kept for the session: the lists are long and hardly change. */
+import type { KernelClient } from './client';
+
+/** Each is undefined when the kernel does not show its list. */
+export interface KernelLists {
+  /** Functions whose name contains the text. */
+  functionsWith(text: string): Promise<readonly string[] | undefined>;
+  allFunctions(): Promise<readonly string[] | undefined>;
+  /** As `category/name`. */
+  tracepoints(): Promise<readonly string[] | undefined>;
+}
+
+/** More names than any kernel has functions. */
+const ALL = 1_000_000;
+/** Names that contain one text; beyond that the text says too little. */
+const MANY = 10_000;
+
+const sessions = new WeakMap<KernelClient, Map<string, Promise<unknown>>>();
+
+/**
+ * An answer of the session, asked for once. One that failed is undefined, and is asked for again next time: whoever
+ * asks here wants to explain something, and explains it shorter without.
+ */
+export function askOnce<T>(client: KernelClient, key: string, ask: () => Promise<T>): Promise<T | undefined> {
+  const answers = sessions.get(client) ?? new Map<string, Promise<unknown>>();
+  sessions.set(client, answers);
+  let answer = answers.get(key) as Promise<T | undefined> | undefined;
+  if (!answer) {
+    answer = ask().catch(() => void answers.delete(key));
+    answers.set(key, answer);
+  }
+  return answer;
+}
+
+export function kernelLists(client: KernelClient): KernelLists {
+  const functions = (contains: string, limit: number) =>
+    askOnce(
+      client,
+      `functions:${contains}`,
+      async () => (await client.request('listKernelFunctions', { contains, limit })).functions,
+    );
+  return {
+    functionsWith: (text) => functions(text, MANY),
+    allFunctions: () => functions('', ALL),
+    tracepoints: () =>
+      askOnce(client, 'tracepoints', async () => {
+        const { tracepoints } = await client.request('listTracepoints', { contains: '', limit: ALL });
+        return tracepoints.map(({ category, name }) => `${category}/${name}`);
+      }),
+  };
+}
