@@ -15,21 +15,34 @@ const ALL = 1_000_000;
 /** Names that contain one text; beyond that the text says too little. */
 const MANY = 10_000;
 
-const sessions = new WeakMap<KernelClient, Map<string, Promise<unknown>>>();
+/** Modules come and go: a list is not believed for longer than this. */
+const LISTS_MILLISECONDS = 60_000;
+
+interface Answer {
+  value: Promise<unknown>;
+  since: number;
+}
+const sessions = new WeakMap<KernelClient, Map<string, Answer>>();
 
 /**
- * An answer of the session, asked for once. One that failed is undefined, and is asked for again next time: whoever
- * asks here wants to explain something, and explains it shorter without.
+ * An answer of the session, asked for once, or again when it is older than `milliseconds`. One that failed is
+ * undefined and asked for again next time: whoever asks here wants to explain something, and says less without it.
  */
-export function askOnce<T>(client: KernelClient, key: string, ask: () => Promise<T>): Promise<T | undefined> {
-  const answers = sessions.get(client) ?? new Map<string, Promise<unknown>>();
+export function askOnce<T>(
+  client: KernelClient,
+  key: string,
+  ask: () => Promise<T>,
+  milliseconds = Infinity,
+): Promise<T | undefined> {
+  const answers = sessions.get(client) ?? new Map<string, Answer>();
   sessions.set(client, answers);
-  let answer = answers.get(key) as Promise<T | undefined> | undefined;
-  if (!answer) {
-    answer = ask().catch(() => void answers.delete(key));
+  let answer = answers.get(key);
+  if (!answer || performance.now() - answer.since > milliseconds) {
+    const value = ask().catch(() => void answers.delete(key));
+    answer = { value, since: performance.now() };
     answers.set(key, answer);
   }
-  return answer;
+  return answer.value as Promise<T | undefined>;
 }
 
 export function kernelLists(client: KernelClient): KernelLists {
@@ -38,14 +51,20 @@ export function kernelLists(client: KernelClient): KernelLists {
       client,
       `functions:${contains}`,
       async () => (await client.request('listKernelFunctions', { contains, limit })).functions,
+      LISTS_MILLISECONDS,
     );
   return {
     functionsWith: (text) => functions(text, MANY),
     allFunctions: () => functions('', ALL),
     tracepoints: () =>
-      askOnce(client, 'tracepoints', async () => {
-        const { tracepoints } = await client.request('listTracepoints', { contains: '', limit: ALL });
-        return tracepoints.map(({ category, name }) => `${category}/${name}`);
-      }),
+      askOnce(
+        client,
+        'tracepoints',
+        async () => {
+          const { tracepoints } = await client.request('listTracepoints', { contains: '', limit: ALL });
+          return tracepoints.map(({ category, name }) => `${category}/${name}`);
+        },
+        LISTS_MILLISECONDS,
+      ),
   };
 }

@@ -11,7 +11,7 @@ import { openKernel } from '../../kernel/client/open';
 import type { OpenedKernel } from '../../kernel/client/open';
 import { parseTarget } from '../../kernel/targets/target';
 import { attachHints } from '../../language-server/model/attach-hints';
-import { verifyObject } from '../../language-server/model/verify';
+import { explainer, verifyObject } from '../../language-server/model/verify';
 import { loadParser } from '../../toolchain/c/parser';
 import { readSource } from '../../toolchain/c/source';
 import { compile } from '../../toolchain/clang/compile';
@@ -20,7 +20,7 @@ import { Severity } from '../../toolchain/diagnostic';
 import type { Diagnostic } from '../../toolchain/diagnostic';
 import { entryById } from '../../toolchain/verifier/catalogue';
 import { loadingEntries } from '../../toolchain/verifier/catalogue/loading';
-import { isFor } from '../verifier/compile';
+import { compileBpf, isFor } from '../verifier/compile';
 import { readLoadFixture } from './fixture';
 import type { LoadFixture } from './fixture';
 
@@ -140,6 +140,46 @@ describe('the page of an id', () => {
       context.expect(codes, JSON.stringify(found, null, 1)).toEqual(isRejected ? [id] : []);
     }
   });
+});
+
+test('damaged objects and spliced words are explained without an exception', async () => {
+  let seed = 99;
+  const random = (limit: number) => {
+    seed = (Math.imul(seed, 1103515245) + 12345) >>> 0;
+    return (seed >>> 8) % limit;
+  };
+  const objects: Uint8Array<ArrayBuffer>[] = [];
+  for (const name of ['core-two-fields', 'ksym-weak-called', 'map-array-key', 'cpu-v3-atomic']) {
+    const fixture = fixtures.find((one) => one.name === name)!;
+    objects.push(await compileBpf(fixture.path));
+  }
+  const words = [
+    'failed to resolve CO-RE relocation <byte_off> [7] struct task_struct.second_wish (0:2 @ offset 8)',
+    "kfunc 'bpf_there_is_no_such_function' is referenced but wasn't resolved",
+    "libbpf: map 'broken': failed to create: -EINVAL",
+    'BPF_STX uses reserved fields',
+    'invalid func unknown#195896080',
+    "prog 'program': missing BPF prog type, check ELF section name 'x'",
+    'cannot call kernel function from non-GPL compatible program',
+  ];
+  const target = { release: '5.10.0', mapTypes: {}, programTypes: {} };
+  for (let round = 0; round < 1000; round++) {
+    const object = Uint8Array.from(objects[random(objects.length)]!);
+    for (let hit = random(40); hit > 0; hit--) object[random(object.length)] = random(256);
+    const { explainProgram } = explainer(object, '/x.bpf.c', undefined, target);
+    const said = `${words[random(words.length)]!.slice(random(3))}\n${words[random(words.length)]!}`;
+    const lineInfo = new Uint8Array(32).map(() => random(256));
+    const common = { name: 'program', section: 'x', type: 'y', typeNumber: 1, insnCount: 9, lineInfo };
+    for (const verdict of ['rejected', 'error'] as const) {
+      const [found] = explainProgram({
+        ...common,
+        verdict,
+        libbpfLog: said,
+        log: verdict === 'error' ? '' : said,
+      });
+      expect(found?.message).toBeTruthy();
+    }
+  }
 });
 
 test('each class of failure has fixtures', () => {

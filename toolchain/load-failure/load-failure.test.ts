@@ -29,7 +29,7 @@ test.for([
   ['tracepiont/sched/sched_switch', 'tracepoint/sched/sched_switch'],
   ['cgroup/conect4', 'cgroup/connect4'],
   ['xdp_prog_simple', 'xdp'],
-  ['tc_ingress', 'tc'],
+  ['tc_ingress', 'tcx/ingress'],
   ['sockop', 'sockops'],
   ['fexist/vfs_read', 'fexit/vfs_read'],
 ] as const)('a section %s was meant to be %s', ([written, meant]) => {
