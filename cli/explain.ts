@@ -1,22 +1,19 @@
 /** The kernel's words on one file's programs as findings in its source, and syntax findings where clang is silent. */
-import type { KernelClient } from '../kernel/client/client';
 import type { ProgramVerdict } from '../kernel/protocol';
 import { besideClang, syntaxDiagnostics } from '../language-server/model/findings';
-import { factsForFailure } from '../language-server/model/target-facts';
 import { explainer } from '../language-server/model/verify';
 import { loadParser } from '../toolchain/c/parser';
 import { readSource, type SourceFile } from '../toolchain/c/source';
 import type { Diagnostic } from '../toolchain/diagnostic';
+import type { TargetFacts } from '../toolchain/load-failure/target';
 import type { Input } from './source';
 
 /** Needs `input.object`. */
 export async function explainPrograms(
   input: Input,
-  client: KernelClient,
-  verdicts: readonly ProgramVerdict[],
+  target: TargetFacts,
 ): Promise<(verdict: ProgramVerdict) => Diagnostic[]> {
   const source = input.text === undefined ? undefined : await read(input.text);
-  const target = await factsForFailure(client, verdicts);
   return explainer(Uint8Array.from(input.object!), input.path, source, target).explainProgram;
 }
 

@@ -1,4 +1,5 @@
 /** From a FILE argument to programs and maps in the kernel, for `run` and `attach`. */
+import { factsForFailure } from '../language-server/model/target-facts';
 import type { KernelClient } from '../kernel/client/client';
 import { AdapterError } from '../debug-adapter/errors';
 import { loadObject, type LoadedObject } from '../debug-adapter/runner/load';
@@ -52,7 +53,7 @@ export async function load(
   } catch (error) {
     if (rejected.length === 0) throw error;
     // The explained rejection says it all.
-    const explain = await explainPrograms(input, client, rejected);
+    const explain = await explainPrograms(input, await factsForFailure(client, rejected));
     showFindings(rejected.flatMap(explain), io);
     return { stop: 1 };
   }

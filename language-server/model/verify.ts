@@ -32,8 +32,9 @@ export async function verifyObject(
   signal: AbortSignal,
 ): Promise<Verification> {
   const kernel = client.hello.kernel.release;
-  const { programs, error } = await verdictsOf(client, object, signal);
-  const failures: ProgramVerdict[] = error ? [objectVerdict(error)] : programs;
+  const answer = await verdictsOf(client, object, signal);
+  const { programs, error } = answer;
+  const failures = failuresOf(answer);
   const target = await factsForFailure(client, failures);
   const { btf, explainProgram } = explainer(object, file, source, target);
   // What fails for the whole object is said of each of its programs; once is enough.
@@ -58,8 +59,13 @@ export async function verdictsOf(
   }
 }
 
+/** What there is to explain: the programs' verdicts, or the one on the object as a whole. */
+export function failuresOf(answer: { programs: ProgramVerdict[]; error?: ProtocolError }): ProgramVerdict[] {
+  return answer.error ? [objectVerdict(answer.error)] : answer.programs;
+}
+
 /** What keeps the whole object from being loaded, in the shape of a verdict, for whoever explains it. */
-export function objectVerdict(error: ProtocolError): ProgramVerdict {
+function objectVerdict(error: ProtocolError): ProgramVerdict {
   return {
     name: '',
     section: '',
