@@ -89,12 +89,7 @@ export function serve(connection: Connection, distDirectory: string): { dispose(
           // The editor may be closing; it asks for lenses itself when it shows the document again.
         });
       }
-      const hints = environment.settings.inlayHints.ranges && document.status.phase === 'done';
-      if (hints && client.workspace?.inlayHint?.refreshSupport) {
-        connection.sendRequest(InlayHintRefreshRequest.type).catch(() => {
-          // As above.
-        });
-      }
+      if (environment.settings.inlayHints.ranges && document.status.phase === 'done') refreshHints();
     },
   };
 
@@ -146,10 +141,20 @@ export function serve(connection: Connection, distDirectory: string): { dispose(
     const { settings, problems } = readSettings(raw);
     problems.forEach((problem) => connection.console.warn(problem));
     if (JSON.stringify(settings) === JSON.stringify(environment.settings)) return;
+    const toggled = settings.inlayHints.ranges !== environment.settings.inlayHints.ranges;
     environment.settings = settings;
+    if (toggled) refreshHints();
     forgetClang();
     if (kernel.ownsHost) kernel.useTarget(settings.target);
     verifyAll();
+  }
+
+  /** The editor asks for hints again; by itself it does so only after edits. */
+  function refreshHints(): void {
+    if (!client.workspace?.inlayHint?.refreshSupport) return;
+    connection.sendRequest(InlayHintRefreshRequest.type).catch(() => {
+      // The editor may be closing.
+    });
   }
 
   function verifyAll(): void {

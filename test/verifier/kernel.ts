@@ -6,6 +6,7 @@ import { openKernel } from '../../kernel/client/open';
 import type { OpenedKernel } from '../../kernel/client/open';
 import { parseTarget } from '../../kernel/targets/target';
 import { readBpfObject } from '../../toolchain/elf/object';
+import type { BpfObject } from '../../toolchain/elf/object';
 import { explain } from '../../toolchain/verifier/report';
 import type { Report, VerdictInput } from '../../toolchain/verifier/report';
 import { compileFixture, repository } from './compile';
@@ -14,8 +15,8 @@ export interface TestKernel {
   opened: OpenedKernel;
   version: { major: number; minor: number };
   release: string;
-  /** A directory with this kernel's vmlinux.h. */
-  types: string;
+  /** Flags beyond a test's own, as the product has them, among them the directory with this kernel's vmlinux.h. */
+  compilerFlags: string[];
   dispose(): Promise<void>;
 }
 
@@ -42,7 +43,8 @@ export async function openTestKernel(
     opened,
     version,
     release,
-    types,
+    // Types of Linux 7 have unnamed members of a named type, which is an extension of C.
+    compilerFlags: ['-Wall', '-fms-extensions', '-D__TARGET_ARCH_x86', '-idirafter', types],
     dispose: async () => {
       await opened.dispose();
       await rm(types, { recursive: true, force: true });
@@ -50,23 +52,27 @@ export async function openTestKernel(
   };
 }
 
-/** Flags beyond a test's own, as the product has them: types of Linux 7 use an extension of C. */
-export function compilerFlags(types: string): string[] {
-  return ['-Wall', '-fms-extensions', '-D__TARGET_ARCH_x86', '-idirafter', types];
-}
-
-/** What a kernel says of the first program of a source file, and how it is explained. */
+/** What a kernel says of the first refused program of a source file, else of the first, and how it is explained. */
 export async function verifySource(
-  { opened, types }: TestKernel,
+  kernel: TestKernel,
   source: string,
   log: 'rejected' | 'all' | 'states',
-): Promise<{ report: Report; verdict: VerdictInput; clang: string }> {
-  const { object: bytes, clang } = await compileFixture(source, compilerFlags(types));
+): Promise<{ report: Report; verdict: VerdictInput; object: BpfObject; clang: string }> {
+  const { object, clang } = await compileFixture(source, kernel.compilerFlags);
+  return { ...(await verifyObject(kernel, object, log)), clang };
+}
+
+/** As {@link verifySource}, of an object. */
+export async function verifyObject(
+  { opened }: TestKernel,
+  bytes: Uint8Array<ArrayBuffer>,
+  log: 'rejected' | 'all' | 'states',
+): Promise<{ report: Report; verdict: VerdictInput; object: BpfObject }> {
   const object = readBpfObject(bytes);
   if (!object.ok) throw new Error(object.problem.message);
   const { programs } = await opened.client.request('verify', { object: bytes, log });
-  // A refused program decides: some fixtures need a second, harmless one beside it.
   const verdict = programs.find((one) => one.verdict !== 'accepted') ?? programs[0];
   if (!verdict) throw new Error('the kernel host returned no verdict');
-  return { report: explain(verdict, { btf: object.value.btf, object: object.value }), verdict, clang };
+  const { btf } = object.value;
+  return { report: explain(verdict, { btf, object: object.value }), verdict, object: object.value };
 }

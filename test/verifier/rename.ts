@@ -3,7 +3,6 @@ import { readDwarf } from '../../toolchain/dwarf/dwarf';
 import type { Scope } from '../../toolchain/dwarf/dwarf';
 import { readBpfObject } from '../../toolchain/elf/object';
 import { compileFixture } from './compile';
-import { compilerFlags } from './kernel';
 import type { TestKernel } from './kernel';
 
 export interface Renamed {
@@ -14,7 +13,7 @@ export interface Renamed {
 
 /** What a source declares, by the debug information of its object. */
 export async function declaredNames(kernel: TestKernel, file: string): Promise<Set<string>> {
-  const read = readBpfObject((await compileFixture(file, compilerFlags(kernel.types))).object);
+  const read = readBpfObject((await compileFixture(file, kernel.compilerFlags)).object);
   if (!read.ok) throw new Error(read.problem.message);
   const names = new Set<string>();
   const visit = (scope: Scope) => {

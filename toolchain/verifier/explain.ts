@@ -26,8 +26,8 @@ export function placeOfFailure(path: FailingPath, entry: Entry, line: string): n
       line,
     ) ??
     /^insn (\d+) cannot/.exec(line) ??
-    /\binsn_idx (\d+)/.exec(line);
-  if (named) return Number(named[1]);
+    /\binsn_idx (\d+)|\(insn (\d+)\) cannot be called/.exec(line);
+  if (named) return Number(named[1] ?? named[2]);
   if (entry.id === 'bpf/complexity') return lastLoop(path) ?? lastInsn(path);
   return lastInsn(path);
 }

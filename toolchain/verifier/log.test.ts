@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { instructionOf } from './log';
 import { indexLog, parseLog, readLog } from './logIndex';
 import { followPath } from './path';
+import { readStatistics } from './statistics';
 
 const log =
   '0: R1=ctx() R10=fp0\n; x @ a.c:3\n0: (b7) r1 = 0 ; R1=0\n1: (15) if r1 == 0x0 goto pc+1 3: R1=0 R10=fp0\n3: safe\nwhat';
@@ -109,4 +110,36 @@ describe('the path', () => {
     expect(path.states.after(4).registers[0]?.type).toBe('scalar');
     expect(path.states.before(99)).toEqual({ frame: 0, registers: [], stack: new Map(), isWhole: false });
   });
+
+  test('claims nothing of what a log without its beginning does not say', () => {
+    const path = followPath(
+      [
+        '7: R0=0 R6=ctx()',
+        '7: (07) r0 += 1                       ; R0=1',
+        '8: (7b) *(u64 *)(r10 -8) = r0         ; R0=1 R10=fp0 fp-8=1',
+        '9: (95) exit',
+      ].join('\n'),
+    );
+    const { registers, stack, isWhole } = path.states.before(2);
+    expect([registers[0]?.text, registers[6]?.type, registers[1], stack.size, isWhole]).toEqual([
+      '1',
+      'ctx',
+      undefined,
+      1,
+      false,
+    ]);
+  });
+});
+
+test.each([
+  ['Linux 6.1', 'stack depth 8+16\n', [8, 16]],
+  [
+    'Linux 7.3',
+    'stack depth max 24\nsubprog 0 (program) main insns_self 9 insns_total 14 stack 8\nsubprog 1 (add) static insns_self 5 insns_total 5 stack 16\n',
+    [8, 16],
+  ],
+])('the stack of each function is read from what %s prints', (_, lines, depths) => {
+  const text = `${lines}processed 14 insns (limit 1000000) max_states_per_insn 0 total_states 1 peak_states 1 mark_read 0\n`;
+  expect(readStatistics(text)).toMatchObject({ insns: 14, states: 1, stackDepth: depths });
+  expect(indexLog(text).unknownLines).toBe(0);
 });

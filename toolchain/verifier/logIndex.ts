@@ -56,7 +56,7 @@ export async function readLog(chunks: AsyncIterable<Uint8Array | string>): Promi
 }
 
 /** Takes a log apart while it arrives. */
-export class LogReader implements LogIndex {
+class LogReader implements LogIndex {
   length = 0;
   unknownLines = 0;
   /** Pieces of the text, each with whole lines, and the position of each in the text. */

@@ -32,6 +32,8 @@ export class Tracker {
   state: KnownState = nothingKnown;
   /** Whether the kernel prints changes behind instructions; older ones print whole states or none. */
   private readonly printsChanges: boolean;
+  /** Whether a function's verification begins, so that the next state is all there is. */
+  private begins = false;
 
   constructor(private readonly log: LogIndex) {
     this.printsChanges = hasChanges(log);
@@ -42,14 +44,18 @@ export class Tracker {
     const kind = this.log.kind(line);
     const text = this.log.text(line);
     // A global function is verified by itself, from its arguments on.
-    if (kind === 'function' && text.startsWith('Validating ')) this.state = nothingKnown;
+    if (kind === 'function' && text.startsWith('Validating ')) this.begins = true;
     if (kind !== 'state' && kind !== 'branch') return;
     if (kind === 'branch' && branchOf(this.log.at(line))?.safe) return;
     const printed = parseState(text);
-    // The kernel puts what changed on a line of its own, too, when it had something to say in between.
-    const isChange =
-      this.printsChanges && this.state.isWhole && /^\d/.test(text) && printed.frame === this.state.frame;
-    this.state = isChange ? withPrinted(this.state, printed) : whole(printed);
+    // The kernel puts what changed on a line of its own, too, when it had something to say in between. A log whose
+    // beginning is cut off may begin with one.
+    const isBeginning = this.begins || (this.log.insn(line) === 0 && !this.state.isWhole);
+    const isChange = this.printsChanges && /^\d/.test(text) && !isBeginning;
+    this.begins = false;
+    if (!isChange) this.state = whole(printed);
+    else if (printed.frame === this.state.frame) this.state = withPrinted(this.state, printed);
+    else this.state = withPrinted({ ...nothingKnown, frame: printed.frame }, printed);
   }
 
   /** An instruction: what is known before it, see {@link state}, becomes what is known after it. */

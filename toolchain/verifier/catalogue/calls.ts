@@ -44,7 +44,6 @@ export const callEntries: Entry[] = [
         say: ({ match, programType }) => `A program of type ${programType} may not call \`${match[1]}\``,
       },
       { pattern: /^helper call is not allowed in probe/ },
-      { pattern: /^helper access to the packet is not allowed/ },
       { pattern: /^BPF_LD_\[ABS\|IND\] instructions not allowed for this program type/ },
       { pattern: /^cannot update sockmap in this context/ },
     ],
@@ -112,6 +111,11 @@ export const callEntries: Entry[] = [
       { pattern: /^(expected \S+ or socket|R\d+ must point to kernel BTF|invalid arg_type for sockmap)/ },
       { pattern: /is a pointer to in-kernel struct with non-zero offset/ },
       { pattern: /^Invalid format string/ },
+      {
+        pattern: /^helper access to the packet is not allowed/,
+        say: ({ here }) =>
+          `${here} takes no pointer into the packet: copy what it needs into a local variable`,
+      },
       { pattern: /doesn't point to a map value|expected pointer to func/ },
       { pattern: /^get_local_storage\(\) doesn't support non-zero flags/ },
       { pattern: /^expected prog array map for tail call|^tail_call abusing map_ptr/ },

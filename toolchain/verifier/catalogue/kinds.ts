@@ -48,6 +48,8 @@ export type RelatedKind =
   | 'packetCheck'
   /** Where a helper changed the packet, which makes pointers into it invalid. */
   | 'invalidation'
+  /** Where the object was released that a pointer belonged to. */
+  | 'release'
   /** Where the lock was taken. */
   | 'lock';
 

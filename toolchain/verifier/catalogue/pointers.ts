@@ -27,6 +27,12 @@ export const knownNull: Rule = {
   help: nullCheck,
 };
 
+/** For a pointer to something that was released on this path; see refine.ts. */
+export const usedAfterRelease: Rule = {
+  pattern: /^R(\d+) invalid mem access '(?:scalar|inv)'/,
+  say: ({ match, register, here }) => `${here} uses ${register(match[1])} after it was released`,
+};
+
 /** What may be done with which kind of value. */
 export const pointerEntries: Entry[] = [
   {
@@ -112,6 +118,16 @@ export const pointerEntries: Entry[] = [
         },
       },
     ],
+  },
+  {
+    id: 'bpf/use-after-release',
+    title: 'Pointer used after its object was released',
+    wants:
+      'Once an object is released, submitted, discarded or unlocked, no pointer to it or into it may be used.',
+    help: 'Copy what is still needed into a local variable before the release.',
+    related: ['release', 'origin'],
+    // Only the path tells it apart from bpf/scalar-pointer, see refine.ts.
+    rules: [],
   },
   {
     id: 'bpf/user-pointer',

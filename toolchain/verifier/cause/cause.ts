@@ -13,6 +13,7 @@ import {
   numberAsPointerSteps,
   otherNullChecks,
   packetSteps,
+  releaseSteps,
 } from './pointer';
 import { decisionsBetween } from './decisions';
 import { decisionSteps, loopSteps, referenceSteps, regionSteps } from './resources';
@@ -42,6 +43,7 @@ const questions: Record<RelatedKind, (trace: Trace) => CausalStep[]> = {
         ];
   },
   lock: regionSteps,
+  release: releaseSteps,
 };
 
 /** Points that explain a failure, without those on the failing expression itself. */
@@ -101,6 +103,7 @@ function originSteps(trace: Trace): CausalStep[] {
     case 'bpf/null-argument':
       return nullSteps(trace, subject);
     case 'bpf/scalar-pointer':
+    case 'bpf/use-after-release':
       return numberAsPointerSteps(trace, subject);
     // The packet's own question tells where its pointer came from.
     case 'bpf/packet-bounds':

@@ -57,26 +57,29 @@ export function invalidationOf(trace: Trace, value: FlowValue): number | undefin
 const CHANGES_PACKET = /^bpf_(skb|xdp|msg|l3|l4|clone|set_hash|lwt|sk_msg)/;
 
 /** Helpers and kernel functions that take back what they or others gave, in the kernel's way of naming them. */
-const RELEASES = /^bpf_\w*(release|submit|discard|drop|destroy|free|_put)/;
+const RELEASES = /^bpf_(\w*(_release|_submit|_discard|_drop|_destroy|_free|_put)(_dynptr|_impl)?|kptr_xchg)$/;
+/** What ends all pointers to what was protected. */
+const UNLOCKS = /^bpf_\w*_unlock(_irqrestore)?$/;
 
 /** The call that gave an object away, which ends all pointers to it. */
-function releaseSteps(trace: Trace, value: FlowValue): CausalStep[] {
+export function releaseOf(trace: Trace, value: FlowValue): { index: number; name: string } | undefined {
   const root = rootOf(value);
   // What a dynptr gave ends with the dynptr.
   const source = trace.flow.calls.find(({ index }) => index === root.index)?.arguments ?? [];
   const isOf = (one: FlowValue) => rootOf(one) === root || source.some((from) => isSameSlot(one, from));
   const release = trace.flow.calls.findLast(
-    ({ index, name, arguments: given }) =>
-      index > root.index && name !== undefined && RELEASES.test(name) && given.some(isOf),
+    ({ index, name = '', arguments: given }) =>
+      index > root.index && (UNLOCKS.test(name) || (RELEASES.test(name) && given.some(isOf))),
   );
-  if (!release) return [];
-  return [
-    trace.point(
-      'proof-lost',
-      release.index,
-      `${release.name} gives it back here: the pointer is none any more`,
-    ),
-  ];
+  return release?.name === undefined ? undefined : { index: release.index, name: release.name };
+}
+
+/** That call as a point of the story. */
+export function releaseSteps(trace: Trace): CausalStep[] {
+  const release = trace.subject && releaseOf(trace, trace.subject);
+  return release
+    ? [trace.point('proof-lost', release.index, `${release.name} gives it back here, so pointers to it end`)]
+    : [];
 }
 
 function isSameSlot({ slot: one }: FlowValue, { slot: other }: FlowValue): boolean {
@@ -85,7 +88,7 @@ function isSameSlot({ slot: one }: FlowValue, { slot: other }: FlowValue): boole
 
 /** Why a number is no pointer. */
 export function numberAsPointerSteps(trace: Trace, value: FlowValue): CausalStep[] {
-  const steps = [...originSteps(trace, value), ...releaseSteps(trace, value)];
+  const steps = originSteps(trace, value);
   for (const one of chainOf(value)) {
     const { kind, from, other, instruction, index } = one;
     if (index >= trace.here || !from || !trace.isPointer(from)) continue;

@@ -4,8 +4,9 @@ import type { FailingPath, Step } from '../path';
 import type { SourcePositions, SourceSpan } from '../position';
 import { parseState } from '../state';
 import type { Value } from '../value';
-import { chainOf, followValues, rootOf } from './flow';
+import { chainOf, rootOf } from './flow';
 import type { Flow, FlowValue } from './flow';
+import { followValues } from './follow';
 import { expressionAt } from './names';
 import type { Names } from './names';
 
@@ -214,9 +215,10 @@ export class Trace {
     const name = this.name(value);
     const root = rootOf(value);
     const origin = this.originText(root, value);
-    if (name && origin && root.kind !== 'argument') return `${name} (${origin})`;
-    if (origin && root.kind === 'argument') return origin;
-    return name ?? origin;
+    if (root.kind === 'argument') return origin ?? name;
+    const told = origin && isComputed(value) ? `computed from ${origin}` : origin;
+    if (name && told) return `${name} (${told})`;
+    return name ?? (told && told !== origin ? `a value ${told}` : told);
   }
 
   private originText(root: FlowValue, value: FlowValue): string | undefined {
@@ -245,6 +247,16 @@ export class Trace {
         return undefined;
     }
   }
+}
+
+/** Whether more was done to a value on its way than taking another width of it, for which clang shifts there and back. */
+function isComputed(value: FlowValue): boolean {
+  return chainOf(value).some(({ instruction, kind }) => {
+    if (kind !== 'arithmetic' || instruction?.kind !== 'arithmetic') return false;
+    const { operator, operand } = instruction;
+    const isShift = operator === '<<' || operator === '>>' || operator === 's>>';
+    return !isShift || !operand || !('constant' in operand) || operand.constant < 32n;
+  });
 }
 
 /** Register of an argument that is named by its position: from 0 for kernel functions, from 1 for helpers. */

@@ -47,6 +47,8 @@ export const MAX_VISITS = 8;
 export function readKnowledge({ log, positions, dwarf, inObject }: KnowledgeInput): Knowledge {
   const reader = new Reader(positions, dwarf, inObject, { mergesOffsets: mergesOffsets(log) });
   const tracker = new Tracker(log);
+  /** The instruction that a whole state on the next line, as old kernels print it, is what it left behind. */
+  let left: { insn: number; opcode: number } | undefined;
   for (let line = 0; line < log.length; line++) {
     const kind = log.kind(line);
     if (kind === 'instruction') {
@@ -54,6 +56,7 @@ export function readKnowledge({ log, positions, dwarf, inObject }: KnowledgeInpu
       reader.before(insn, tracker.state);
       tracker.instruction(line);
       reader.after(insn, log.opcode(line), tracker.state);
+      left = { insn, opcode: log.opcode(line) };
       continue;
     }
     // A whole state at a branch is of a path taken up elsewhere.
@@ -62,6 +65,8 @@ export function readKnowledge({ log, positions, dwarf, inObject }: KnowledgeInpu
       reader.leave(branch?.from);
     } else if (kind === 'call' || kind === 'pruned') reader.leave(undefined);
     tracker.context(line);
+    if (kind === 'state' && left) reader.after(left.insn, left.opcode, tracker.state);
+    if (kind !== 'precision' && kind !== 'source') left = undefined;
   }
   reader.leave(undefined);
   return reader.files;
@@ -162,14 +167,14 @@ class Reader {
     return this.places.get(insn);
   }
 
-  /** The innermost variable of each name, and only what the function that is running declares. */
+  /** The innermost variable of each name, of the function that the instruction was written in. */
   private variablesAt(insn: number): DwarfVariable[] {
     let found = this.variables.get(insn);
     if (!found) {
       const at = this.inObject(insn);
       const all = at ? this.dwarf.variables(at.section, at.insn) : [];
       found = all.filter(({ name, frame }, index) => {
-        return name !== '' && frame === all[0]?.frame && all.findIndex((one) => one.name === name) === index;
+        return name !== '' && frame === 0 && all.findIndex((one) => one.name === name) === index;
       });
       this.variables.set(insn, found);
     }

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { parseValue } from '../value';
 import { spellPointer } from './pointer';
 import { joinRanges, rangeOf, spellRange } from './range';
+import { joinVariables, spellVariable } from './variable';
 
 const range = (text: string, width: number, isSigned = false) =>
   rangeOf(parseValue(text).bounds, width, isSigned);
@@ -74,4 +75,14 @@ describe('a pointer', () => {
     ['ctx()', older, 'ctx'],
     ['trusted_ptr_task_struct()', older, 'struct task_struct'],
   ])('%s', (text, dialect, said) => expect(spellPointer(parseValue(text), dialect)).toBe(said));
+});
+
+test('of a pointer that is another one in each visit a few are named', () => {
+  const all = Array.from({ length: 1000 }, (_, offset) => ({ name: 'p', texts: [`packet+${offset}`] }));
+  expect(spellVariable(all.reduce(joinVariables))).toBe('p: packet+0 or packet+1 or packet+2 or others');
+  const nullable = [
+    { name: 'v', texts: ['map value'] },
+    { name: 'v', texts: ['map value, may be NULL'] },
+  ];
+  expect(spellVariable(nullable.reduce(joinVariables))).toBe('v: map value, may be NULL');
 });

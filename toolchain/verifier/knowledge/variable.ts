@@ -60,10 +60,19 @@ export function joinVariables(a: KnownVariable, b: KnownVariable): KnownVariable
   // A number here and a pointer there: both are said.
   if (!both && texts.length) {
     for (const { range } of [a, b]) if (range) texts.push(numberText(range));
-    return { name: a.name, texts: [...new Set(texts)] };
+    return { name: a.name, texts: fewOf([...new Set(texts)]) };
   }
   const range = both ? joinRanges(a.range as Range, b.range as Range) : (a.range ?? b.range);
-  return { name: a.name, texts, ...(range ? { range } : {}) };
+  return { name: a.name, texts: fewOf(texts), ...(range ? { range } : {}) };
+}
+
+/** More than these nobody reads, and a pointer may be another one in each of a thousand rounds of a loop. */
+const MAX_TEXTS = 4;
+const OTHERS = 'others';
+
+function fewOf(texts: string[]): string[] {
+  if (texts.length <= MAX_TEXTS && !texts.includes(OTHERS)) return texts;
+  return [...texts.filter((text) => text !== OTHERS).slice(0, MAX_TEXTS - 1), OTHERS];
 }
 
 function numberText(range: Range): string {
