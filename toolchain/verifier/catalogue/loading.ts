@@ -294,13 +294,4 @@ export const loadingEntries: Entry[] = [
     scope: 'program',
     rules: [],
   },
-  {
-    id: 'bpf/verifier-bug',
-    title: 'The verifier reports a fault of its own',
-    wants: 'This should not happen: the kernel says that its verifier is in a state it never expected.',
-    help: 'Try another kernel, and report it to bpf@vger.kernel.org with the log.',
-    rules: [
-      { pattern: /verifier (internal error|bug)|^BUG |misconfigured|REG INVARIANTS VIOLATION|internal bug/i },
-    ],
-  },
 ];
