@@ -2,6 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import path from 'node:path';
 import {
+  CodeActionKind,
   CodeLensRefreshRequest,
   DidChangeConfigurationNotification,
   ErrorCodes,
@@ -21,6 +22,7 @@ import { readBpfObject } from '../toolchain/elf/object';
 import { codeLenses } from './features/code-lens';
 import { completions } from './features/completion';
 import { definition } from './features/definition';
+import { fixActions } from './features/fixes';
 import { toLspDiagnostics } from './features/diagnostics';
 import { hover } from './features/hover';
 import { documentSymbols } from './features/symbols';
@@ -106,6 +108,7 @@ export function serve(connection: Connection, distDirectory: string): { dispose(
       serverInfo: { name: 'BPF Studio' },
       capabilities: {
         textDocumentSync: { openClose: true, change: TextDocumentSyncKind.Incremental, save: true },
+        codeActionProvider: { codeActionKinds: [CodeActionKind.QuickFix] },
         codeLensProvider: {},
         documentSymbolProvider: true,
         hoverProvider: true,
@@ -185,6 +188,14 @@ export function serve(connection: Connection, distDirectory: string): { dispose(
   /** A header or the flags of a build changed on disk. */
   connection.onDidChangeWatchedFiles(verifyAll);
 
+  connection.onCodeAction(({ textDocument, range, context }) => {
+    const bpf = documents.get(textDocument.uri)?.bpf;
+    const wanted =
+      context.only?.some((kind) => kind === '' || kind.startsWith(CodeActionKind.QuickFix)) ?? true;
+    if (!bpf?.isBpf || !wanted) return [];
+    const versioned = client.workspace?.workspaceEdit?.documentChanges === true;
+    return fixActions(bpf, environment, range, context.diagnostics, versioned);
+  });
   connection.onCodeLens(({ textDocument }) => {
     const bpf = documents.get(textDocument.uri)?.bpf;
     return bpf?.isBpf ? codeLenses(bpf.status) : [];

@@ -1,0 +1,208 @@
+/**
+ * Turns candidates into fixes: each is applied to the text, compiled with the document's flags and given to the
+ * kernel. What the kernel does not accept nobody sees.
+ */
+import type { Parser } from 'web-tree-sitter';
+import { readSource } from '../../toolchain/c/source';
+import { Severity, type Diagnostic } from '../../toolchain/diagnostic';
+import type { CompileResult } from '../../toolchain/clang/compile';
+import type { ProgramVerdict } from '../../kernel/protocol';
+import type { Failure } from '../../toolchain/verifier/report';
+import { Slots } from '../model/slots';
+import { candidatesFor } from './classes';
+import { capitalised } from './code/words';
+import { Draft } from './draft';
+import type { Candidate, TextEdit, Trouble } from './fix';
+import { situationOf } from './situation';
+
+/** A fix that the kernel accepted. */
+export interface VerifiedFix {
+  title: string;
+  /** In order, offsets of the text it was asked for. */
+  edits: TextEdit[];
+  /** The only fix that does what the programmer must have meant. */
+  isPreferred: boolean;
+}
+
+/** The outside world, as the engine needs it. Both reject only when cancelled or when nothing can be asked. */
+export interface Judge {
+  compile(text: string, signal: AbortSignal): Promise<CompileResult>;
+  /** Verdicts on the named programs of an object, with the log of those rejected; absent names: all. */
+  verify(
+    object: Uint8Array<ArrayBuffer>,
+    programs: string[] | undefined,
+    signal: AbortSignal,
+  ): Promise<ProgramVerdict[]>;
+  explain(object: Uint8Array<ArrayBuffer>, verdict: ProgramVerdict): Failure | undefined;
+}
+
+export interface FixRequest {
+  parser: Parser;
+  /** Absolute path of the document. */
+  path: string;
+  text: string;
+  trouble: Trouble;
+  /** What clang said of the text. */
+  clang: readonly Diagnostic[];
+  /** The kernel's verdicts on the text; none when it did not compile. */
+  verdicts: readonly ProgramVerdict[];
+  judge: Judge;
+  signal: AbortSignal;
+}
+
+/** Fixes shown for one finding. */
+const MAX_FIXES = 4;
+/** Candidates looked at for one finding, and for each failure that shows once one is mended. */
+const MAX_CANDIDATES = 8;
+const MAX_NEXT_CANDIDATES = 3;
+/** Failures mended by one fix: a program without any check has one for each header it reads. */
+const MAX_STEPS = 8;
+/** Compilations for one finding: a tenth of a second each. */
+const MAX_TRIALS = 30;
+/** Candidates tried at a time. */
+const MAX_AT_A_TIME = 2;
+
+/** Fixes for a finding, the best first. Empty when none holds, or when cancelled. */
+export async function verifiedFixes(request: FixRequest): Promise<VerifiedFix[]> {
+  const { parser, text, path, trouble, signal } = request;
+  const situation = situationOf(parser, readSource(parser, text), path, trouble);
+  if (!situation) return [];
+  const candidates = candidatesFor(situation).slice(0, MAX_CANDIDATES);
+  const search = new Search(request);
+  const slots = new Slots(MAX_AT_A_TIME);
+  const results = await Promise.all(
+    candidates.map((candidate) => slots.run(signal, () => search.complete(candidate))),
+  );
+  const seen = new Set<string>();
+  const fixes = results.flatMap((found, at) => {
+    if (!found || signal.aborted) return [];
+    const { group } = candidates[at]!;
+    const keys = [found.draft.text, ...(group === undefined ? [] : [group])];
+    if (keys.some((key) => seen.has(key))) return [];
+    keys.forEach((key) => seen.add(key));
+    return [found];
+  });
+  const sure = fixes.filter((fix) => !fix.isAlternative);
+  return fixes.slice(0, MAX_FIXES).map(({ titles, draft, isAlternative }) => ({
+    title: titleOf(titles),
+    edits: draft.edits,
+    isPreferred: sure.length === 1 && !isAlternative,
+  }));
+}
+
+interface Completed {
+  titles: string[];
+  draft: Draft;
+  isAlternative: boolean;
+}
+
+/** Follows candidates until the kernel accepts: mending one failure may uncover the next one of the same program. */
+class Search {
+  private trials = 0;
+  private readonly lineEnd: string;
+  private readonly known: Map<string, number>;
+
+  constructor(private readonly request: FixRequest) {
+    this.lineEnd = request.text.includes('\r\n') ? '\r\n' : '\n';
+    this.known = countBy(request.clang);
+  }
+
+  complete(candidate: Candidate): Promise<Completed | undefined> {
+    return this.step(candidate, Draft.of(this.request.text), [], this.request.trouble, false);
+  }
+
+  private async step(
+    candidate: Candidate,
+    before: Draft,
+    earlier: string[],
+    trouble: Trouble,
+    wasAlternative: boolean,
+  ): Promise<Completed | undefined> {
+    const { judge, signal } = this.request;
+    if (signal.aborted || this.trials++ >= MAX_TRIALS) return undefined;
+    const draft = before.apply(
+      candidate.edits.map((edit) => ({ ...edit, text: edit.text.replace(/\r?\n/g, this.lineEnd) })),
+    );
+    const titles = [...earlier, candidate.title];
+    const isAlternative = wasAlternative || candidate.isAlternative === true;
+    const result = await judge.compile(draft.text, signal);
+    if (result.outcome !== 'compiled' || this.complains(result.diagnostics)) return undefined;
+    const failing = this.failingProgram(trouble);
+    const verdicts = await judge.verify(result.object, failing === undefined ? undefined : [failing], signal);
+    const refused = verdicts.find(({ verdict }) => verdict !== 'accepted');
+    if (!refused) {
+      const isGood = verdicts.length > 0 && (await this.othersHold(result.object, failing));
+      return isGood ? { titles, draft, isAlternative } : undefined;
+    }
+    const failure = judge.explain(result.object, refused);
+    if (!failure || titles.length >= MAX_STEPS || isSame(failure, trouble)) return undefined;
+    const { name, section, type } = refused;
+    const next: Trouble = { by: 'verifier', failure, program: { name, section, type } };
+    const situation = situationOf(
+      this.request.parser,
+      readSource(this.request.parser, draft.text),
+      this.request.path,
+      next,
+    );
+    for (const one of situation ? candidatesFor(situation).slice(0, MAX_NEXT_CANDIDATES) : []) {
+      const found = await this.step(one, draft, titles, next, isAlternative);
+      if (found) return found;
+    }
+    return undefined;
+  }
+
+  /** Whether clang says something that it did not say before. */
+  private complains(diagnostics: readonly Diagnostic[]): boolean {
+    return [...countBy(diagnostics)].some(([words, count]) => count > (this.known.get(words) ?? 0));
+  }
+
+  /** The program that has to be accepted; none when clang refused the text, so that all have to be. */
+  private failingProgram(trouble: Trouble): string | undefined {
+    const first = this.request.trouble;
+    if (first.by === 'verifier') return first.program.name;
+    return trouble.by === 'verifier' ? trouble.program.name : undefined;
+  }
+
+  /** Whether every program that was accepted before still is. */
+  private async othersHold(object: Uint8Array<ArrayBuffer>, failing: string | undefined): Promise<boolean> {
+    const { verdicts, judge, signal, trouble } = this.request;
+    // Text that did not compile had no verdicts: then every program has to be accepted.
+    if (trouble.by === 'clang') {
+      const all = failing === undefined ? [] : await judge.verify(object, undefined, signal);
+      return all.every(({ verdict }) => verdict === 'accepted');
+    }
+    const names = verdicts.filter(({ verdict }) => verdict === 'accepted').map(({ name }) => name);
+    if (names.length === 0) return true;
+    const now = await judge.verify(object, names, signal);
+    return names.every((name) => now.some((one) => one.name === name && one.verdict === 'accepted'));
+  }
+}
+
+/** Whether a failure is the one that the last step was to mend. */
+function isSame(failure: Failure, trouble: Trouble): boolean {
+  return (
+    trouble.by === 'verifier' &&
+    failure.id === trouble.failure.id &&
+    failure.kernelMessage === trouble.failure.kernelMessage &&
+    failure.at?.text.trim() === trouble.failure.at?.text.trim()
+  );
+}
+
+function countBy(diagnostics: readonly Diagnostic[]): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const { severity, code, message } of diagnostics) {
+    if (severity > Severity.Warning) continue;
+    const key = `${code} ${message}`;
+    counts.set(key, (counts.get(key) ?? 0) + 1);
+  }
+  return counts;
+}
+
+function titleOf(titles: readonly string[]): string {
+  const [first = '', ...others] = [...new Set(titles)];
+  if (others.length === 0) return titles.length > 1 ? `${first} (${titles.length} places)` : first;
+  const rest = others.map((title) => title.charAt(0).toLowerCase() + title.slice(1));
+  return others.length <= 2
+    ? capitalised([first, ...rest].join('; '))
+    : `${capitalised(first)}; and ${others.length} more fixes`;
+}

@@ -1,0 +1,87 @@
+/** A comparison of an index with the number of elements, or a mask that keeps it below. */
+import { ancestors, walk, type SyntaxNode } from '../../toolchain/c/tree';
+import { boundOf, valueOf, type Bound } from './code/arrays';
+import { exitsAt } from './code/exit';
+import { bare, isPure, signOf, variablesAt } from './code/function';
+import { addCondition, checkPlace, insertBefore, statementOf } from './code/place';
+import { checkLines, indentUnit } from './code/style';
+import { capitalised } from './code/words';
+import type { Candidate, Situation } from './fix';
+
+export function boundIndex(situation: Situation): Candidate[] {
+  const { node, code, source } = situation;
+  const statement = statementOf(node);
+  const around = [node, ...ancestors(node)].filter((one) => one.type === 'subscript_expression');
+  const others = [...walk(statement ?? node)].filter((one) => one.type === 'subscript_expression');
+  return [...new Set([...around, ...others])].flatMap((access) => {
+    const { argument, index } = access.fields;
+    const bound = argument && boundOf(source, code, argument);
+    if (!bound || !index || valueOf(source, index.text) !== undefined) return [];
+    return [
+      ...moved(situation, index, bound),
+      ...checked(situation, access, index, bound),
+      ...masked(index, bound),
+    ];
+  });
+}
+
+/** A comparison that lets one index too many through. */
+function moved({ code, source }: Situation, index: SyntaxNode, bound: Bound): Candidate[] {
+  return [...walk(code.body)].flatMap((one): Candidate[] => {
+    const { left, right } = one.fields;
+    if (one.type !== 'binary_expression' || !left || !right || bare(left).text !== index.text) return [];
+    const better = one.operator === '<=' ? '<' : one.operator === '>' ? '>=' : undefined;
+    const isSame =
+      right.text === bound.text || (bound.value !== undefined && valueOf(source, right.text) === bound.value);
+    if (!better || !isSame) return [];
+    const at = left.end + source.text.slice(left.end, right.start).indexOf(one.operator!);
+    const edits = [{ start: at, end: at + one.operator!.length, text: better }];
+    return [
+      { title: `Compare \`${left.text} ${better} ${right.text}\`: ${right.text} is one too many`, edits },
+    ];
+  });
+}
+
+function checked(situation: Situation, access: SyntaxNode, index: SyntaxNode, bound: Bound): Candidate[] {
+  const { code, source } = situation;
+  const place = checkPlace(access);
+  if (!place || !isPure(index)) return [];
+  const name = inOperand(index);
+  const isSigned = signOf(variablesAt(code, index).get(bare(index).text)) === 'signed';
+  const limit = bound.text;
+  const what = `\`${index.text}\` is not below ${bound.value ?? `\`${bound.text}\``}`;
+  if (place.kind !== 'statement') {
+    const check = isSigned ? `${name} >= 0 && ${name} < ${limit}` : `${name} < ${limit}`;
+    return [
+      {
+        title: `Check first that \`${index.text}\` is below ${bound.value ?? `\`${limit}\``}`,
+        edits: addCondition(place, check),
+      },
+    ];
+  }
+  const check = isSigned ? `${name} < 0 || ${name} >= ${limit}` : `${name} >= ${limit}`;
+  return exitsAt(situation, place.statement).flatMap((exit, order) => {
+    const lines = checkLines(code, indentUnit(source, code), check, exit.code);
+    const edits = insertBefore(source, code, place.statement, lines);
+    return edits
+      ? [{ title: `${capitalised(exit.words)} when ${what}`, edits, isAlternative: order > 0 }]
+      : [];
+  });
+}
+
+/** `i & (N - 1)`: other elements are used for indexes that are too large, so somebody has to want that. */
+function masked(index: SyntaxNode, bound: Bound): Candidate[] {
+  const { value } = bound;
+  if (value === undefined || value < 2 || (value & (value - 1)) !== 0) return [];
+  const mask = /^[A-Za-z_]\w*$/.test(bound.text) ? `(${bound.text} - 1)` : String(value - 1);
+  const edits = [{ start: index.start, end: index.end, text: `${inOperand(index)} & ${mask}` }];
+  return [{ title: `Keep \`${index.text}\` below ${value} with a mask`, edits, isAlternative: true }];
+}
+
+/** An expression as the operand of a comparison or a mask. */
+function inOperand(node: SyntaxNode): string {
+  const isWhole = !['binary_expression', 'conditional_expression', 'assignment_expression'].includes(
+    node.type,
+  );
+  return isWhole ? node.text : `(${node.text})`;
+}

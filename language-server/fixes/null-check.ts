@@ -1,0 +1,52 @@
+/** A comparison with NULL before a pointer is followed or passed on. */
+import { assignedAt } from './code/assigned';
+import { exitsAt } from './code/exit';
+import { usesOf, variablesAt } from './code/function';
+import { addCondition, checkPlace, insertBefore, isInBlock, statementOf } from './code/place';
+import { followedAt, type Follow } from './code/pointers';
+import { checkLines, indentAt, indentUnit, startsLine } from './code/style';
+import { capitalised } from './code/words';
+import type { Candidate, Situation } from './fix';
+
+/** Pointers of one statement that are tried; the kernel knows which one it meant. */
+const MAX_POINTERS = 3;
+
+export function checkNull(situation: Situation): Candidate[] {
+  const { failure, node, code, source } = situation;
+  const origin = failure?.related.find(({ kind }) => kind === 'origin');
+  const assigned = assignedAt(situation.nodeOf(origin?.instruction))?.text;
+  const all = followedAt(node).filter(({ base }) =>
+    ['identifier', 'field_expression', 'subscript_expression'].includes(base.type),
+  );
+  const known = all.filter(({ base }) => base.text === assigned);
+  const pointers = [...known, ...all.filter((one) => !known.includes(one))].slice(0, MAX_POINTERS);
+  return pointers.flatMap((pointer) => [...earlyExits(pointer), ...skipped(pointer)]);
+
+  function earlyExits({ base, by }: Follow): Candidate[] {
+    const place = checkPlace(by);
+    if (!place) return [];
+    if (place.kind !== 'statement') {
+      const title = `Check first that \`${base.text}\` is not NULL`;
+      return [{ title, edits: addCondition(place, base.text) }];
+    }
+    return exitsAt(situation, place.statement).flatMap((exit, order) => {
+      const lines = checkLines(code, indentUnit(source, code), `!${base.text}`, exit.code);
+      const edits = insertBefore(source, code, place.statement, lines);
+      const title = `${capitalised(exit.words)} when \`${base.text}\` is NULL`;
+      return edits ? [{ title, edits, isAlternative: order > 0 }] : [];
+    });
+  }
+
+  /** `if (v)` before the statement, where nothing after it needs the pointer. */
+  function skipped({ base, by }: Follow): Candidate[] {
+    const statement = statementOf(by);
+    const variable = variablesAt(code, by).get(base.text);
+    if (!variable || statement?.type !== 'expression_statement' || !isInBlock(statement)) return [];
+    if (!startsLine(source.text, statement.start) || statement.text.includes('\n')) return [];
+    if (usesOf(code, variable).some((use) => use.start >= statement.end)) return [];
+    const indent = indentAt(source.text, statement.start);
+    const text = `if (${base.text})\n${indent}${indentUnit(source, code)}`;
+    const edits = [{ start: statement.start, end: statement.start, text }];
+    return [{ title: `Do this only when \`${base.text}\` is not NULL`, edits, isAlternative: true }];
+  }
+}

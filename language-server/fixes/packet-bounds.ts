@@ -1,0 +1,157 @@
+/** A comparison with the packet's end before the packet is read or written. */
+import { exitsAt } from './code/exit';
+import { bare, isPure, variablesAt, type FunctionCode } from './code/function';
+import { packetEnds, type PacketEnd } from './code/packet';
+import { addCondition, checkPlace, insertBefore } from './code/place';
+import { followedAt, type Follow } from './code/pointers';
+import { checkLines, indentUnit } from './code/style';
+import type { SyntaxNode } from '../../toolchain/c/tree';
+import type { Candidate, Situation } from './fix';
+
+/** Accesses of one statement that are tried; the kernel knows which one it meant. */
+const MAX_ACCESSES = 3;
+
+export function checkPacketBounds(situation: Situation): Candidate[] {
+  const { code, node } = situation;
+  const accesses = followedAt(node).flatMap((one) => accessBy(code, one));
+  return accesses
+    .slice(0, MAX_ACCESSES)
+    .flatMap((access) => packetEnds(situation, node).flatMap((end) => checkBefore(situation, access, end)));
+}
+
+/** Bytes that have to be in the packet. */
+export interface Access {
+  /** Expression of a pointer to the first byte after them: `ip + 1`, `data + 6`. */
+  end: string;
+  /** `end` has to be cast before it is compared with a `void *`. */
+  isTyped: boolean;
+  /** `20 bytes at \`ip\` are`. */
+  words: string;
+  by: SyntaxNode;
+}
+
+function checkBefore(situation: Situation, access: Access, end: PacketEnd): Candidate[] {
+  const { source, code } = situation;
+  const place = checkPlace(access.by);
+  if (!place) return [];
+  const title = `Check that ${access.words} in the packet`;
+  if (place.kind !== 'statement') {
+    const inline = end.declare ? end.declare.replace(/^[^=]*= |;$/g, '') : end.text;
+    return [
+      {
+        title: `${title} first`,
+        edits: addCondition(place, compare(access, { ...end, text: inline }, '<=')),
+      },
+    ];
+  }
+  return exitsAt(situation, place.statement).flatMap((exit, order) => {
+    const check = checkLines(code, indentUnit(source, code), compare(access, end, '>'), exit.code);
+    const lines = end.declare ? [end.declare, ...check] : check;
+    const edits = insertBefore(source, code, place.statement, lines);
+    return edits ? [{ title: `${title}, else ${exit.words}`, edits, isAlternative: order > 0 }] : [];
+  });
+}
+
+export function compare(
+  access: Pick<Access, 'end' | 'isTyped'>,
+  end: PacketEnd,
+  operator: '>' | '<=',
+): string {
+  const left = access.isTyped || end.cast !== 'void *' ? `(${end.cast})(${access.end})` : access.end;
+  return `${left} ${operator} ${end.text}`;
+}
+
+/** What an expression needs of the packet, when it is a pointer into the packet that it follows. */
+function accessBy(code: FunctionCode, { base, by }: Follow): Access[] {
+  const variable = variablesAt(code, by).get(base.text);
+  if (base.type === 'identifier' && variable?.pointers !== 1) return [];
+  if (base.type === 'cast_expression') return castAccess(base, by);
+  if (!isPure(base)) return [];
+  if (by.type === 'call_expression') return passedAccess(code, base, by);
+  const isByte = variable !== undefined && isByteType(variable.type);
+  if (by.type === 'subscript_expression') {
+    const index = by.fields.index;
+    if (!index || !isPure(index)) return [];
+    const constant = /^\d+$/.test(index.text) ? Number(index.text) + 1 : undefined;
+    const end = `${base.text} + ${constant ?? `${index.text} + 1`}`;
+    const words = constant !== undefined && isByte ? bytes(constant, base.text) : `\`${by.text}\` is`;
+    return [{ end, isTyped: !isByte, words, by }];
+  }
+  return [wholeOf(base, variable?.type, by)];
+}
+
+/** All of what a typed pointer points to. */
+function wholeOf(base: SyntaxNode, type: string | undefined, by: SyntaxNode): Access {
+  const isSimple = base.type === 'identifier' || base.type === 'field_expression';
+  const start = isSimple ? base.text : `(${base.text})`;
+  const isByte = type !== undefined && isByteType(type);
+  return { end: `${start} + 1`, isTyped: !isByte, words: sizeWords(type, base.text), by };
+}
+
+export function wholeOfVariable(name: string, type: string, by: SyntaxNode): Access {
+  return { end: `${name} + 1`, isTyped: !isByteType(type), words: sizeWords(type, name), by };
+}
+
+/** `*(__u32 *)(data + off)`, `((struct iphdr *)p)->saddr` */
+function castAccess(base: SyntaxNode, by: SyntaxNode): Access[] {
+  const type = base.fields.type?.text.replace(/\s*\*$/, '');
+  const value = base.fields.value && stripParens(base.fields.value);
+  if (!type || !value || !isPure(value) || /\*$/.test(type)) return [];
+  const plain = type.replace(/\b(?:volatile|const) /g, '');
+  const words = sizeWords(plain, value.text);
+  return [{ end: `(void *)(${value.text}) + sizeof(${plain})`, isTyped: false, words, by }];
+}
+
+/** A pointer that is handed on, or whose member's address is. */
+function passedAccess(code: FunctionCode, base: SyntaxNode, by: SyntaxNode): Access[] {
+  const args = by.fields.arguments?.children ?? [];
+  const at = args.findIndex((one) => bare(one) === base);
+  const variable = variablesAt(code, by).get(base.text);
+  const isCopy = /^(?:__builtin_)?mem(?:cpy|move|cmp|set)$/.test(by.fields.function?.text ?? '');
+  const length = isCopy ? args[2] : undefined;
+  if (length && at < 2 && isPure(length)) {
+    const start = variable && isByteType(variable.type) ? base.text : `(void *)(${base.text})`;
+    const words = /^\d+$/.test(length.text)
+      ? bytes(Number(length.text), base.text)
+      : `\`${length.text}\` bytes at \`${base.text}\` are`;
+    return [{ end: `${start} + ${length.text}`, isTyped: false, words, by }];
+  }
+  return base.type === 'identifier' && variable && !isByteType(variable.type)
+    ? [wholeOf(base, variable.type, by)]
+    : [];
+}
+
+function isByteType(type: string): boolean {
+  return /^(?:const |volatile )*(?:void|(?:(?:un)?signed )?char|__[us]8|[us]8|u?int8_t)$/.test(
+    type.replace(/\s+/g, ' '),
+  );
+}
+
+/** Sizes of headers and integers that are the same everywhere (include/uapi/linux, RFC 791, 768, 8200, 9293). */
+const SIZES: Record<string, number> = {
+  'struct ethhdr': 14,
+  'struct vlan_hdr': 4,
+  'struct arphdr': 8,
+  'struct iphdr': 20,
+  'struct ipv6hdr': 40,
+  'struct tcphdr': 20,
+  'struct udphdr': 8,
+  'struct icmphdr': 8,
+  'struct icmp6hdr': 8,
+};
+
+function sizeWords(type: string | undefined, name: string): string {
+  const plain = type?.replace(/\b(?:volatile|const) /g, '').replace(/\s+/g, ' ') ?? '';
+  const bits = /^(?:__)?[us](?:int)?(8|16|32|64)(?:_t)?$|^__[bl]e(16|32|64)$/.exec(plain);
+  const size = SIZES[plain] ?? (bits ? Number(bits[1] ?? bits[2]) / 8 : isByteType(plain) ? 1 : undefined);
+  if (size !== undefined) return bytes(size, name);
+  return plain ? `all of \`${plain}\` at \`${name}\` is` : `all of \`*${name}\` is`;
+}
+
+function bytes(count: number, name: string): string {
+  return count === 1 ? `1 byte at \`${name}\` is` : `${count} bytes at \`${name}\` are`;
+}
+
+function stripParens(node: SyntaxNode): SyntaxNode {
+  return node.type === 'parenthesized_expression' && node.children[0] ? stripParens(node.children[0]) : node;
+}
