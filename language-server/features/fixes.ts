@@ -5,9 +5,11 @@ import {
   type Diagnostic as LspDiagnostic,
   type WorkspaceEdit,
 } from 'vscode-languageserver';
+import type { KernelError } from '../../kernel/client/errors';
 import { positionAt } from '../../toolchain/c/source';
 import type { Diagnostic, Range } from '../../toolchain/diagnostic';
 import { readBpfObject } from '../../toolchain/elf/object';
+import { parseLineInfo } from '../../toolchain/btf/ext';
 import { explain } from '../../toolchain/verifier/report';
 import { compile } from '../../toolchain/clang/compile';
 import { hasFixes } from '../fixes/classes';
@@ -142,12 +144,25 @@ async function judgeFor(bpf: BpfDocument, environment: Environment): Promise<Jud
     compile: (text, signal) => compile({ clang, path: bpf.path, text, args, cache, signal, log }),
     verify: async (object, programs, signal) => {
       const request = { object, log: 'rejected' as const, ...(programs && { programs }) };
-      return (await client.request('verify', request, { signal })).programs;
+      try {
+        return (await client.request('verify', request, { signal })).programs;
+      } catch (error) {
+        // An object that libbpf cannot read has no verdicts; without a kernel there is nobody to ask.
+        if (signal.aborted || (error as KernelError).code === 'hostGone') throw error;
+        return [];
+      }
     },
     explain: (object, verdict) => {
       const read = readBpfObject(object);
       const btf = read.ok ? read.value.btf : undefined;
       return explain(verdict, { btf, kernel, mapPath: pathsOf(bpf.path) }).failure;
+    },
+    lines: (object, verdict) => {
+      const read = readBpfObject(object);
+      const btf = read.ok ? read.value.btf : undefined;
+      return new Set(
+        parseLineInfo(verdict.lineInfo).map(({ textOffset }) => btf?.string(textOffset).trim() ?? ''),
+      );
     },
   };
 }

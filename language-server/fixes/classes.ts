@@ -62,8 +62,10 @@ export function candidatesFor(situation: Situation): Candidate[] {
       ? trouble.failure.id
       : idOf(trouble.diagnostic.code, trouble.diagnostic.message);
   const seen = new Set<string>();
-  return (fixes[id] ?? [])
-    .flatMap((fix) => fix(situation))
+  const byClass = (fixes[id] ?? []).map((fix) => fix(situation)).filter((found) => found.length > 0);
+  // Another class of fix than the first that applies is another opinion of what was meant.
+  return byClass
+    .flatMap((found, order) => (order === 0 ? found : found.map((one) => ({ ...one, isAlternative: true }))))
     .filter((candidate) => {
       const key = JSON.stringify(candidate.edits);
       return candidate.edits.length > 0 && !seen.has(key) && seen.add(key);

@@ -34,6 +34,8 @@ export interface Judge {
     signal: AbortSignal,
   ): Promise<ProgramVerdict[]>;
   explain(object: Uint8Array<ArrayBuffer>, verdict: ProgramVerdict): Failure | undefined;
+  /** Texts of the source lines that the compiler made instructions of, for a program. */
+  lines(object: Uint8Array<ArrayBuffer>, verdict: ProgramVerdict): ReadonlySet<string>;
 }
 
 export interface FixRequest {
@@ -82,8 +84,11 @@ export async function verifiedFixes(request: FixRequest): Promise<VerifiedFix[]>
     keys.forEach((key) => seen.add(key));
     return [found];
   });
-  const sure = fixes.filter((fix) => !fix.isAlternative);
-  return fixes.slice(0, MAX_FIXES).map(({ titles, draft, isAlternative }) => ({
+  // A candidate that holds only together with one that holds by itself adds nothing to it.
+  const first = new Set(fixes.filter(({ titles }) => titles.length === 1).map(({ titles }) => titles[0]));
+  const useful = fixes.filter(({ titles }) => !titles.slice(1).some((title) => first.has(title)));
+  const sure = useful.filter((fix) => !fix.isAlternative);
+  return useful.slice(0, MAX_FIXES).map(({ titles, draft, isAlternative }) => ({
     title: titleOf(titles),
     edits: draft.edits,
     isPreferred: sure.length === 1 && !isAlternative,
@@ -131,7 +136,10 @@ class Search {
     const verdicts = await judge.verify(result.object, failing === undefined ? undefined : [failing], signal);
     const refused = verdicts.find(({ verdict }) => verdict !== 'accepted');
     if (!refused) {
-      const isGood = verdicts.length > 0 && (await this.othersHold(result.object, failing));
+      const isGood =
+        verdicts.length > 0 &&
+        this.keepsPlace(draft, result.object, verdicts) &&
+        (await this.othersHold(result.object, failing));
       return isGood ? { titles, draft, isAlternative } : undefined;
     }
     const failure = judge.explain(result.object, refused);
@@ -144,7 +152,10 @@ class Search {
       this.request.path,
       next,
     );
-    for (const one of situation ? candidatesFor(situation).slice(0, MAX_NEXT_CANDIDATES) : []) {
+    const all = situation ? candidatesFor(situation) : [];
+    const alike = candidate.manner ? all.filter(({ manner }) => manner === candidate.manner) : [];
+    const others = all.filter((one) => !alike.includes(one));
+    for (const one of [...alike, ...others].slice(0, MAX_NEXT_CANDIDATES)) {
       const found = await this.step(one, draft, titles, next, isAlternative);
       if (found) return found;
     }
@@ -154,6 +165,23 @@ class Search {
   /** Whether clang says something that it did not say before. */
   private complains(diagnostics: readonly Diagnostic[]): boolean {
     return [...countBy(diagnostics)].some(([words, count]) => count > (this.known.get(words) ?? 0));
+  }
+
+  /**
+   * Whether what was refused is still part of the program: a check that is always true would be accepted too, since
+   * the compiler then drops everything behind it.
+   */
+  private keepsPlace(
+    draft: Draft,
+    object: Uint8Array<ArrayBuffer>,
+    verdicts: readonly ProgramVerdict[],
+  ): boolean {
+    const { trouble, judge } = this.request;
+    const line = trouble.by === 'verifier' ? trouble.failure.at?.text.trim() : undefined;
+    const isStill = line !== undefined && draft.text.split('\n').some((one) => one.trim() === line);
+    // The returns of a function become one, whose line is that of any of them.
+    if (!isStill || !/\w/.test(line) || /^return\b/.test(line)) return true;
+    return verdicts.some((verdict) => judge.lines(object, verdict).has(line));
   }
 
   /** The program that has to be accepted; none when clang refused the text, so that all have to be. */

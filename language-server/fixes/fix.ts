@@ -21,6 +21,8 @@ export interface Candidate {
   isAlternative?: boolean;
   /** Of several candidates with the same word only the first that holds is a fix: they differ in a number. */
   group?: string;
+  /** When it uncovers another failure, a candidate of the same manner is tried for that first. */
+  manner?: 'mask';
 }
 
 export interface FailingProgram {

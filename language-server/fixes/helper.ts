@@ -45,9 +45,10 @@ export function replaceHelper(situation: Situation): Candidate[] {
     const kind = declared && SLEEPABLE.exec(declared.section)?.[1];
     if (!declared || !kind || failure?.id === 'bpf/unknown-helper') return [];
     const at = declared.sectionSpan.start + kind.length;
+    const section = `${kind}.s${declared.section.slice(kind.length)}`;
     return [
       {
-        title: `Make the program sleepable: \`SEC("${kind}.s…")\``,
+        title: `Make the program sleepable: \`SEC("${section}")\``,
         edits: [{ start: at, end: at, text: '.s' }],
       },
     ];

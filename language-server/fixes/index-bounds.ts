@@ -17,12 +17,14 @@ export function boundIndex(situation: Situation): Candidate[] {
     const { argument, index } = access.fields;
     const bound = argument && boundOf(source, code, argument);
     if (!bound || !index || valueOf(source, index.text) !== undefined) return [];
-    return [
-      ...moved(situation, index, bound),
-      ...checked(situation, access, index, bound),
-      ...masked(index, bound),
-    ];
+    const better = moved(situation, index, bound);
+    const others = [...checked(situation, access, index, bound), ...masked(index, bound)];
+    return better.length > 0 ? [...better, ...others.map(asAlternative)] : others;
   });
+}
+
+function asAlternative(candidate: Candidate): Candidate {
+  return { ...candidate, isAlternative: true };
 }
 
 /** A comparison that lets one index too many through. */
@@ -75,7 +77,14 @@ function masked(index: SyntaxNode, bound: Bound): Candidate[] {
   if (value === undefined || value < 2 || (value & (value - 1)) !== 0) return [];
   const mask = /^[A-Za-z_]\w*$/.test(bound.text) ? `(${bound.text} - 1)` : String(value - 1);
   const edits = [{ start: index.start, end: index.end, text: `${inOperand(index)} & ${mask}` }];
-  return [{ title: `Keep \`${index.text}\` below ${value} with a mask`, edits, isAlternative: true }];
+  return [
+    {
+      title: `Keep \`${index.text}\` below ${value} with a mask`,
+      edits,
+      isAlternative: true,
+      manner: 'mask',
+    },
+  ];
 }
 
 /** An expression as the operand of a comparison or a mask. */

@@ -9,8 +9,9 @@ import {
   variablesAt,
   type Variable,
 } from './code/function';
-import { isInBlock, statementOf } from './code/place';
-import { indentAt, startsLine } from './code/style';
+import { insertBefore, isInBlock, statementOf } from './code/place';
+import { startsLine } from './code/style';
+import { valueOf } from './code/arrays';
 import type { Candidate, Situation } from './fix';
 
 /** Limits that are tried, the largest first; the first that the kernel accepts is offered. */
@@ -54,18 +55,17 @@ function counted(situation: Situation, loop: SyntaxNode): Candidate[] {
   if (assignmentsTo(code, variable).some((one) => contains(body, one))) return [];
   if (!first.isOwn && usesOf(code, variable).some((use) => use.start >= loop.end)) return [];
   if (!isInBlock(loop) || !startsLine(source.text, loop.start)) return [];
-  const indent = indentAt(source.text, loop.start);
-  const declaration = first.isOwn ? `${variable.type} ${variable.name};\n${indent}` : '';
-  const head = `${declaration}bpf_for(${variable.name}, ${from.text}, ${end.text}) `;
+  // A pragma or macro before the loop stays with it.
+  const declaration = first.isOwn
+    ? insertBefore(source, code, loop, [`${variable.type} ${variable.name};`])
+    : [];
+  if (!declaration) return [];
+  const head = `bpf_for(${variable.name}, ${from.text}, ${end.text})`;
   const isBlock = body.type === 'compound_statement';
-  const edits = [
-    {
-      start: loop.start,
-      end: isBlock ? body.start : headEnd(source.text, body),
-      text: isBlock ? head : head.trimEnd(),
-    },
-  ];
-  return [{ title: `Use \`bpf_for(${variable.name}, ${from.text}, ${end.text})\``, edits }];
+  const loopEdit = isBlock
+    ? { start: loop.start, end: body.start, text: `${head} ` }
+    : { start: loop.start, end: headEnd(source.text, body), text: head };
+  return [{ title: `Use \`${head}\``, edits: [...declaration, loopEdit] }];
 }
 
 function headEnd(text: string, body: SyntaxNode): number {
@@ -105,7 +105,9 @@ function limited({ source, code }: Situation, loop: SyntaxNode): Candidate[] {
     const common = { title, isAlternative: true, group: `limit ${loop.start}` };
     if (counter && condition) {
       const from = /=\s*(\d+)$/.exec(initializer!.text.replace(/;$/, ''))?.[1] ?? '';
-      if (from !== '0') return [];
+      const last = condition.fields.right && valueOf(source, condition.fields.right.text);
+      // A loop with a constant number of rounds was meant to go through all of them.
+      if (from !== '0' || last !== undefined) return [];
       return [
         {
           ...common,

@@ -15,8 +15,11 @@ export function checkNull(situation: Situation): Candidate[] {
   const { failure, node, code, source } = situation;
   const origin = failure?.related.find(({ kind }) => kind === 'origin');
   const assigned = assignedAt(situation.nodeOf(origin?.instruction))?.text;
+  const scope = variablesAt(code, node);
   const all = followedAt(node).filter(({ base }) =>
-    ['identifier', 'field_expression', 'subscript_expression'].includes(base.type),
+    base.type === 'identifier'
+      ? (scope.get(base.text)?.pointers ?? 0) > 0
+      : ['field_expression', 'subscript_expression'].includes(base.type),
   );
   const known = all.filter(({ base }) => base.text === assigned);
   const pointers = [...known, ...all.filter((one) => !known.includes(one))].slice(0, MAX_POINTERS);
@@ -27,13 +30,13 @@ export function checkNull(situation: Situation): Candidate[] {
     if (!place) return [];
     if (place.kind !== 'statement') {
       const title = `Check first that \`${base.text}\` is not NULL`;
-      return [{ title, edits: addCondition(place, base.text) }];
+      return [{ title, edits: addCondition(place, base.text), group: 'first' }];
     }
     return exitsAt(situation, place.statement).flatMap((exit, order) => {
       const lines = checkLines(code, indentUnit(source, code), `!${base.text}`, exit.code);
       const edits = insertBefore(source, code, place.statement, lines);
       const title = `${capitalised(exit.words)} when \`${base.text}\` is NULL`;
-      return edits ? [{ title, edits, isAlternative: order > 0 }] : [];
+      return edits ? [{ title, edits, isAlternative: order > 0, group: exit.code }] : [];
     });
   }
 
@@ -44,9 +47,14 @@ export function checkNull(situation: Situation): Candidate[] {
     if (!variable || statement?.type !== 'expression_statement' || !isInBlock(statement)) return [];
     if (!startsLine(source.text, statement.start) || statement.text.includes('\n')) return [];
     if (usesOf(code, variable).some((use) => use.start >= statement.end)) return [];
+    // What the statement gives to another variable would be missing behind it.
+    const assigned = statement.children[0]?.fields.left;
+    if (assigned?.type === 'identifier') return [];
     const indent = indentAt(source.text, statement.start);
     const text = `if (${base.text})\n${indent}${indentUnit(source, code)}`;
     const edits = [{ start: statement.start, end: statement.start, text }];
-    return [{ title: `Do this only when \`${base.text}\` is not NULL`, edits, isAlternative: true }];
+    return [
+      { title: `Do this only when \`${base.text}\` is not NULL`, edits, isAlternative: true, group: 'skip' },
+    ];
   }
 }

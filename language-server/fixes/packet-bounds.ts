@@ -1,12 +1,12 @@
 /** A comparison with the packet's end before the packet is read or written. */
 import { exitsAt } from './code/exit';
-import { bare, isPure, variablesAt, type FunctionCode } from './code/function';
-import { packetEnds, type PacketEnd } from './code/packet';
-import { addCondition, checkPlace, insertBefore } from './code/place';
+import { bare, isPure, stripParens, variablesAt, type FunctionCode } from './code/function';
+import { holdsMember, packetEnds, type PacketEnd } from './code/packet';
+import { addCondition, checkPlace, insertAfter, insertBefore } from './code/place';
 import { followedAt, type Follow } from './code/pointers';
 import { checkLines, indentUnit } from './code/style';
 import type { SyntaxNode } from '../../toolchain/c/tree';
-import type { Candidate, Situation } from './fix';
+import type { Candidate, Situation, TextEdit } from './fix';
 
 /** Accesses of one statement that are tried; the kernel knows which one it meant. */
 const MAX_ACCESSES = 3;
@@ -14,7 +14,10 @@ const MAX_ACCESSES = 3;
 export function checkPacketBounds(situation: Situation): Candidate[] {
   const { code, node } = situation;
   const accesses = followedAt(node).flatMap((one) => accessBy(code, one));
-  return accesses
+  // An element of a member's array is in the packet when all of the structure is.
+  const isElement = ({ by }: Access): boolean =>
+    by.type === 'subscript_expression' && by.fields.argument?.type === 'field_expression';
+  return [...accesses.filter((one) => !isElement(one)), ...accesses.filter(isElement)]
     .slice(0, MAX_ACCESSES)
     .flatMap((access) => packetEnds(situation, node).flatMap((end) => checkBefore(situation, access, end)));
 }
@@ -37,19 +40,28 @@ function checkBefore(situation: Situation, access: Access, end: PacketEnd): Cand
   const title = `Check that ${access.words} in the packet`;
   if (place.kind !== 'statement') {
     const inline = end.declare ? end.declare.replace(/^[^=]*= |;$/g, '') : end.text;
-    return [
-      {
-        title: `${title} first`,
-        edits: addCondition(place, compare(access, { ...end, text: inline }, '<=')),
-      },
-    ];
+    const check = compare(access, { ...end, text: inline }, '<=');
+    return [{ title: `${title} first`, edits: addCondition(place, check), group: 'first' }];
   }
-  return exitsAt(situation, place.statement).flatMap((exit, order) => {
+  const { statement } = place;
+  const declared = end.declare ? declareEnd(situation, statement, end.declare) : [];
+  return exitsAt(situation, statement).flatMap((exit, order) => {
     const check = checkLines(code, indentUnit(source, code), compare(access, end, '>'), exit.code);
-    const lines = end.declare ? [end.declare, ...check] : check;
-    const edits = insertBefore(source, code, place.statement, lines);
-    return edits ? [{ title: `${title}, else ${exit.words}`, edits, isAlternative: order > 0 }] : [];
+    const edits = declared && insertBefore(source, code, statement, check);
+    const common = { title: `${title}, else ${exit.words}`, isAlternative: order > 0, group: exit.code };
+    return edits ? [{ ...common, edits: [...declared, ...edits] }] : [];
   });
+}
+
+/** The declaration of the packet's end after that of its beginning, else before the statement. */
+function declareEnd(situation: Situation, statement: SyntaxNode, line: string): TextEdit[] | undefined {
+  const { code, source } = situation;
+  const beginning = [...variablesAt(code, statement).values()].find(
+    (one) => !one.isParameter && holdsMember(situation, code, one, 'data', 0),
+  );
+  return beginning
+    ? insertAfter(source, beginning.declaration, [line])
+    : insertBefore(source, code, statement, [line]);
 }
 
 export function compare(
@@ -150,8 +162,4 @@ function sizeWords(type: string | undefined, name: string): string {
 
 function bytes(count: number, name: string): string {
   return count === 1 ? `1 byte at \`${name}\` is` : `${count} bytes at \`${name}\` are`;
-}
-
-function stripParens(node: SyntaxNode): SyntaxNode {
-  return node.type === 'parenthesized_expression' && node.children[0] ? stripParens(node.children[0]) : node;
 }

@@ -36,28 +36,34 @@ export function clampSize(situation: Situation): Candidate[] {
         ? [{ title: `${capitalised(exit.words)} when ${when}`, edits, isAlternative: order > 0 }]
         : [];
     });
-  if (failure.id === 'bpf/size-zero') return leaving(`${name} == 0`, `\`${name}\` is 0`);
-  const limit = memory && sizeOfTarget(source, code, memory);
   const isSigned = signOf(variable) === 'signed';
-  const negative =
-    isSigned && failure.id === 'bpf/size-negative' ? leaving(`${name} < 0`, `\`${name}\` is negative`) : [];
+  if (failure.id === 'bpf/size-zero') {
+    return isSigned
+      ? leaving(`${name} <= 0`, `\`${name}\` is not positive`)
+      : leaving(`${name} == 0`, `\`${name}\` is 0`);
+  }
+  const limit = memory && sizeOfTarget(source, code, memory);
   const sameRegister = keptTogether(situation, variable, call);
-  return [...sameRegister, ...negative, ...(limit ? clamped(limit) : [])];
+  if (isSigned) {
+    // Negative sizes are errors; a comparison with sizeof() alone would take them for large ones.
+    const both = limit
+      ? leaving(`${name} < 0 || ${name} > ${limit}`, `\`${name}\` is not 0 to \`${limit}\``)
+      : [];
+    return [
+      ...leaving(`${name} < 0`, `\`${name}\` is negative`),
+      ...both.map((one) => ({ ...one, group: 'both' })),
+      ...sameRegister,
+    ];
+  }
+  return [...sameRegister, ...(limit ? clamped(limit) : [])];
 
   function clamped(limit: string): Candidate[] {
-    // A negative number that is compared with a size is a large one, so the copy would take the whole buffer.
-    if (isSigned && failure?.id === 'bpf/size-negative') return [];
     if (variable!.type.includes('const')) return [];
     const lines = checkLines(code, unit, `${name} > ${limit}`, `${name} = ${limit};`);
     const edits = insertBefore(source, code, statement, lines);
     const title = `Limit \`${name}\` to \`${limit}\``;
-    return [
-      ...(edits ? [{ title, edits }] : []),
-      ...leaving(`${name} > ${limit}`, `\`${name}\` is more than \`${limit}\``).map((one) => ({
-        ...one,
-        isAlternative: true,
-      })),
-    ];
+    const tooLong = leaving(`${name} > ${limit}`, `\`${name}\` is more than \`${limit}\``);
+    return [...(edits ? [{ title, edits }] : []), ...tooLong.map((one) => ({ ...one, isAlternative: true }))];
   }
 }
 

@@ -14,36 +14,43 @@ export interface Bound {
 export function boundOf(source: SourceFile, code: FunctionCode, array: SyntaxNode): Bound | undefined {
   if (array.type === 'identifier') {
     const local = variablesAt(code, array).get(array.text);
-    if (local) return local.pointers === 0 ? boundFrom(source, array.text, local.dimensions[0]) : undefined;
+    if (local)
+      return local.pointers === 0
+        ? boundFrom(source, array.text, local.dimensions[0], BYTE.test(local.type))
+        : undefined;
     const global = source.variables.find(({ name }) => name === array.text);
-    return (
-      global &&
-      boundFrom(
-        source,
-        array.text,
-        dimensionIn(source.text.slice(global.span.start, global.span.end), array.text),
-      )
-    );
+    const found = global && dimensionIn(source.text.slice(global.span.start, global.span.end), array.text);
+    return found && boundFrom(source, array.text, found.dimension, found.isBytes);
   }
   const member = array.type === 'field_expression' ? array.fields.field?.text : undefined;
   if (!member) return undefined;
-  const found = source.types.flatMap(({ span }) => {
-    const dimension = dimensionIn(source.text.slice(span.start, span.end), member);
-    return dimension === undefined ? [] : [dimension];
-  });
-  return new Set(found).size === 1 ? boundFrom(source, array.text, found[0]) : undefined;
+  const found = source.types.flatMap(
+    ({ span }) => dimensionIn(source.text.slice(span.start, span.end), member) ?? [],
+  );
+  const [first] = found;
+  const isOne = new Set(found.map(({ dimension }) => dimension)).size === 1;
+  return first && isOne ? boundFrom(source, array.text, first.dimension, first.isBytes) : undefined;
 }
 
-/** The first bound in the declaration of `name[…]`. */
-function dimensionIn(text: string, name: string): string | undefined {
-  return new RegExp(`\\b${name}\\s*\\[([^\\]]+)\\]`).exec(text)?.[1]?.trim();
+const BYTE = /(?:^|\s)(?:char|__[us]8|[us]8|u?int8_t|bool)$/;
+
+/** The first bound in the declaration of `name[…]`, and whether its elements are bytes. */
+function dimensionIn(text: string, name: string): { dimension: string; isBytes: boolean } | undefined {
+  const match = new RegExp(`([\\w ]*?)\\s*\\b${name}\\s*\\[([^\\]]+)\\]`).exec(text);
+  return match ? { dimension: match[2]!.trim(), isBytes: BYTE.test(match[1]!) } : undefined;
 }
 
-function boundFrom(source: SourceFile, array: string, dimension: string | undefined): Bound | undefined {
+function boundFrom(
+  source: SourceFile,
+  array: string,
+  dimension: string | undefined,
+  isBytes: boolean,
+): Bound | undefined {
   if (!dimension) return undefined;
   const value = valueOf(source, dimension);
   // A named bound is the best name for itself; a bare number belongs to the declaration alone.
   if (/^[A-Za-z_]\w*$/.test(dimension)) return { text: dimension, value };
+  if (isBytes) return { text: `sizeof(${array})`, value };
   const hasMacro = /#\s*define\s+ARRAY_SIZE\b/.test(source.text);
   return { text: hasMacro ? `ARRAY_SIZE(${array})` : `sizeof(${array}) / sizeof(${array}[0])`, value };
 }

@@ -36,6 +36,15 @@ const PASS: Record<string, { name?: string; value: string }> = {
 /** Enumerators that every source has which has the program type's context; macros have to be named somewhere. */
 const ENUMERATORS = new Set(['XDP_PASS', 'SK_PASS']);
 
+/** The program type of a section, of those that {@link PASS} has; for a text that no kernel has seen. */
+function typeOfSection(section: string): string {
+  const plain = section.replace(/^\?/, '');
+  if (/^(?:tc|tcx|netkit|classifier)(?:\/|$)/.test(plain)) return 'sched_cls';
+  if (/^cgroup\/skb|^cgroup_skb/.test(plain)) return 'cgroup_skb';
+  if (/^cgroup\//.test(plain)) return 'cgroup_sock_addr';
+  return /^\w+/.exec(plain)?.[0] ?? '';
+}
+
 /** Ways out at a node, the best first, none twice. */
 export function exitsAt(situation: Situation, node: SyntaxNode): Exit[] {
   const exits: Exit[] = [];
@@ -80,7 +89,7 @@ function isCheck(condition: SyntaxNode): boolean {
         side !== undefined &&
         /\(\s*(?:const\s+)?(?:void|char|__u8|u8|unsigned char)\s*\*\s*\)/.test(side.text),
     ) ||
-    (left?.type === 'binary_expression' && right?.type === 'identifier')
+    (left?.type === 'binary_expression' && ['identifier', 'field_expression'].includes(right?.type ?? ''))
   );
 }
 
@@ -148,7 +157,7 @@ function returnExit(situation: Situation): Exit | undefined {
       if (/^(bool|_Bool)$/.test(code.returnType)) return /\bfalse\b/.test(source.text) ? 'false' : '0';
       return '0';
     }
-    const pass = program && PASS[program.type];
+    const pass = PASS[program?.type ?? typeOfSection(code.section)];
     if (!pass?.name) return pass?.value ?? '0';
     return ENUMERATORS.has(pass.name) || isLoneIdentifier(source.text, pass.name) ? pass.name : pass.value;
   }

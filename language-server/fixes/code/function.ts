@@ -157,6 +157,11 @@ export function loopAround(node: SyntaxNode): SyntaxNode | undefined {
   return undefined;
 }
 
+/** The expression inside parentheses. */
+export function stripParens(node: SyntaxNode): SyntaxNode {
+  return node.type === 'parenthesized_expression' && node.children[0] ? stripParens(node.children[0]) : node;
+}
+
 /** The expression inside parentheses and casts. */
 export function bare(node: SyntaxNode): SyntaxNode {
   if (node.type === 'parenthesized_expression' && node.children[0]) return bare(node.children[0]);

@@ -88,9 +88,7 @@ function beginningOf(source: SourceFile, statement: SyntaxNode): { at: number; g
   const parent = statement.parent!;
   const earlier = parent.children.filter((one) => one.end <= statement.start).at(-1);
   const from = earlier?.end ?? parent.start + 1;
-  const gap = source.text
-    .slice(from, statement.start)
-    .replace(/\/\*[^]*?\*\/|\/\/[^\n]*/g, (comment) => ' '.repeat(comment.length));
+  const gap = withoutComments(source.text.slice(from, statement.start));
   const first = gap.search(/[^\s:;]/);
   return {
     at: first < 0 || parent.type === 'case_statement' ? statement.start : from + first,
@@ -150,20 +148,33 @@ function wrapped(
       { start: end, end, text: ' }' },
     ];
   }
-  // The brace goes behind the head, `if (x) {`, and the statement keeps its indentation.
-  const head = text.slice(0, start).trimEnd().length;
+  // The brace goes behind the head, before a comment that follows it; the statement keeps its indentation.
+  const head = headEnd(source, statement);
   const indent = indentAt(text, start);
   const outer = indent.endsWith(unit) ? indent.slice(0, -unit.length) : indent;
-  if (/\/\/[^\n]*$/.test(text.slice(0, head).slice(-200))) return undefined;
-  const before = lines.map((line) => `${indent}${line}\n`).join('');
+  const before = lines.map((line) => `${line}\n${indent}`).join('');
   const rest = /^[^\S\n]*(?:\/\/[^\n]*)?/.exec(text.slice(end))?.[0].trimEnd() ?? '';
-  const next = /^\s*else\b/.exec(text.slice(end + rest.length));
+  const behind = end + rest.length;
+  const next = /^\s*else\b/.exec(text.slice(behind));
   return [
-    { start: head, end: start, text: ` {\n${before}${indent}` },
+    { start: head, end: head, text: ' {' },
+    { start, end: start, text: before },
     next
-      ? { start: end + rest.length, end: end + rest.length + next[0].length, text: `\n${outer}} else` }
-      : { start: end + rest.length, end: end + rest.length, text: `\n${outer}}` },
+      ? { start: behind, end: behind + next[0].length, text: `\n${outer}} else` }
+      : { start: behind, end: behind, text: `\n${outer}}` },
   ];
+}
+
+/** Where the head of the `if`, `else` or loop ends whose body a statement is. */
+function headEnd(source: SourceFile, statement: SyntaxNode): number {
+  const before = statement.parent!.children.filter((one) => one.end <= statement.start);
+  const from = Math.max(statement.parent!.start, ...before.map((one) => one.end));
+  return from + withoutComments(source.text.slice(from, statement.start)).trimEnd().length;
+}
+
+/** The text with comments blanked, length unchanged. */
+function withoutComments(text: string): string {
+  return text.replace(/\/\*[^]*?\*\/|\/\/[^\n]*/g, (comment) => comment.replace(/[^\n]/g, ' '));
 }
 
 /** Adds `check` to a condition so that it is looked at first: `check && operand`. */

@@ -1,6 +1,6 @@
 /** Which pointers an expression follows. */
 import { ancestors, walk, type SyntaxNode } from '../../../toolchain/c/tree';
-import { bare, isPure } from './function';
+import { bare, isPure, stripParens } from './function';
 import { statementOf } from './place';
 
 export interface Follow {
@@ -53,8 +53,4 @@ function passes(node: SyntaxNode): Follow[] {
       ? [{ base, by: node }]
       : [];
   });
-}
-
-function stripParens(node: SyntaxNode): SyntaxNode {
-  return node.type === 'parenthesized_expression' && node.children[0] ? stripParens(node.children[0]) : node;
 }
