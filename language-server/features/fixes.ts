@@ -142,10 +142,9 @@ async function judgeFor(bpf: BpfDocument, environment: Environment): Promise<Jud
   const kernel = client.hello.kernel.release;
   return {
     compile: (text, signal) => compile({ clang, path: bpf.path, text, args, cache, signal, log }),
-    verify: async (object, programs, signal) => {
-      const request = { object, log: 'rejected' as const, ...(programs && { programs }) };
+    verify: async (object, options, signal) => {
       try {
-        return (await client.request('verify', request, { signal })).programs;
+        return (await client.request('verify', { object, ...options }, { signal })).programs;
       } catch (error) {
         // An object that libbpf cannot read has no verdicts; without a kernel there is nobody to ask.
         if (signal.aborted || (error as KernelError).code === 'hostGone') throw error;

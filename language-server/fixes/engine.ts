@@ -27,10 +27,10 @@ export interface VerifiedFix {
 /** The outside world, as the engine needs it. Both reject only when cancelled or when nothing can be asked. */
 export interface Judge {
   compile(text: string, signal: AbortSignal): Promise<CompileResult>;
-  /** Verdicts on the named programs of an object, with the log of those rejected; absent names: all. */
+  /** Verdicts on the named programs of an object, or on all; none for an object that cannot be loaded. */
   verify(
     object: Uint8Array<ArrayBuffer>,
-    programs: string[] | undefined,
+    options: { programs?: string[]; log: 'none' | 'rejected' },
     signal: AbortSignal,
   ): Promise<ProgramVerdict[]>;
   explain(object: Uint8Array<ArrayBuffer>, verdict: ProgramVerdict): Failure | undefined;
@@ -72,16 +72,19 @@ export async function verifiedFixes(request: FixRequest): Promise<VerifiedFix[]>
   const candidates = candidatesFor(situation).slice(0, MAX_CANDIDATES);
   const search = new Search(request);
   const slots = new Slots(MAX_AT_A_TIME);
+  const groups = new Map<string, Candidate[]>();
+  for (const [at, candidate] of candidates.entries()) {
+    const key = candidate.group ?? `own ${at}`;
+    groups.set(key, [...(groups.get(key) ?? []), candidate]);
+  }
   const results = await Promise.all(
-    candidates.map((candidate) => slots.run(signal, () => search.complete(candidate))),
+    [...groups.values()].map((group) => slots.run(signal, () => search.first(group))),
   );
+  if (signal.aborted) return [];
   const seen = new Set<string>();
-  const fixes = results.flatMap((found, at) => {
-    if (!found || signal.aborted) return [];
-    const { group } = candidates[at]!;
-    const keys = [found.draft.text, ...(group === undefined ? [] : [group])];
-    if (keys.some((key) => seen.has(key))) return [];
-    keys.forEach((key) => seen.add(key));
+  const fixes = results.flatMap((found) => {
+    if (!found || seen.has(found.draft.text)) return [];
+    seen.add(found.draft.text);
     return [found];
   });
   // A candidate that holds only together with one that holds by itself adds nothing to it.
@@ -112,8 +115,14 @@ class Search {
     this.known = countBy(request.clang);
   }
 
-  complete(candidate: Candidate): Promise<Completed | undefined> {
-    return this.step(candidate, Draft.of(this.request.text), [], this.request.trouble, false);
+  /** The first of some candidates that holds. */
+  async first(candidates: readonly Candidate[]): Promise<Completed | undefined> {
+    const { text, trouble } = this.request;
+    for (const candidate of candidates) {
+      const found = await this.step(candidate, Draft.of(text), [], trouble, false);
+      if (found) return found;
+    }
+    return undefined;
   }
 
   private async step(
@@ -133,7 +142,12 @@ class Search {
     const result = await judge.compile(draft.text, signal);
     if (result.outcome !== 'compiled' || this.complains(result.diagnostics)) return undefined;
     const failing = this.failingProgram(trouble);
-    const verdicts = await judge.verify(result.object, failing === undefined ? undefined : [failing], signal);
+    const isLong = trouble.by === 'verifier' && trouble.failure.id === 'bpf/complexity';
+    const verdicts = await judge.verify(
+      result.object,
+      { ...(failing !== undefined && { programs: [failing] }), log: isLong ? 'none' : 'rejected' },
+      signal,
+    );
     const refused = verdicts.find(({ verdict }) => verdict !== 'accepted');
     if (!refused) {
       const isGood =
@@ -142,7 +156,8 @@ class Search {
         (await this.othersHold(result.object, failing));
       return isGood ? { titles, draft, isAlternative } : undefined;
     }
-    const failure = judge.explain(result.object, refused);
+    // The log of a million instructions takes seconds; a loop that is still too long is no step forward.
+    const failure = isLong ? undefined : judge.explain(result.object, refused);
     if (!failure || titles.length >= MAX_STEPS || isSame(failure, trouble)) return undefined;
     const { name, section, type } = refused;
     const next: Trouble = { by: 'verifier', failure, program: { name, section, type } };
@@ -196,12 +211,12 @@ class Search {
     const { verdicts, judge, signal, trouble } = this.request;
     // Text that did not compile had no verdicts: then every program has to be accepted.
     if (trouble.by === 'clang') {
-      const all = failing === undefined ? [] : await judge.verify(object, undefined, signal);
+      const all = failing === undefined ? [] : await judge.verify(object, { log: 'none' }, signal);
       return all.every(({ verdict }) => verdict === 'accepted');
     }
     const names = verdicts.filter(({ verdict }) => verdict === 'accepted').map(({ name }) => name);
     if (names.length === 0) return true;
-    const now = await judge.verify(object, names, signal);
+    const now = await judge.verify(object, { programs: names, log: 'none' }, signal);
     return names.every((name) => now.some((one) => one.name === name && one.verdict === 'accepted'));
   }
 }
