@@ -6,7 +6,6 @@
  *     // #ALSO title     another action
  *     // #RUN packet -> value   BPF_PROG_TEST_RUN of the program with the action above applied
  *     // #TEXT words     the text after the action above, escapes as in JSON
- *     // #KERNEL 6.1     only a kernel of this release refuses the program
  *
  * What is applied goes to the kernel a second way: `bpf-studio verify` of the file an editor would have saved.
  */
@@ -16,9 +15,8 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openKernel, type OpenedKernel } from '../../kernel/client/open';
 import { load } from '../../kernel/host/testing';
-import { kernelAtHand } from '../vm/kernels-at-hand';
 import { Client, root } from '../lsp/client';
-import { applyAction, readFixture, runInput, uriOf, verdictsOf, type Fixture } from './fixture';
+import { applyAction, readFixture, runInput, verdictsOf, type Fixture } from './fixture';
 
 const directory = path.join(root, 'test/fixtures/fixes');
 const fixtures = readdirSync(directory)
@@ -66,12 +64,11 @@ describe.runIf(isPrivileged)('a fix that the kernel accepted', () => {
     rmSync(scratch, { recursive: true, force: true });
   });
 
-  const here = fixtures.filter((one) => one.kernel === undefined);
   test('is there for every class', () => {
-    expect(here.length).toBeGreaterThanOrEqual(50);
+    expect(fixtures.length).toBeGreaterThanOrEqual(50);
   });
 
-  test.for(here)('$name', async (fixture, { expect }) => {
+  test.for(fixtures)('$name', async (fixture, { expect }) => {
     const { uri, actions } = await actionsFor(server, fixture);
     const titles = actions.map(({ title }) => title);
     const [first] = fixture.fixes;
@@ -204,31 +201,5 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
     const finding = { range, message: '', code: 'bpf/packet-bounds' };
     expect(await client.codeActions(uri, finding)).toEqual([]);
     await client.stop();
-  });
-});
-
-describe('on an older kernel', () => {
-  const older = fixtures.filter((one) => one.kernel !== undefined);
-  const image = kernelAtHand('6.1');
-  if (typeof image === 'string') {
-    test.skip(`(${image})`, () => {});
-    return;
-  }
-  let client: Client;
-  beforeAll(async () => {
-    client = await Client.start({ initializationOptions: { target: `vm:${image.image}` } });
-  });
-  afterAll(() => client.stop());
-
-  test.for(older)('$name', async (fixture, { expect }) => {
-    const { actions } = await actionsFor(client, fixture);
-    const [expected] = fixture.fixes;
-    expect(actions.map(({ title }) => title)[0]).toBe(expected!.title);
-    const fixed = applyAction(fixture.text, actions[0]!);
-    if (expected!.text !== undefined) expect(fixed).toContain(expected!.text);
-    const uri = uriOf(fixture.file);
-    await client.change(uri, fixed);
-    const { programs } = await client.finished(uri);
-    expect(programs.map(({ verdict }) => verdict)).toEqual(['accepted']);
   });
 });

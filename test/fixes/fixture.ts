@@ -2,7 +2,6 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { pathToFileURL } from 'node:url';
 import type { CodeAction, TextEdit } from 'vscode-languageserver-types';
 import { root } from '../lsp/client';
 
@@ -12,7 +11,6 @@ export interface Fixture {
   text: string;
   /** C name of the first program in it. */
   program: string;
-  kernel?: string;
   fixes: Expected[];
 }
 
@@ -36,8 +34,7 @@ export function readFixture(file: string): Fixture {
       last!.runs.push({ packet: packet!, value: Number(value) });
     } else if (word === 'TEXT') {
       last!.text = JSON.parse(`"${rest!.replace(/"/g, '\\"')}"`) as string;
-    } else if (word === 'KERNEL') fixture.kernel = rest!;
-    else throw new Error(`${file}: #${word} is not known`);
+    } else throw new Error(`${file}: #${word} is not known`);
   }
   if (!program || fixture.fixes.length === 0) throw new Error(`${file} says not what it expects`);
   return fixture;
@@ -103,8 +100,4 @@ export function verdictsOf(files: string[]): Map<string, string[]> {
       diagnostics.length > 0 ? ['error'] : programs.map(({ verdict }) => verdict),
     ]),
   );
-}
-
-export function uriOf(file: string): string {
-  return pathToFileURL(file).href;
 }
