@@ -7,6 +7,9 @@ import type { Candidate, Situation } from './fix';
 /** Programs whose context holds what user space passed: pointers in it are user space's. */
 const SYSCALLS = /^(?:tracepoint|tp)\/syscalls\/|^k(?:ret)?syscall\b/;
 
+/** What programs see in place of kernel types (include/uapi/linux/bpf.h): at no address in kernel memory. */
+const BPF_TYPES = /\bstruct (?:bpf_\w+|__sk_buff|xdp_md|sk_msg_md|sk_reuseport_md)$/;
+
 export function readKernelMemory(situation: Situation): Candidate[] {
   const { node, code, program, failure } = situation;
   // A stale packet pointer is a number too, but no address in kernel memory.
@@ -21,7 +24,7 @@ export function readKernelMemory(situation: Situation): Candidate[] {
     const parts = partsOf(chain);
     if (!parts || isWritten(chain) || SYSCALLS.test(program?.section ?? '')) return [];
     const root = variablesAt(code, chain).get(parts[0]!);
-    if (!root || root.pointers !== 1 || !/\bstruct\b/.test(root.type)) return [];
+    if (!root || root.pointers !== 1 || !/\bstruct\b/.test(root.type) || BPF_TYPES.test(root.type)) return [];
     const edits = [{ start: chain.start, end: chain.end, text: `BPF_CORE_READ(${parts.join(', ')})` }];
     return [
       { title: `Read \`${chain.text}\` with BPF_CORE_READ`, edits: [...includeEdit(situation), ...edits] },

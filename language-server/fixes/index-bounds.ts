@@ -2,7 +2,7 @@
 import { ancestors, walk, type SyntaxNode } from '../../toolchain/c/tree';
 import { boundOf, valueOf, type Bound } from './code/arrays';
 import { exitsAt } from './code/exit';
-import { bare, isPure, signOf, variablesAt } from './code/function';
+import { bare, isPure, loopAround, signOf, variablesAt } from './code/function';
 import { addCondition, checkPlace, insertBefore, statementOf } from './code/place';
 import { checkLines, indentUnit } from './code/style';
 import { capitalised } from './code/words';
@@ -17,6 +17,9 @@ export function boundIndex(situation: Situation): Candidate[] {
     const { argument, index } = access.fields;
     const bound = argument && boundOf(source, code, argument);
     if (!bound || !index || valueOf(source, index.text) !== undefined) return [];
+    const shorter = shortened(situation, access, index, bound);
+    // In a loop that always runs too far any other check would always be the end of it.
+    if (shorter.length > 0) return shorter;
     const better = moved(situation, index, bound);
     const others = [...checked(situation, access, index, bound), ...masked(index, bound)];
     return better.length > 0 ? [...better, ...others.map(asAlternative)] : others;
@@ -42,6 +45,24 @@ function moved({ code, source }: Situation, index: SyntaxNode, bound: Bound): Ca
       { title: `Compare \`${left.text} ${better} ${right.text}\`: ${right.text} is one too many`, edits },
     ];
   });
+}
+
+/** The condition of a loop with more rounds than the array has elements. */
+function shortened({ source }: Situation, access: SyntaxNode, index: SyntaxNode, bound: Bound): Candidate[] {
+  const loop = loopAround(access);
+  const { left, right } = loop?.fields.condition?.fields ?? {};
+  const { operator } = loop?.fields.condition ?? {};
+  if (loop?.type !== 'for_statement' || !left || !right || left.text !== index.text) return [];
+  const last = valueOf(source, right.text);
+  if (last === undefined || bound.value === undefined || !/^<=?$/.test(operator ?? '')) return [];
+  const at = left.end + source.text.slice(left.end, right.start).indexOf(operator!);
+  if (operator === '<=' && last === bound.value) {
+    const edits = [{ start: at, end: at + 2, text: '<' }];
+    return [{ title: `Compare \`${left.text} < ${right.text}\`: ${right.text} is one too many`, edits }];
+  }
+  if (last <= bound.value) return [];
+  const edits = [{ start: at, end: right.end, text: `< ${bound.text}` }];
+  return [{ title: `Stop the loop at \`${left.text} < ${bound.text}\``, edits }];
 }
 
 function checked(situation: Situation, access: SyntaxNode, index: SyntaxNode, bound: Bound): Candidate[] {

@@ -4,22 +4,40 @@ import { bare, isPure, stripParens, variablesAt, type FunctionCode } from './cod
 import { holdsMember, packetEnds, type PacketEnd } from './code/packet';
 import { addCondition, checkPlace, insertAfter, insertBefore } from './code/place';
 import { followedAt, type Follow } from './code/pointers';
-import { checkLines, indentUnit } from './code/style';
-import type { SyntaxNode } from '../../toolchain/c/tree';
+import { checkLines, guardedJump, indentUnit } from './code/style';
+import { walk, type SyntaxNode } from '../../toolchain/c/tree';
+import type { Failure } from '../../toolchain/verifier/report';
 import type { Candidate, Situation, TextEdit } from './fix';
 
 /** Accesses of one statement that are tried; the kernel knows which one it meant. */
 const MAX_ACCESSES = 3;
 
 export function checkPacketBounds(situation: Situation): Candidate[] {
-  const { code, node } = situation;
-  const accesses = followedAt(node).flatMap((one) => accessBy(code, one));
+  const { node, source, code } = situation;
+  const turned = packetEnds(situation, node).flatMap((end) => turnedAround(situation, end));
+  // Another check behind one that is the wrong way round would leave no packet that passes both.
+  if (turned.length > 0) return turned;
+  const accesses = followedAt(node).flatMap((one) => accessBy(situation, one));
   // An element of a member's array is in the packet when all of the structure is.
   const isElement = ({ by }: Access): boolean =>
     by.type === 'subscript_expression' && by.fields.argument?.type === 'field_expression';
   return [...accesses.filter((one) => !isElement(one)), ...accesses.filter(isElement)]
     .slice(0, MAX_ACCESSES)
     .flatMap((access) => packetEnds(situation, node).flatMap((end) => checkBefore(situation, access, end)));
+
+  /** `if (data + 14 < data_end) return …;`, which leaves when the bytes are there. */
+  function turnedAround({ failure }: Situation, end: PacketEnd): Candidate[] {
+    return [...walk(code.body)].flatMap((one): Candidate[] => {
+      const compared = guardedJump(one) && bare(one.fields.condition!);
+      if (!compared || compared.type !== 'binary_expression' || one.end > node.start || !failure) return [];
+      const { left, right } = compared.fields;
+      if (!left || !right || !/^<=?$/.test(compared.operator ?? '') || right.text !== end.text) return [];
+      if (bare(left).type !== 'binary_expression') return [];
+      const at = left.end + source.text.slice(left.end, right.start).indexOf(compared.operator!);
+      const edits = [{ start: at, end: at + compared.operator!.length, text: '>' }];
+      return [{ title: `Leave when \`${left.text}\` is behind the packet’s end, not before it`, edits }];
+    });
+  }
 }
 
 /** Bytes that have to be in the packet. */
@@ -74,12 +92,12 @@ export function compare(
 }
 
 /** What an expression needs of the packet, when it is a pointer into the packet that it follows. */
-function accessBy(code: FunctionCode, { base, by }: Follow): Access[] {
+function accessBy({ code, failure }: Situation, { base, by }: Follow): Access[] {
   const variable = variablesAt(code, by).get(base.text);
   if (base.type === 'identifier' && variable?.pointers !== 1) return [];
   if (base.type === 'cast_expression') return castAccess(base, by);
   if (!isPure(base)) return [];
-  if (by.type === 'call_expression') return passedAccess(code, base, by);
+  if (by.type === 'call_expression') return passedAccess(code, base, by, failure);
   const isByte = variable !== undefined && isByteType(variable.type);
   if (by.type === 'subscript_expression') {
     const index = by.fields.index;
@@ -115,7 +133,12 @@ function castAccess(base: SyntaxNode, by: SyntaxNode): Access[] {
 }
 
 /** A pointer that is handed on, or whose member's address is. */
-function passedAccess(code: FunctionCode, base: SyntaxNode, by: SyntaxNode): Access[] {
+function passedAccess(
+  code: FunctionCode,
+  base: SyntaxNode,
+  by: SyntaxNode,
+  failure: Failure | undefined,
+): Access[] {
   const args = by.fields.arguments?.children ?? [];
   const at = args.findIndex((one) => bare(one) === base);
   const variable = variablesAt(code, by).get(base.text);
@@ -128,9 +151,14 @@ function passedAccess(code: FunctionCode, base: SyntaxNode, by: SyntaxNode): Acc
       : `\`${length.text}\` bytes at \`${base.text}\` are`;
     return [{ end: `${start} + ${length.text}`, isTyped: false, words, by }];
   }
-  return base.type === 'identifier' && variable && !isByteType(variable.type)
-    ? [wholeOf(base, variable.type, by)]
-    : [];
+  if (base.type === 'identifier' && variable && !isByteType(variable.type))
+    return [wholeOf(base, variable.type, by)];
+  // Of plain bytes the kernel knows how many the helper takes.
+  const size = Number(
+    /^invalid access to packet, off=-?\d+ size=(\d+)/.exec(failure?.kernelMessage ?? '')?.[1],
+  );
+  if (!(size > 0) || base.type === 'field_expression') return [];
+  return [{ end: `${base.text} + ${size}`, isTyped: false, words: bytes(size, base.text), by }];
 }
 
 function isByteType(type: string): boolean {

@@ -14,14 +14,18 @@ const MAX_VARIABLES = 3;
 const SLEEPABLE = /^[\w.]*\.s(?:\/|$)/;
 
 export function moveToMap(situation: Situation): Candidate[] {
-  const { code, source } = situation;
-  if (SLEEPABLE.test(code.section ?? '')) return [];
-  return localVariables(code)
-    .map((variable) => ({ variable, size: estimate(source, variable) }))
+  const { source, code, trouble } = situation;
+  // The kernel counts what functions that call each other need together; clang names the one it is about.
+  const functions = trouble.by === 'verifier' ? situation.functions : [code];
+  if (functions.some(({ section }) => SLEEPABLE.test(section ?? ''))) return [];
+  return functions
+    .flatMap((one) =>
+      localVariables(one).map((variable) => ({ one, variable, size: estimate(source, variable) })),
+    )
     .filter(({ size }) => size >= 32)
     .sort((a, b) => b.size - a.size)
     .slice(0, MAX_VARIABLES)
-    .flatMap(({ variable }) => moveOne(situation, variable));
+    .flatMap(({ one, variable }) => moveOne({ ...situation, code: one }, variable));
 }
 
 const ELEMENTS: Record<string, number> = { char: 1, short: 2, int: 4, long: 8, float: 4, double: 8 };
@@ -50,7 +54,7 @@ function structSize(source: SourceFile, name: string | undefined): number {
 
 function moveOne(situation: Situation, variable: Variable): Candidate[] {
   const { code, source } = situation;
-  const { name, type, declaration, declarator, value, dimensions, pointers } = variable;
+  const { name, type, declaration, value, dimensions, pointers } = variable;
   const isArray = dimensions.length === 1;
   const isAlone =
     declaration.children.filter((one) => one.start > (declaration.fields.type?.start ?? 0)).length === 1;
@@ -79,7 +83,6 @@ function moveOne(situation: Situation, variable: Variable): Candidate[] {
   const edits = [definition(source, code, map, whole), ...checks, ...uses];
   const size = valueOf(source, dimensions[0] ?? '');
   const words = isArray && size !== undefined && plain === 'char' ? ` (${size} bytes)` : '';
-  void declarator;
   return [{ title: `Move \`${name}\`${words} from the stack to a per-CPU map`, edits }];
 }
 
