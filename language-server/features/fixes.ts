@@ -17,10 +17,14 @@ import { verifiedFixes, type Judge, type VerifiedFix } from '../fixes/engine';
 import type { Trouble } from '../fixes/fix';
 import type { BpfDocument, CurrentFindings } from '../model/document';
 import type { Environment } from '../model/environment';
+import { Slots } from '../model/slots';
 import { pathsOf } from '../model/verify';
 
 /** Fixes by what they were derived from, so that asking again about the same verdict costs nothing. */
 const known = new WeakMap<CurrentFindings, Map<string, Promise<VerifiedFix[]>>>();
+
+/** Candidates tried at a time, beside the verdicts that are due: those have slots of their own. */
+const slots = new Slots(2);
 
 /**
  * Fixes for the findings that touch `range`. Waits for the verdict on the text as it is; an edit meanwhile ends the
@@ -117,6 +121,7 @@ async function derive(
     clang,
     verdicts: verification?.programs ?? [],
     judge,
+    slots,
     signal,
   });
 }

@@ -8,7 +8,7 @@ import { Severity, type Diagnostic } from '../../toolchain/diagnostic';
 import type { CompileResult } from '../../toolchain/clang/compile';
 import type { ProgramVerdict } from '../../kernel/protocol';
 import type { Failure } from '../../toolchain/verifier/report';
-import { Slots } from '../model/slots';
+import type { Slots } from '../model/slots';
 import { candidatesFor } from './classes';
 import { capitalised } from './code/words';
 import { Draft } from './draft';
@@ -49,6 +49,8 @@ export interface FixRequest {
   /** The kernel's verdicts on the text; none when it did not compile. */
   verdicts: readonly ProgramVerdict[];
   judge: Judge;
+  /** Limits how many candidates are compiled and loaded at a time, over all findings. */
+  slots: Slots;
   signal: AbortSignal;
 }
 
@@ -61,17 +63,13 @@ const MAX_NEXT_CANDIDATES = 3;
 const MAX_STEPS = 8;
 /** Compilations for one finding: a tenth of a second each. */
 const MAX_TRIALS = 30;
-/** Candidates tried at a time. */
-const MAX_AT_A_TIME = 2;
-
 /** Fixes for a finding, the best first. Empty when none holds, or when cancelled. */
 export async function verifiedFixes(request: FixRequest): Promise<VerifiedFix[]> {
-  const { parser, text, path, trouble, signal } = request;
+  const { parser, text, path, trouble, slots, signal } = request;
   const situation = situationOf(parser, readSource(parser, text), path, trouble);
   if (!situation) return [];
   const candidates = candidatesFor(situation).slice(0, MAX_CANDIDATES);
   const search = new Search(request);
-  const slots = new Slots(MAX_AT_A_TIME);
   const groups = new Map<string, Candidate[]>();
   for (const [at, candidate] of candidates.entries()) {
     const key = candidate.group ?? `own ${at}`;
