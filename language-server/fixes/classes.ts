@@ -19,7 +19,8 @@ const fixes: Record<string, Fix[]> = {
   'bpf/null-deref': [checkNull],
   'bpf/null-argument': [checkNull],
   'bpf/packet-bounds': [checkPacketBounds],
-  'bpf/scalar-pointer': [rereadPacket, readKernelMemory],
+  // A pointer that is NULL on this path is the number 0 to the kernel.
+  'bpf/scalar-pointer': [rereadPacket, checkNull, readKernelMemory],
   'bpf/wrong-pointer': [rereadPacket],
   'bpf/index-unbounded': [boundIndex],
   'bpf/index-negative': [makeUnsigned, boundIndex],
@@ -65,7 +66,9 @@ export function candidatesFor(situation: Situation): Candidate[] {
   const byClass = (fixes[id] ?? []).map((fix) => fix(situation)).filter((found) => found.length > 0);
   // Another class of fix than the first that applies is another opinion of what was meant.
   return byClass
-    .flatMap((found, order) => (order === 0 ? found : found.map((one) => ({ ...one, isAlternative: true }))))
+    .flatMap((found, order) =>
+      order === 0 ? found : found.map((one) => ({ ...one, isAlternative: !one.isLastResort })),
+    )
     .filter((candidate) => {
       const key = JSON.stringify(candidate.edits);
       return candidate.edits.length > 0 && !seen.has(key) && seen.add(key);

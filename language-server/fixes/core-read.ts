@@ -3,6 +3,7 @@ import { ancestors, walk, type SyntaxNode } from '../../toolchain/c/tree';
 import { bare, isPure, variablesAt } from './code/function';
 import { statementOf } from './code/place';
 import type { Candidate, Situation } from './fix';
+import { isHeader } from './packet-bounds';
 
 /** Programs whose context holds what user space passed: pointers in it are user space's. */
 const SYSCALLS = /^(?:tracepoint|tp)\/syscalls\/|^k(?:ret)?syscall\b/;
@@ -24,7 +25,14 @@ export function readKernelMemory(situation: Situation): Candidate[] {
     const parts = partsOf(chain);
     if (!parts || isWritten(chain) || SYSCALLS.test(program?.section ?? '')) return [];
     const root = variablesAt(code, chain).get(parts[0]!);
-    if (!root || root.pointers !== 1 || !/\bstruct\b/.test(root.type) || BPF_TYPES.test(root.type)) return [];
+    if (
+      !root ||
+      root.pointers !== 1 ||
+      !/\bstruct\b/.test(root.type) ||
+      BPF_TYPES.test(root.type) ||
+      isHeader(root.type)
+    )
+      return [];
     const edits = [{ start: chain.start, end: chain.end, text: `BPF_CORE_READ(${parts.join(', ')})` }];
     return [
       { title: `Read \`${chain.text}\` with BPF_CORE_READ`, edits: [...includeEdit(situation), ...edits] },

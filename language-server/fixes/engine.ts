@@ -65,26 +65,16 @@ const MAX_STEPS = 8;
 const MAX_TRIALS = 30;
 /** Fixes for a finding, the best first. Empty when none holds, or when cancelled. */
 export async function verifiedFixes(request: FixRequest): Promise<VerifiedFix[]> {
-  const { parser, text, path, trouble, slots, signal } = request;
+  const { parser, text, path, trouble, signal } = request;
   const situation = situationOf(parser, readSource(parser, text), path, trouble);
   if (!situation) return [];
   const candidates = candidatesFor(situation).slice(0, MAX_CANDIDATES);
   const search = new Search(request);
-  const groups = new Map<string, Candidate[]>();
-  for (const [at, candidate] of candidates.entries()) {
-    const key = candidate.group ?? `own ${at}`;
-    groups.set(key, [...(groups.get(key) ?? []), candidate]);
-  }
-  const results = await Promise.all(
-    [...groups.values()].map((group) => slots.run(signal, () => search.first(group))),
-  );
+  const results = await search.all(candidates.filter((one) => !one.isLastResort));
+  if (results.length === 0) results.push(...(await search.all(candidates.filter((one) => one.isLastResort))));
   if (signal.aborted) return [];
   const seen = new Set<string>();
-  const fixes = results.flatMap((found) => {
-    if (!found || seen.has(found.draft.text)) return [];
-    seen.add(found.draft.text);
-    return [found];
-  });
+  const fixes = results.filter(({ draft }) => !seen.has(draft.text) && seen.add(draft.text));
   // A candidate that holds only together with one that holds by itself adds nothing to it.
   const first = new Set(fixes.filter(({ titles }) => titles.length === 1).map(({ titles }) => titles[0]));
   const useful = fixes.filter(({ titles }) => !titles.slice(1).some((title) => first.has(title)));
@@ -113,8 +103,21 @@ class Search {
     this.known = countBy(request.clang);
   }
 
-  /** The first of some candidates that holds. */
-  async first(candidates: readonly Candidate[]): Promise<Completed | undefined> {
+  /** Of each group of candidates the first that holds, in their order. */
+  async all(candidates: readonly Candidate[]): Promise<Completed[]> {
+    const { slots, signal } = this.request;
+    const groups = new Map<string, Candidate[]>();
+    for (const [at, candidate] of candidates.entries()) {
+      const key = candidate.group ?? `own ${at}`;
+      groups.set(key, [...(groups.get(key) ?? []), candidate]);
+    }
+    const results = await Promise.all(
+      [...groups.values()].map((group) => slots.run(signal, () => this.first(group))),
+    );
+    return results.filter((found) => found !== undefined);
+  }
+
+  private async first(candidates: readonly Candidate[]): Promise<Completed | undefined> {
     const { text, trouble } = this.request;
     for (const candidate of candidates) {
       const found = await this.step(candidate, Draft.of(text), [], trouble, false);

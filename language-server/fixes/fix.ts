@@ -19,6 +19,8 @@ export interface Candidate {
   edits: TextEdit[];
   /** It does something the programmer may not mean, so that no editor should apply it unasked. */
   isAlternative?: boolean;
+  /** Tried only when nothing else holds: it makes the kernel accept more than it should. */
+  isLastResort?: boolean;
   /** Of several candidates with the same word only the first that holds is a fix: they differ in a number. */
   group?: string;
   /** When it uncovers another failure, a candidate of the same manner is tried for that first. */

@@ -180,6 +180,11 @@ const SIZES: Record<string, number> = {
   'struct icmp6hdr': 8,
 };
 
+/** Whether a type is one of a packet's headers. */
+export function isHeader(type: string): boolean {
+  return type.replace(/\b(?:volatile|const) /g, '') in SIZES;
+}
+
 function sizeWords(type: string | undefined, name: string): string {
   const plain = type?.replace(/\b(?:volatile|const) /g, '').replace(/\s+/g, ' ') ?? '';
   const bits = /^(?:__)?[us](?:int)?(8|16|32|64)(?:_t)?$|^__[bl]e(16|32|64)$/.exec(plain);

@@ -1,5 +1,6 @@
 /** From a finding to what fixes are derived from: the function and the expression in the source. */
 import type { Parser } from 'web-tree-sitter';
+import type { Span } from '../../toolchain/c/outline';
 import type { SourceFile } from '../../toolchain/c/source';
 import { nodeAt, readTree } from '../../toolchain/c/tree';
 import type { Position } from '../../toolchain/diagnostic';
@@ -20,16 +21,22 @@ export function situationOf(
 ): Situation | undefined {
   const offset = offsetOfTrouble(source, file, trouble);
   if (offset === undefined) return undefined;
-  const functions = [
-    ...source.programs.map((one) => ({ ...one, section: one.section as string | undefined })),
-    ...source.functions.map((one) => ({ ...one, section: undefined })),
-  ].flatMap(({ name, section, span }): FunctionCode[] => {
-    const tree = readTree(parser, source, span);
-    const code = tree && readFunction(tree, name, section);
-    return code ? [code] : [];
-  });
-  const holding = (at: number): FunctionCode | undefined =>
-    functions.find(({ root }) => root.start <= at && at < root.end);
+  const declared = [
+    ...source.programs.map(({ name, section, span }) => ({ name, section, span })),
+    ...source.functions.map(({ name, span }) => ({ name, section: undefined, span })),
+  ];
+  const read = new Map<Span, FunctionCode | undefined>();
+  const codeOf = ({ name, section, span }: (typeof declared)[number]): FunctionCode | undefined => {
+    if (!read.has(span)) {
+      const tree = readTree(parser, source, span);
+      read.set(span, tree && readFunction(tree, name, section));
+    }
+    return read.get(span);
+  };
+  const holding = (at: number): FunctionCode | undefined => {
+    const found = declared.find(({ span }) => span.start <= at && at < span.end);
+    return found && codeOf(found);
+  };
   const code = holding(offset);
   if (!code) return undefined;
   const failure = trouble.by === 'verifier' ? trouble.failure : undefined;
@@ -38,7 +45,10 @@ export function situationOf(
     trouble,
     failure,
     program: trouble.by === 'verifier' ? trouble.program : undefined,
-    functions,
+    // Most fixes need no other function than the one with the failure.
+    get functions() {
+      return declared.flatMap((one) => codeOf(one) ?? []);
+    },
     code,
     node: nodeAt(code.root, offset),
     nodeOf(instruction) {

@@ -2,7 +2,7 @@
 import { isLoneIdentifier } from './words';
 import { ancestors, contains, walk, type SyntaxNode } from '../../../toolchain/c/tree';
 import type { Situation } from '../fix';
-import { bare, localVariables, loopAround } from './function';
+import { bare, localVariables, loopAround, variablesAt, type FunctionCode } from './function';
 import { guardedJump } from './style';
 
 export interface Exit {
@@ -63,7 +63,7 @@ function habitualExit(situation: Situation, node: SyntaxNode): Exit | undefined 
   const votes = new Map<string, { exit: Exit; weight: number }>();
   for (const one of walk(situation.code.body)) {
     const guarded = guardedJump(one);
-    if (!guarded || !isCheck(one.fields.condition!)) continue;
+    if (!guarded || !isCheck(situation.code, one.fields.condition!)) continue;
     const exit = asExit(situation, guarded.jump, node, loop);
     if (!exit) continue;
     const vote = votes.get(exit.code) ?? { exit, weight: 0 };
@@ -74,10 +74,11 @@ function habitualExit(situation: Situation, node: SyntaxNode): Exit | undefined 
 }
 
 /** A comparison of a pointer with NULL or with another pointer: what a failed call or a short packet is caught by. */
-function isCheck(condition: SyntaxNode): boolean {
+function isCheck(code: FunctionCode, condition: SyntaxNode): boolean {
   const expression = bare(condition);
   if (expression.type === 'unary_expression' && expression.operator === '!') {
-    return ['identifier', 'field_expression'].includes(bare(expression.fields.argument ?? expression).type);
+    const pointer = bare(expression.fields.argument ?? expression);
+    return (variablesAt(code, condition).get(pointer.text)?.pointers ?? 0) > 0;
   }
   if (expression.type !== 'binary_expression') return false;
   const { left, right } = expression.fields;
