@@ -3,7 +3,7 @@ import type { Candidate, Fix, Situation } from './fix';
 import { addLicense } from './license';
 import { boundIndex } from './index-bounds';
 import { boundLoop } from './loop';
-import { checkNull } from './null-check';
+import { checkNull, checkNullOfResult } from './null-check';
 import { checkPacketBounds } from './packet-bounds';
 import { clampSize } from './size';
 import { initialise } from './initialise';
@@ -18,7 +18,7 @@ import { replaceHelper } from './helper';
 const fixes: Record<string, Fix[]> = {
   'bpf/null-deref': [checkNull],
   'bpf/null-argument': [checkNull],
-  'bpf/packet-bounds': [checkPacketBounds],
+  'bpf/packet-bounds': [checkNullOfResult, checkPacketBounds],
   // A pointer that is NULL on this path is the number 0 to the kernel.
   'bpf/scalar-pointer': [rereadPacket, checkNull, readKernelMemory],
   'bpf/wrong-pointer': [rereadPacket],

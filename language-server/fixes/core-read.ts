@@ -34,9 +34,9 @@ export function readKernelMemory(situation: Situation): Candidate[] {
     )
       return [];
     const edits = [{ start: chain.start, end: chain.end, text: `BPF_CORE_READ(${parts.join(', ')})` }];
-    return [
-      { title: `Read \`${chain.text}\` with BPF_CORE_READ`, edits: [...includeEdit(situation), ...edits] },
-    ];
+    const title = `Read \`${chain.text}\` with BPF_CORE_READ`;
+    // What is NULL here, or was given back, can be read like this too, and yields nothing.
+    return [{ title, edits: [...includeEdit(situation), ...edits], isLastResort: true }];
   });
 }
 

@@ -168,7 +168,10 @@ class Search {
       this.request.path,
       next,
     );
-    const all = situation ? candidatesFor(situation) : [];
+    // After a candidate that did not help, its last resort would be the fix without it.
+    const isStuck = trouble.by === 'verifier' && trouble.failure.id === failure.id;
+    const derived = situation ? candidatesFor(situation) : [];
+    const all = derived.filter(({ isLastResort }) => !isLastResort || !isStuck);
     const alike = candidate.manner ? all.filter(({ manner }) => manner === candidate.manner) : [];
     const others = all.filter((one) => !alike.includes(one));
     for (const one of [...alike, ...others].slice(0, MAX_NEXT_CANDIDATES)) {

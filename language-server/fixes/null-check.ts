@@ -1,7 +1,7 @@
 /** A comparison with NULL before a pointer is followed or passed on. */
 import { assignedAt } from './code/assigned';
 import { exitsAt } from './code/exit';
-import { usesOf, variablesAt } from './code/function';
+import { assignmentsTo, bare, usesOf, variablesAt } from './code/function';
 import { addCondition, checkPlace, insertBefore, isInBlock, statementOf } from './code/place';
 import { followedAt, type Follow } from './code/pointers';
 import { checkLines, indentAt, indentUnit, startsLine } from './code/style';
@@ -12,6 +12,26 @@ import type { Candidate, Situation } from './fix';
 const MAX_POINTERS = 3;
 
 export function checkNull(situation: Situation): Candidate[] {
+  return checksOf(situation, () => true);
+}
+
+/**
+ * The same for pointers that another function of the file returned. When such a function returns NULL for a packet
+ * that is too short, the compiler may conclude from the access behind it that the packet never is, and drop the check.
+ */
+export function checkNullOfResult(situation: Situation): Candidate[] {
+  const { code, node, functions } = situation;
+  const scope = variablesAt(code, node);
+  return checksOf(situation, (name) => {
+    const variable = scope.get(name);
+    if (!variable) return false;
+    const values = [variable.value, ...assignmentsTo(code, variable).map((one) => one.fields.right)];
+    const callees = values.map((value) => value && bare(value).fields.function?.text);
+    return functions.some((one) => one.returnsPointer && callees.includes(one.name));
+  });
+}
+
+function checksOf(situation: Situation, isWanted: (name: string) => boolean): Candidate[] {
   const { failure, node, code, source } = situation;
   const origin = failure?.related.find(({ kind }) => kind === 'origin');
   const assigned = assignedAt(situation.nodeOf(origin?.instruction))?.text;
@@ -21,8 +41,9 @@ export function checkNull(situation: Situation): Candidate[] {
       ? (scope.get(base.text)?.pointers ?? 0) > 0
       : ['field_expression', 'subscript_expression'].includes(base.type),
   );
-  const known = all.filter(({ base }) => base.text === assigned);
-  const pointers = [...known, ...all.filter((one) => !known.includes(one))].slice(0, MAX_POINTERS);
+  const wanted = all.filter(({ base }) => isWanted(base.text));
+  const known = wanted.filter(({ base }) => base.text === assigned);
+  const pointers = [...known, ...wanted.filter((one) => !known.includes(one))].slice(0, MAX_POINTERS);
   return pointers.flatMap((pointer) => [...earlyExits(pointer), ...skipped(pointer)]);
 
   function earlyExits({ base, by }: Follow): Candidate[] {
