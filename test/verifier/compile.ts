@@ -62,7 +62,10 @@ export async function readFixture(file: string): Promise<Fixture> {
 }
 
 /** Whether a fixture is meant for a kernel. */
-export function isFor(fixture: Fixture, kernel: { major: number; minor: number }): boolean {
+export function isFor(
+  fixture: Pick<Fixture, 'since' | 'until'>,
+  kernel: { major: number; minor: number },
+): boolean {
   const number = ([major, minor]: [number, number]) => major * 1000 + minor;
   const here = number([kernel.major, kernel.minor]);
   return here >= number(fixture.since ?? [0, 0]) && here <= number(fixture.until ?? [999, 999]);
