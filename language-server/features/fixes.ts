@@ -82,7 +82,7 @@ export async function fixActions(
 }
 
 /** Verified fixes for one finding on a document's present text. */
-export function fixesFor(
+function fixesFor(
   bpf: BpfDocument,
   environment: Environment,
   findings: CurrentFindings,
