@@ -14,11 +14,12 @@ import type {
   ServerCapabilities,
 } from 'vscode-languageserver';
 import { CodeActionKind, TextDocumentSyncKind } from 'vscode-languageserver';
-import { codeActions } from './features/code-actions';
+import { codeActions, wantsQuickFixes } from './features/code-actions';
 import { codeLenses } from './features/code-lens';
 import { completions } from './features/completion';
 import { definition } from './features/definition';
 import { failingPath } from './features/failing-path';
+import { fixActions } from './features/fixes';
 import { hover, withKnowledge } from './features/hover';
 import { inlayHints } from './features/inlay-hints';
 import { documentSymbols } from './features/symbols';
@@ -52,7 +53,16 @@ type Handler = (session: Session, params: never, token: CancellationToken) => un
 
 /** By method. Of a document that is not BPF the standard ones know nothing. */
 export const requests: Record<string, Handler> = {
-  'textDocument/codeAction': (session, params: CodeActionParams) => codeActions(session, params),
+  'textDocument/codeAction': async (session, params: CodeActionParams) => {
+    if (!wantsQuickFixes(params)) return [];
+    const open = bpfDocument(session, params.textDocument.uri);
+    const versioned = session.client.workspace?.workspaceEdit?.documentChanges === true;
+    const { range, context } = params;
+    const fixes = open
+      ? await fixActions(open.bpf, session.environment, range, context.diagnostics, versioned)
+      : [];
+    return [...fixes, ...codeActions(session, params)];
+  },
   'textDocument/codeLens': (session, { textDocument }: CodeLensParams) => {
     const open = bpfDocument(session, textDocument.uri);
     return open ? codeLenses(open.bpf.status) : [];

@@ -10,12 +10,15 @@ type ActionSource = (session: Session, finding: PublishedDiagnostic) => CodeActi
 
 const sources: ActionSource[] = [explainFinding, showFailingPath, showVerifierLog];
 
+export function wantsQuickFixes({ context }: CodeActionParams): boolean {
+  return context.only?.some((kind) => isKind(CodeActionKind.QuickFix, kind)) ?? true;
+}
+
 /** Actions on the findings at a range, each attached to the finding it is about. */
 export function codeActions(
   session: Session,
   { textDocument, range, context }: CodeActionParams,
 ): CodeAction[] {
-  if (context.only && !context.only.some((kind) => isKind(CodeActionKind.QuickFix, kind))) return [];
   // Editors hand findings in without the data that came with them, so ours are looked up.
   const here = session.published
     .in(textDocument.uri)

@@ -23,6 +23,13 @@ interface Dated<T> {
   value: T;
 }
 
+/** What clang and the kernel found in one text; another object after every verification. */
+export interface CurrentFindings {
+  clang: Diagnostic[];
+  /** Absent when the text did not compile or no kernel was asked. */
+  verification?: Verification;
+}
+
 export interface DocumentEvents {
   /** Findings changed; `diagnostics` are all there are now. */
   findings(document: BpfDocument): void;
@@ -50,6 +57,8 @@ export class BpfDocument {
   private phase: DocumentStatusParams['phase'] = 'idle';
   private work: AbortController | undefined;
   private timer: NodeJS.Timeout | undefined;
+  private edits = new AbortController();
+  private found: CurrentFindings | undefined;
   private finished: Promise<void> = Promise.resolve();
 
   constructor(
@@ -58,7 +67,7 @@ export class BpfDocument {
     readonly path: string,
     public text: string,
     public version: number,
-    private readonly parser: Parser,
+    readonly parser: Parser,
     private readonly environment: Environment,
     private readonly events: DocumentEvents,
   ) {
@@ -81,6 +90,16 @@ export class BpfDocument {
   /** The object of the newest text that compiled. */
   get newestObject(): Uint8Array<ArrayBuffer> | undefined {
     return this.object?.value;
+  }
+
+  /** What was found in the text as it is; undefined while that is under way. */
+  get current(): CurrentFindings | undefined {
+    return this.found && this.clang?.version === this.version ? this.found : undefined;
+  }
+
+  /** Aborted by the next edit of the text, and when the document is closed. */
+  get edited(): AbortSignal {
+    return this.edits.signal;
   }
 
   /** What is known now, at the places of the newest text. */
@@ -138,6 +157,8 @@ export class BpfDocument {
   /** The text changed. Findings of the older text move along until newer ones replace them. */
   change(text: string, version: number, edits: Edit[]): void {
     this.stop();
+    this.edits.abort();
+    this.edits = new AbortController();
     this.text = text;
     this.version = version;
     // With newer findings on their way an edited place keeps its own until they are there; without, nobody would
@@ -205,10 +226,12 @@ export class BpfDocument {
     clearTimeout(this.timer);
     this.work?.abort();
     this.work = undefined;
+    this.found = undefined;
   }
 
   close(): void {
     this.stop();
+    this.edits.abort();
   }
 
   private parse(): void {
@@ -320,6 +343,8 @@ export class BpfDocument {
   private finish(problem: Problem | undefined, phase: DocumentStatusParams['phase']): void {
     this.problem = problem;
     this.phase = phase;
+    const verification = this.verdict?.version === this.version ? this.verdict.value : undefined;
+    this.found = this.clang && { clang: this.clang.value, ...(verification && { verification }) };
     this.events.findings(this);
     this.events.status(this);
   }

@@ -9,10 +9,12 @@ import {
   StreamMessageWriter,
   type MessageConnection,
 } from 'vscode-jsonrpc/node';
-import type { CodeLens, Diagnostic } from 'vscode-languageserver-types';
+import type { CodeAction, CodeLens, Diagnostic } from 'vscode-languageserver-types';
 import type { User } from '../support/user';
 import {
+  CompileDocument,
   DocumentStatus,
+  type CompileDocumentResult,
   type DocumentStatusParams,
   type InitializationOptions,
 } from '../../language-server/protocol';
@@ -121,6 +123,19 @@ export class Client {
 
   lenses(uri: string): Promise<CodeLens[]> {
     return this.connection.sendRequest('textDocument/codeLens', { textDocument: { uri } });
+  }
+
+  /** What the editor offers on a finding. */
+  codeActions(uri: string, finding: Diagnostic): Promise<CodeAction[]> {
+    const params = { textDocument: { uri }, range: finding.range, context: { diagnostics: [finding] } };
+    return this.connection.sendRequest('textDocument/codeAction', params);
+  }
+
+  /** The object of the document as it is now. */
+  async object(uri: string): Promise<Uint8Array> {
+    const result = await this.connection.sendRequest<CompileDocumentResult>(CompileDocument, { uri });
+    if (result.object === undefined) throw new Error(result.problem?.message);
+    return Buffer.from(result.object, 'base64');
   }
 
   /** The status of a version once the work on it is over. */

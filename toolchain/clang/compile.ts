@@ -44,7 +44,9 @@ export async function compile(request: CompileRequest): Promise<CompileResult> {
   const started = performance.now();
   const directory = path.dirname(request.path);
   const sourceDirectory = existsSync(directory) ? directory : '/';
-  const pch = await precompiledVmlinux({ ...request, sourceDirectory });
+  const pch = needsWholeHeaders(request.text)
+    ? undefined
+    : await precompiledVmlinux({ ...request, sourceDirectory });
   if (request.signal?.aborted) return { outcome: 'cancelled' };
   let result = await runClang(request, sourceDirectory, pch);
   if (pch && result.ended === 'exit' && result.status !== 0 && blamesPrecompiled(result.stderr)) {
@@ -110,6 +112,14 @@ function isOnDisk(file: string, text: string): boolean {
     // Never saved, or gone.
     return false;
   }
+}
+
+/**
+ * clang 19 emits no BTF for a function that a precompiled header declares and only `cleanup()` calls: the destructors
+ * of libbpf's iterator loops. libbpf then says "failed to find BTF for extern 'bpf_iter_num_destroy'".
+ */
+function needsWholeHeaders(text: string): boolean {
+  return /\bbpf_(?:for|for_each|repeat)\s*\(|\bcleanup\s*\(/.test(text);
 }
 
 function blamesPrecompiled(stderr: string): boolean {
