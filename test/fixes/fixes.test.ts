@@ -33,7 +33,7 @@ async function actionsFor(client: Client, { file, text }: Pick<Fixture, 'file' |
   await client.finished(uri);
   const [finding] = client.diagnostics(uri).filter(({ severity }) => severity === 1);
   expect(finding, `the kernel accepts ${path.basename(file)}`).toBeDefined();
-  const actions = await client.codeActions(uri, finding!);
+  const actions = await client.fixes(uri, finding!);
   return { uri, actions, finding: finding! };
 }
 
@@ -128,7 +128,7 @@ describe.runIf(isPrivileged)('fixes for the fixtures of the verifier', () => {
       await client.finished(uri);
       const [finding] = client.diagnostics(uri);
       const began = performance.now();
-      const actions = finding ? await client.codeActions(uri, finding) : [];
+      const actions = finding ? await client.fixes(uri, finding) : [];
       times.push(performance.now() - began);
       if (actions.length > 0) mended++;
       for (const [index, action] of actions.entries()) {
@@ -160,13 +160,13 @@ describe.runIf(isPrivileged)('asking for fixes', () => {
     const uri = await client.open(unchecked.file, unchecked.text);
     await client.finished(uri);
     const [finding] = client.diagnostics(uri);
-    const asked = client.codeActions(uri, finding!);
+    const asked = client.fixes(uri, finding!);
     const version = await client.change(uri, `${unchecked.text}// edited\n`);
     expect(await asked).toEqual([]);
     const status = await client.finished(uri, version);
     expect(status.programs.map(({ verdict }) => verdict)).toEqual(['rejected']);
     // Of the new text they are there again.
-    expect((await client.codeActions(uri, client.diagnostics(uri)[0]!)).length).toBeGreaterThan(0);
+    expect((await client.fixes(uri, client.diagnostics(uri)[0]!)).length).toBeGreaterThan(0);
     await client.stop();
   });
 
@@ -190,7 +190,7 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
     await client.finished(uri);
     const [finding] = client.diagnostics(uri);
     expect(finding!.code).toBe('bpf/scalar-pointer');
-    expect(await client.codeActions(uri, finding!)).toEqual([]);
+    expect(await client.fixes(uri, finding!)).toEqual([]);
     await client.stop();
   });
 
@@ -199,7 +199,7 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
     const uri = await client.open(unchecked.file, unchecked.text);
     const range = { start: { line: 0, character: 0 }, end: { line: 60, character: 0 } };
     const finding = { range, message: '', code: 'bpf/packet-bounds' };
-    expect(await client.codeActions(uri, finding)).toEqual([]);
+    expect(await client.fixes(uri, finding)).toEqual([]);
     await client.stop();
   });
 });

@@ -126,9 +126,11 @@ export class Client {
   }
 
   /** What the editor offers on a finding. */
-  codeActions(uri: string, finding: Diagnostic): Promise<CodeAction[]> {
+  /** Code actions on a finding that change the text. */
+  async fixes(uri: string, finding: Diagnostic): Promise<CodeAction[]> {
     const params = { textDocument: { uri }, range: finding.range, context: { diagnostics: [finding] } };
-    return this.connection.sendRequest('textDocument/codeAction', params);
+    const actions = await this.connection.sendRequest<CodeAction[]>('textDocument/codeAction', params);
+    return actions.filter(({ edit }) => edit !== undefined);
   }
 
   /** The object of the document as it is now. */
