@@ -55,6 +55,16 @@ export const errors = {
           : [selectKernel(), showLog()];
     return { code: problem.code, message: sentences(problem.message, problem.hint), actions };
   },
+  /** A kernel image that was chosen and cannot run in a VM. */
+  unusableKernel(reason: string, fix: string): UserError {
+    const download = { title: vscode.l10n.t('Download Kernel'), command: 'bpf.downloadKernel' };
+    return {
+      code: 'unusableKernel',
+      message: sentences(reason, fix),
+      severity: 'warning',
+      actions: [selectKernel(), download],
+    };
+  },
   untrusted(what: string): UserError {
     return {
       code: 'untrusted',
@@ -119,6 +129,44 @@ export const errors = {
       code: 'noVerifierLog',
       message: sentences(vscode.l10n.t('There is no verifier log of {0}: {1}', program, reason)),
       actions: [checkEnvironment()],
+    };
+  },
+  /** No kernel image for a VM, and no privileges on this machine. */
+  noKernelAtHand(): UserError {
+    return {
+      code: 'noKernelAtHand',
+      message: vscode.l10n.t(
+        'There is no kernel to verify on: no image that a VM can run, and no privileges on this machine. Download one; it is not installed.',
+      ),
+      severity: 'warning',
+      actions: [
+        { title: vscode.l10n.t('Download Kernel'), command: 'bpf.downloadKernel' },
+        checkEnvironment(),
+      ],
+    };
+  },
+  noReportingKernel(version: string): UserError {
+    return {
+      code: 'noReportingKernel',
+      message: vscode.l10n.t(
+        'No Linux {0} or newer is on this machine; older kernels write no report. Download one; it is not installed.',
+        version,
+      ),
+      severity: 'warning',
+      actions: [{ title: vscode.l10n.t('Download Kernel'), command: 'bpf.downloadKernel' }],
+    };
+  },
+  /** The buffer gave no object; the errors stand in the Problems view. */
+  doesNotCompile(problem: { message: string; hint?: string } | undefined): UserError {
+    const fallback = vscode.l10n.t('The file does not compile: see the Problems view.');
+    return {
+      code: 'doesNotCompile',
+      message: problem ? sentences(problem.message, problem.hint) : fallback,
+      severity: 'warning',
+      actions: [
+        { title: vscode.l10n.t('Show Problems'), command: 'workbench.actions.view.problems' },
+        checkEnvironment(),
+      ],
     };
   },
   noWorkspaceFolder(what: string): UserError {

@@ -253,8 +253,10 @@ export interface HostCapabilities {
   load: Ability;
   /** /sys/kernel/btf/vmlinux */
   btf: Ability;
-  /** tracefs, for kprobes, tracepoints by name and bpf_printk. */
+  /** tracefs, for tracepoints by name and bpf_printk. */
   tracing: Ability;
+  /** The kernel's option for probes on its own functions; privileges are `tracing`'s matter. */
+  kprobes: Ability;
   /** CAP_NET_ADMIN, for XDP and tc. */
   network: Ability;
   jit: boolean;
@@ -304,6 +306,11 @@ export interface ProgramVerdict extends ProgramDescription {
   logIsTail?: boolean;
   /** Number of instructions after libbpf's relocation, subprograms included. */
   insnCount: number;
+  /**
+   * Bytes of machine code the JIT made of it, 0 without a JIT. Absent when the program was not loaded to the end: it
+   * was rejected, or another program of its object was and this one's load went with that one's.
+   */
+  jitedSize?: number;
   /**
    * `struct bpf_line_info[]` (16 bytes each: insn_off, file_name_off, line_off, line_col; little endian) for those
    * instructions. String offsets refer to the object's `.BTF` string section. Empty without `.BTF.ext`.
@@ -438,7 +445,10 @@ export interface Results {
   listLinks: { links: { id: number; type: string; programId: number; description: string }[] };
   listBtf: { btfs: { id: number; name: string; kernel: boolean; size: number }[] };
   listInterfaces: { interfaces: NetworkInterface[] };
-  listProcesses: { processes: { pid: number; command: string; executable: string; user: number }[] };
+  listProcesses: {
+    /** `arguments`: the command line, separated by blanks, cut where it is very long. */
+    processes: { pid: number; command: string; arguments: string; executable: string; user: number }[];
+  };
   listKernelFunctions: { functions: string[]; total: number; source: string };
   listTracepoints: { tracepoints: { category: string; name: string }[]; total: number };
   listCgroups: { cgroups: string[] };

@@ -41,7 +41,7 @@ function messageOf({ message, source, data }: Diagnostic): string {
   const words = data?.kernelMessage;
   if (words && !message.includes(words)) {
     const kernel = data.kernel ? `Linux ${data.kernel}` : 'The kernel';
-    lines.push(`${source === 'libbpf' ? 'libbpf' : kernel} says: ${words}`);
+    lines.push(`${source === 'libbpf' || source === 'clang' ? source : kernel} says: ${words}`);
   }
   if (data?.help) lines.push(data.help);
   return lines.join('\n');

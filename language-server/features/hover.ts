@@ -7,7 +7,7 @@ import type { DocumentStatusParams } from '../protocol';
 import { verdictText } from './code-lens';
 import { declarationOf, wordAt } from './definition';
 import { helpers, kfuncs } from './headers';
-import { sectionOf } from './sections';
+import { sectionOf } from '../../toolchain/program/sections';
 
 export interface HoverContext {
   source: SourceFile;

@@ -3,11 +3,13 @@
  * Whatever is under way for an older text is stopped.
  */
 import type { Parser } from 'web-tree-sitter';
+import type { KernelClient } from '../../kernel/client/client';
 import { isBpfSource, positionAt, readSource, type SourceFile } from '../../toolchain/c/source';
 import { compile, MAX_SOURCE_BYTES } from '../../toolchain/clang/compile';
 import type { Diagnostic } from '../../toolchain/diagnostic';
 import type { DocumentStatusParams, ProgramStatus } from '../protocol';
 import type { Environment } from './environment';
+import { attachHints } from './attach-hints';
 import { besideClang, moveDiagnostics, syntaxDiagnostics } from './findings';
 import type { Edit } from './track';
 import { verifyObject, type Verification } from './verify';
@@ -40,6 +42,8 @@ export class BpfDocument {
   private clang: Dated<Diagnostic[]> | undefined;
   private verdict: Dated<Verification> | undefined;
   private verdictDiagnostics: Diagnostic[] = [];
+  /** Of the newest verdict whose programs were looked up; they stay until newer ones are known. */
+  private hints: Diagnostic[] = [];
   private problem: Problem | undefined;
   private phase: DocumentStatusParams['phase'] = 'idle';
   private work: AbortController | undefined;
@@ -77,7 +81,7 @@ export class BpfDocument {
     if (!this.isBpf || !this.source) return [];
     const sameText = this.clang?.version === this.version ? this.clang.value : undefined;
     const syntax = besideClang(syntaxDiagnostics(this.source, this.path), sameText);
-    return [...syntax, ...(this.clang?.value ?? []), ...this.verdictDiagnostics];
+    return [...syntax, ...(this.clang?.value ?? []), ...this.verdictDiagnostics, ...this.hints];
   }
 
   get status(): DocumentStatusParams {
@@ -128,6 +132,7 @@ export class BpfDocument {
     for (const edit of edits) {
       if (this.clang) this.clang.value = moveDiagnostics(this.clang.value, this.path, edit);
       this.verdictDiagnostics = moveDiagnostics(this.verdictDiagnostics, this.path, edit);
+      this.hints = moveDiagnostics(this.hints, this.path, edit);
     }
     this.parse();
     this.events.findings(this);
@@ -256,6 +261,7 @@ export class BpfDocument {
       this.verdict = { version, value: verification };
       this.verdictDiagnostics = verification.diagnostics;
       this.finish(undefined, 'done');
+      void this.hint(client, verification, source, signal);
     } catch (error) {
       if (signal.aborted) return;
       this.forgetVerdict();
@@ -264,9 +270,23 @@ export class BpfDocument {
     }
   }
 
+  /** Hints follow the verdict and never keep it waiting. */
+  private async hint(
+    client: KernelClient,
+    { programs }: Verification,
+    source: SourceFile,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const hints = await attachHints(client, source, this.path, programs);
+    if (signal.aborted || (hints.length === 0 && this.hints.length === 0)) return;
+    this.hints = hints;
+    this.events.findings(this);
+  }
+
   private forgetVerdict(): void {
     this.verdict = undefined;
     this.verdictDiagnostics = [];
+    this.hints = [];
   }
 
   private enter(phase: DocumentStatusParams['phase']): void {

@@ -1,10 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createNetworkPair, type NetworkPair } from '../support/network';
-import { bpfStudio, start } from './command-line';
+import { bpfStudio, start, startCommand } from './command-line';
 
 const asRoot = process.geteuid?.() === 0;
 let directory: string;
@@ -73,8 +73,20 @@ describe('bpf-studio', () => {
     }
   });
 
+  it('is a command by itself, as npm links it', async () => {
+    const link = file('bpf-studio');
+    symlinkSync(path.resolve(__dirname, '../../dist/cli.js'), link);
+    const { stdout } = await startCommand([link, '--version'], { env: process.env }).finished;
+    expect(stdout).toMatch(/^bpf-studio \d/);
+  });
+
   it.each([
-    [['atach'], /There is no command atach\.\n {2}Commands: verify, run, attach/],
+    [['atach'], /There is no command atach; did you mean attach\?\n {2}Commands: verify, run, attach/],
+    [['frobnicate'], /There is no command frobnicate\.\n {2}Commands: verify, run, attach/],
+    [
+      ['verify', '--kernel', '6.1', 'x.o'],
+      /Unknown option '--kernel'; did you mean --kernels\?\n {2}bpf-studio verify --help/,
+    ],
     [['verify'], /verify needs at least one FILE\.\n {2}bpf-studio verify --help/],
     [['verify', '--frobnicate', 'x.o'], /Unknown option '--frobnicate'\.\n {2}bpf-studio verify --help/],
     [['verify', '--target', 'moon', 'x.o'], /"moon" is not a target; write local, vm, or vm:PATH-TO-VMLINUZ/],

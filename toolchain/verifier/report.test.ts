@@ -288,10 +288,10 @@ test('programs and maps are found in a text by their names', () => {
   const text =
     '// program(x)\nstruct { int (*type)[1]; } counts SEC(".maps");\nSEC("xdp") int program(struct xdp_md *ctx)\n{ return other(); }\nint BPF_PROG(second, int a)\n';
   const places = placesInText('/a.c', text);
-  expect(places.find?.('program', 'program')?.start).toEqual({ line: 2, character: 15 });
-  expect(places.find?.('program', 'second')?.start).toEqual({ line: 4, character: 13 });
-  expect(places.find?.('map', 'counts')?.start).toEqual({ line: 1, character: 27 });
-  expect(places.find?.('program', 'absent')).toBeUndefined();
+  expect(places.find?.({ kind: 'program', name: 'program' })?.start).toEqual({ line: 2, character: 15 });
+  expect(places.find?.({ kind: 'program', name: 'second' })?.start).toEqual({ line: 4, character: 13 });
+  expect(places.find?.({ kind: 'map', name: 'counts' })?.start).toEqual({ line: 1, character: 27 });
+  expect(places.find?.({ kind: 'program', name: 'absent' })).toBeUndefined();
 });
 
 test('an accepted program has no diagnostic, a rejected one has exactly one', () => {

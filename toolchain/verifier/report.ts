@@ -3,7 +3,11 @@
  * Everything that is said comes from the verdict, the log and the object; where those are silent, so is this.
  */
 import type { Btf } from '../btf/btf';
-import { classifyMessage, unreadableEntry } from './catalogue';
+import type { BpfObject } from '../elf/object';
+import type { NamedPlace } from '../load-failure/finding';
+import { explainLoadFailure } from '../load-failure/load-failure';
+import type { TargetFacts } from '../load-failure/target';
+import { classifyMessage, entryById, unreadableEntry } from './catalogue';
 import type { Classified } from './catalogue';
 import type { Entry } from './catalogue/kinds';
 import { factsOf, placeOfFailure } from './explain';
@@ -39,6 +43,9 @@ export interface ReportContext {
   mapPath?: MapPath;
   /** `uname -r` of the kernel that spoke. */
   kernel?: string;
+  /** The object that was loaded and the kernel it was loaded into: what failed before the verifier is said by them. */
+  object?: BpfObject;
+  target?: TargetFacts;
 }
 
 export interface Report {
@@ -69,6 +76,8 @@ export interface Failure {
   instruction?: number;
   /** Where that is in the source. */
   at?: SourceSpan;
+  /** Where the object's names lead, for findings without an instruction; the first that the source has. */
+  places?: NamedPlace[];
   /** First position of the program, for findings without a place of their own. */
   programAt?: SourceSpan;
   related: RelatedPlace[];
@@ -94,8 +103,45 @@ export function explain(verdict: VerdictInput, context: ReportContext): Report {
   const trace = followPath(verdict.log ?? '');
   const positions = sourcePositions(verdict.lineInfo, context.btf, mapPath);
   const classified = refine(classify(verdict, trace), trace);
-  report.failure = failureOf(verdict, trace, positions, classified);
+  report.failure = withLoadFinding(failureOf(verdict, trace, positions, classified), verdict, context);
   return report;
+}
+
+/** What the object and the target say of the failure beyond the kernel's words. */
+function withLoadFinding(failure: Failure, verdict: VerdictInput, context: ReportContext): Failure {
+  const { instruction, path, positions } = failure;
+  const finding = explainLoadFailure(
+    {
+      ...verdict,
+      id: failure.id,
+      lines: failure.kernelMessage.split('\n'),
+      ...(instruction !== undefined && { instruction }),
+      assembly: path.steps.at(-1)?.text ?? '',
+      positions,
+    },
+    { ...context, mapPath: context.mapPath ?? ((file) => file) },
+  );
+  if (!finding) {
+    const hasLines = !context.object || failure.at || (context.object.ext?.lines.size ?? 0) > 0;
+    return hasLines
+      ? failure
+      : {
+          ...failure,
+          help: `${failure.help} The object has no line information: compile with -g to see where.`,
+        };
+  }
+  const { id, message, help, places, at } = finding;
+  const entry = entryById(id);
+  return {
+    ...failure,
+    id,
+    message,
+    title: entry?.title ?? failure.title,
+    wants: entry?.wants ?? failure.wants,
+    help: help ?? failure.help,
+    ...(places && { places }),
+    ...(at && { at }),
+  };
 }
 
 /** The verifier's last words when it got a word in, else libbpf's, else the plain message. */
@@ -111,9 +157,11 @@ function classify(
   // Without a log a rejection's message is all that the verifier's words come to.
   const fromMessage = verdict.verdict === 'rejected' ? classifyMessage(fallback) : undefined;
   if (fromMessage) return { ...fromMessage, saidBy: 'verifier', words: fallback.join('\n') };
-  const lines = libbpf.length ? libbpf : fallback;
+  // Where libbpf says no more than that it failed, the host may have found out why.
+  const isBare = libbpf.every((line) => /failed to load|load failed/.test(line));
+  const lines = isBare ? [...fallback, ...libbpf] : libbpf;
   const fromLibbpf = classifyMessage(verdict.errno ? [...lines, verdict.errno] : lines, 'libbpf');
-  const words = lines.join('\n') || verdict.errno || '';
+  const words = (libbpf.length > 0 ? libbpf : fallback).join('\n') || verdict.errno || '';
   if (fromLibbpf) return { ...fromLibbpf, saidBy: 'libbpf', words };
   return { entry: unreadableEntry, line: '', saidBy: 'libbpf', words: '' };
 }
@@ -130,7 +178,7 @@ function failureOf(
   const at =
     instruction === undefined
       ? said && positions.atLine(said.file, said.line, said.column)
-      : sourceOf(instruction, positions, classified);
+      : positions.at(instruction);
   const facts = factsOf(verdict, trace, positions, classified, at);
   const failure: Failure = {
     id: entry.id,
@@ -152,12 +200,6 @@ function failureOf(
   if (programAt) failure.programAt = programAt;
   if (trace.report) failure.kernelReport = trace.report;
   return failure;
-}
-
-/** Where an instruction comes from; a failed CO-RE relocation stands where its member is named. */
-function sourceOf(insn: number, positions: SourcePositions, { line }: Classified): SourceSpan | undefined {
-  const member = /^failed to resolve CO-RE relocation .*?[ .](\w+) \(/.exec(line)?.[1];
-  return (member && positions.withWord(member, insn)) || positions.at(insn);
 }
 
 function plainMessage(entry: Entry, said: string | undefined, words: string): string {
