@@ -132,7 +132,7 @@ export const loadingEntries: Entry[] = [
       { pattern: /(preallocated hash map|run-time allocated hash maps)/ },
       {
         pattern:
-          /^(map_ptr access not supported|invalid map_ptr|no direct value access|direct value (access|offset))/,
+          /^(map_ptr access not supported|invalid map_ptr|no direct value access|direct value (access|offset)|fd -?\d+ is not pointing)/,
       },
       {
         pattern:
