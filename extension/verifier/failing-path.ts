@@ -18,9 +18,13 @@ import { flatten, rowsOf, treeItem, type NodeRow, type Row } from './failing-pat
 
 const VIEW = 'bpf.failingPath';
 
+/** The program whose path is followed; without rows while it is accepted. */
 interface Shown {
   uri: vscode.Uri;
   program: string;
+  /** Of the text that the rows are about, and the kernel that spoke. */
+  version: number;
+  kernel: string | undefined;
   rows: NodeRow[];
 }
 
@@ -58,7 +62,10 @@ export function activate(context: vscode.ExtensionContext, services: Services): 
   async function load(uri: vscode.Uri, program: string): Promise<void> {
     const parameters: FailingPathParams = { uri: uri.toString(), program };
     const result = await server.request<FailingPathResult>(FailingPath, parameters);
-    show({ uri, program, rows: rowsOf(result) }, { description: `${program} · ${result.code}` });
+    show(
+      { uri, program, version: result.version, kernel: result.kernel, rows: rowsOf(result) },
+      { description: `${program} · ${result.code}` },
+    );
   }
 
   async function open(argument: unknown): Promise<void> {
@@ -144,15 +151,20 @@ export function activate(context: vscode.ExtensionContext, services: Services): 
     }),
     view.onDidChangeSelection(({ selection: [row] }) => {
       const node = row?.kind === 'register' ? row.parent : row;
-      if (node) void revealPlace(node);
+      if (node) revealPlace(node).catch((error: unknown) => log.warn(`[failingPath] ${String(error)}`));
     }),
-    server.onDidChangeStatus(({ uri, phase, programs }) => {
-      if (!shown || phase !== 'done' || vscode.Uri.parse(uri).toString() !== shown.uri.toString()) return;
+    server.onDidChangeStatus(({ uri, phase, programs, version, kernel }) => {
+      if (!shown || phase !== 'done') return;
+      if (version === shown.version && kernel === shown.kernel) return;
+      if (vscode.Uri.parse(uri).toString() !== shown.uri.toString()) return;
       const { program } = shown;
       const verdict = programs.find(({ name }) => name === program)?.verdict;
       // Text that does not compile has no verdict: the path stays until there is one.
       if (verdict === 'accepted') {
-        show(undefined, { message: vscode.l10n.t('The verifier accepts {0} now.', program) });
+        show(
+          { ...shown, version, kernel, rows: [] },
+          { message: vscode.l10n.t('The verifier accepts {0} now.', program) },
+        );
       } else if (verdict === 'rejected') {
         load(shown.uri, program).catch((error: unknown) => log.warn(`[failingPath] ${String(error)}`));
       }

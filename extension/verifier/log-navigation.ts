@@ -111,6 +111,8 @@ export function connectLogs(
 
   function markLogs(editor: vscode.TextEditor): void {
     const { document, selection } = editor;
+    // What a log marked here is of its cursor; now this one leads.
+    editor.setDecorations(mark, []);
     for (const log of vscode.window.visibleTextEditors) {
       if (log.document.uri.scheme !== LOG_SCHEME) continue;
       const lines = logOf(log.document.uri)?.linesOf(document.uri.fsPath, selection.active.line) ?? [];

@@ -303,6 +303,7 @@ test('while the text differs from the saved one a lens says what that costs', as
   );
   expect(lens).toMatch(/^\+\d+ insns/);
   await selectLine(lineOf('int accepted'));
+  await bench.page.locator('.codelens-decoration').filter({ hasText: 'since saved' }).first().waitFor();
   await bench.screenshot('difference');
   await bench.command('BPF: Toggle Verifier Heat Map');
 });
@@ -317,7 +318,7 @@ test('a mended program has no failing path any more', async () => {
   );
   const panel = bench.page.locator('.part.panel');
   await panel.locator('.message').filter({ hasText: 'The verifier accepts sums now.' }).first().waitFor();
-  expect((await pathRows()).filter((row) => /may be NULL/.test(row))).toEqual([]);
+  await until(async () => !(await pathRows()).some((row) => /may be NULL/.test(row)), 'the rows to go');
   await bench.screenshot('mended');
 });
 
