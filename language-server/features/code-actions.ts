@@ -38,14 +38,15 @@ function explainFinding(_session: Session, { diagnostic }: PublishedDiagnostic):
 function showFailingPath(_session: Session, { document, diagnostic }: PublishedDiagnostic): CodeAction[] {
   const { program, instruction } = dataOf(diagnostic);
   // What is about a program as a whole has no path that leads to it.
-  if (program === undefined || instruction === undefined) return [];
+  if (!program || instruction === undefined) return [];
   const title = `Show failing path of ${program}`;
   return [commandAction(title, EditorCommands.showFailingPath, { uri: document, program })];
 }
 
 function showVerifierLog(_session: Session, { document, diagnostic }: PublishedDiagnostic): CodeAction[] {
   const { program } = dataOf(diagnostic);
-  if (program === undefined) return [];
+  // What fails for the object as a whole is about no program.
+  if (!program) return [];
   const title = `Show verifier log of ${program}`;
   return [commandAction(title, EditorCommands.showVerifierLog, { uri: document, program })];
 }

@@ -45,6 +45,8 @@ afterAll(async () => {
 function all(nodes: PathNode[]): PathNode[] {
   return nodes.flatMap((node) => [node, ...all(node.children)]);
 }
+/** Up to 5.16 no states are printed behind instructions, and not where a branch is taken up again. */
+const saysLittle = () => /^5\.(\d|1[0-6])\b/.test(client.statuses.get(uri)!.kernel!);
 const lineOf = (node: PathNode | undefined) => node?.place?.range.start.line;
 
 describe.runIf(isPrivileged)('the failing path of a rejected program', () => {
@@ -95,6 +97,7 @@ describe.runIf(isPrivileged)('the failing path of a rejected program', () => {
 
   it('has the registers as the log prints them', () => {
     const cause = result.nodes.find(({ kind }) => kind === 'cause')!;
+    if (saysLittle()) return expect(cause.registers).toBeUndefined();
     const r0 = cause.registers!.find(({ name }) => name === 'R0')!;
     expect(r0.after).toBe('map value of totals, may be NULL');
     const refused = result.nodes.at(-1)!.registers!.find(({ name }) => name === 'R0');
@@ -220,7 +223,7 @@ describe.runIf(isPrivileged)('the log of a program', () => {
       folds.filter((fold) => fold.kind === kind).map(({ start }) => lines[start]!);
 
     const branches = lines.filter((one) => /^from \d+ to \d+/.test(one) && !one.endsWith(': safe'));
-    expect(branches.length).toBeGreaterThan(2);
+    if (!saysLittle()) expect(branches.length).toBeGreaterThan(2);
     expect(firstLines('branch').filter((one) => !one.endsWith(': safe'))).toEqual(branches);
     const calls = firstLines('frame');
     expect(calls.length).toBeGreaterThan(0);
