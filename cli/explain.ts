@@ -26,7 +26,10 @@ export async function syntaxBesideClang(
   text: string,
   clang: Diagnostic[] | undefined,
 ): Promise<Diagnostic[]> {
-  return besideClang(syntaxDiagnostics(await read(text), path), clang);
+  return besideClang(
+    syntaxDiagnostics(await read(text), path),
+    clang && { isOfThisText: true, findings: clang },
+  );
 }
 
 async function read(text: string): Promise<SourceFile> {

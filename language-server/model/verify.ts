@@ -11,7 +11,7 @@ import { readBpfObject } from '../../toolchain/elf/object';
 import type { NamedPlace } from '../../toolchain/load-failure/finding';
 import type { TargetFacts } from '../../toolchain/load-failure/target';
 import { toDiagnostics } from '../../toolchain/verifier/diagnostics';
-import { explain } from '../../toolchain/verifier/report';
+import { explain, type Report } from '../../toolchain/verifier/report';
 import { factsForFailure } from './target-facts';
 
 export interface Verification {
@@ -19,8 +19,12 @@ export interface Verification {
   kernel: string;
   programs: ProgramVerdict[];
   diagnostics: Diagnostic[];
+  /** What was verified. */
+  object: Uint8Array<ArrayBuffer>;
   /** Types and strings of the object, for the log document. */
   btf: Btf | undefined;
+  /** The whole report on a program, made when somebody asks for more than its diagnostics. */
+  reportOn(program: string): Report | undefined;
 }
 
 /** Rejects with a KernelError when the kernel cannot be asked or the work was cancelled. */
@@ -36,10 +40,15 @@ export async function verifyObject(
   const { programs, error } = answer;
   const failures = failuresOf(answer);
   const target = await factsForFailure(client, failures);
-  const { btf, explainProgram } = explainer(object, file, source, target);
+  const { btf, report, explainProgram } = explainer(object, file, source, target);
   // What fails for the whole object is said of each of its programs; once is enough.
   const found = error && programs[0] ? programs.slice(0, 1) : failures;
-  return { kernel, programs, diagnostics: withoutRepeats(found.flatMap(explainProgram)), btf };
+  const reportOn = (program: string): Report | undefined => {
+    const verdict = programs.find(({ name }) => name === program);
+    return verdict && report(verdict);
+  };
+  const diagnostics = withoutRepeats(found.flatMap(explainProgram));
+  return { kernel, programs, diagnostics, object, btf, reportOn };
 }
 
 /**
@@ -89,7 +98,11 @@ export function explainer(
   file: string,
   source: SourceFile | undefined,
   target: TargetFacts,
-): { btf: Btf | undefined; explainProgram(verdict: ProgramVerdict): Diagnostic[] } {
+): {
+  btf: Btf | undefined;
+  report(verdict: ProgramVerdict): Report;
+  explainProgram(verdict: ProgramVerdict): Diagnostic[];
+} {
   const read = readBpfObject(object);
   const btf = read.ok ? read.value.btf : undefined;
   const context = {
@@ -100,9 +113,16 @@ export function explainer(
     ...(read.ok && { object: read.value }),
   };
   const find = (place: NamedPlace): Range | undefined => source && placeInSource(source, place);
+  const report = (verdict: ProgramVerdict): Report => explain(verdict, context);
   return {
     btf,
-    explainProgram: (verdict) => toDiagnostics(explain(verdict, context), { path: file, find }),
+    report,
+    explainProgram(verdict) {
+      const diagnostics = toDiagnostics(report(verdict), { path: file, find });
+      // Lines of a log's tail are not those of the whole log that a reader is shown.
+      if (verdict.logIsTail) for (const { data } of diagnostics) delete data?.logLine;
+      return diagnostics;
+    },
   };
 }
 

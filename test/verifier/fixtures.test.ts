@@ -6,7 +6,7 @@ import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { toDiagnostics } from '../../toolchain/verifier/diagnostics';
-import { parseLog } from '../../toolchain/verifier/log';
+import { parseLog } from '../../toolchain/verifier/logIndex';
 import { placesInText } from '../../toolchain/verifier/places';
 import { explain } from '../../toolchain/verifier/report';
 import type { Report } from '../../toolchain/verifier/report';
@@ -101,7 +101,7 @@ describe('logs of this kernel', () => {
       const essence = ({ failure }: Report) => [
         failure?.id,
         failure?.instruction,
-        failure?.related.map((one) => one.at.range.start.line),
+        failure?.causes.map((one) => one.at?.range.start.line),
       ];
       expect([fixture.name, ...essence(detailed)]).toEqual([fixture.name, ...essence(report)]);
     }

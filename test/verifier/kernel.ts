@@ -6,6 +6,7 @@ import { openKernel } from '../../kernel/client/open';
 import type { OpenedKernel } from '../../kernel/client/open';
 import { parseTarget } from '../../kernel/targets/target';
 import { readBpfObject } from '../../toolchain/elf/object';
+import type { BpfObject } from '../../toolchain/elf/object';
 import { explain } from '../../toolchain/verifier/report';
 import type { Report, VerdictInput } from '../../toolchain/verifier/report';
 import { compileFixture, repository } from './compile';
@@ -56,7 +57,7 @@ export async function verifySource(
   kernel: TestKernel,
   source: string,
   log: 'rejected' | 'all' | 'states',
-): Promise<{ report: Report; verdict: VerdictInput; clang: string }> {
+): Promise<{ report: Report; verdict: VerdictInput; object: BpfObject; clang: string }> {
   const { object, clang } = await compileFixture(source, kernel.compilerFlags);
   return { ...(await verifyObject(kernel, object, log)), clang };
 }
@@ -66,11 +67,12 @@ export async function verifyObject(
   { opened }: TestKernel,
   bytes: Uint8Array<ArrayBuffer>,
   log: 'rejected' | 'all' | 'states',
-): Promise<{ report: Report; verdict: VerdictInput }> {
+): Promise<{ report: Report; verdict: VerdictInput; object: BpfObject }> {
   const object = readBpfObject(bytes);
   if (!object.ok) throw new Error(object.problem.message);
   const { programs } = await opened.client.request('verify', { object: bytes, log });
   const verdict = programs.find((one) => one.verdict !== 'accepted') ?? programs[0];
   if (!verdict) throw new Error('the kernel host returned no verdict');
-  return { report: explain(verdict, { btf: object.value.btf }), verdict };
+  const { btf } = object.value;
+  return { report: explain(verdict, { btf, object: object.value }), verdict, object: object.value };
 }

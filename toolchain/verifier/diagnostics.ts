@@ -23,6 +23,8 @@ export function toDiagnostics(report: Report, places: Places): Diagnostic[] {
   if (failure.kernelMessage) data.kernelMessage = failure.kernelMessage;
   if (report.kernel !== undefined) data.kernel = report.kernel;
   if (failure.instruction !== undefined) data.instruction = failure.instruction;
+  const step = failure.path.steps.findLast(({ insn }) => insn === failure.instruction);
+  if (step) data.logLine = step.logLine;
   return [
     {
       path: place.path,
@@ -31,7 +33,9 @@ export function toDiagnostics(report: Report, places: Places): Diagnostic[] {
       code: failure.id,
       source: failure.saidBy,
       message: failure.message,
-      related: failure.related.map(({ at, message }) => ({ path: at.path, range: at.range, message })),
+      related: failure.causes.flatMap(({ at, message }) =>
+        at ? [{ path: at.path, range: at.range, message }] : [],
+      ),
       data: { ...data, help: failure.help },
     },
   ];

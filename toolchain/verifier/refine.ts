@@ -1,44 +1,36 @@
 /** Where the kernel's words alone do not tell two classes apart, the path that led to them does. */
-import type { Classified } from './catalogue';
 import { entryById } from './catalogue';
+import type { Classified } from './catalogue';
 import { knownNull, usedAfterRelease } from './catalogue/pointers';
-import { originOfRegister } from './explain';
-import type { FailingPath, Step } from './path';
+import { chainOf, rootOf } from './cause/flow';
+import { releaseOf } from './cause/pointer';
+import type { Trace } from './cause/trace';
 
-/** Calls after which the verifier forgets the pointers to an object, or to all objects of a kind. */
-export const RELEASES =
-  /^call (bpf_\w*(_release|_submit|_discard|_submit_dynptr|_discard_dynptr|_drop(_impl)?|_destroy|_unlock)|bpf_kptr_xchg)#/;
-
-/** `if r7 == 0x0 goto pc+2`: a comparison of a pointer with NULL, in either direction. */
-const COMPARED_WITH_NULL = /^if r\d+ [!=]= 0x0 goto /;
+/** Helpers that return a pointer or NULL, for kernels before 5.17, whose logs do not say so. */
+const RETURNS_POINTER_OR_NULL =
+  /^bpf_(map_lookup_(percpu_)?elem|\w+_storage_get|skc?_lookup_\w+|ringbuf_reserve|per_cpu_ptr)$/;
 
 /**
  * A pointer becomes a plain number to the verifier where it is known to be NULL, and where its object was released.
  * The kernel says the same of both, and of numbers that never were pointers.
  */
-export function refine<T extends Classified>(classified: T, path: FailingPath): T {
+export function refine<T extends Classified>(classified: T, trace: Trace): T {
   const { entry, match } = classified;
   if (entry.id !== 'bpf/scalar-pointer' || !match) return classified;
-  const origin = originOfRegister(path, match[1]);
+  const value = trace.register(Number(match[1]));
+  const root = value && rootOf(value);
+  if (!value || root?.kind !== 'call') return classified;
   // The difference of two pointers is a number whatever they are.
-  if (origin?.kind !== 'call' || !origin.step || origin.through.some((step) => / -= r/.test(step.text))) {
-    return classified;
-  }
-  const since = path.steps.slice(path.steps.indexOf(origin.step) + 1);
-  const released = since.some((step) => RELEASES.test(step.text));
-  if (released) return withRule(classified, 'bpf/use-after-release', usedAfterRelease);
-  const isNull = returnsPointer(origin.step) && since.some((step) => COMPARED_WITH_NULL.test(step.text));
-  return isNull ? withRule(classified, 'bpf/null-deref', knownNull) : classified;
-}
-
-/** Whether what a call returned is a pointer or NULL: as the log says from 6.0 on, else by the name of the helper. */
-function returnsPointer(call: Step): boolean {
-  return (
-    /\bR0(_\w+)?=\S*_or_null/.test(call.state) ||
-    /^call bpf_(map_lookup_(percpu_)?elem|\w+_storage_get|skc?_lookup_\w+|ringbuf_reserve|per_cpu_ptr)#/.test(
-      call.text,
-    )
+  const isComputed = chainOf(value).some(
+    ({ instruction }) => instruction?.kind === 'arithmetic' && instruction.operator === '-',
   );
+  if (isComputed) return classified;
+  if (releaseOf(trace, value)) return withRule(classified, 'bpf/use-after-release', usedAfterRelease);
+  const mayBeNull = trace.stateOf(root)?.mayBeNull ?? RETURNS_POINTER_OR_NULL.test(root.callee ?? '');
+  const isNull = trace.flow.comparisons.some(
+    ({ left, right, relation }) => right === 0n && relation === '==' && rootOf(left) === root,
+  );
+  return mayBeNull && isNull ? withRule(classified, 'bpf/null-deref', knownNull) : classified;
 }
 
 function withRule<T extends Classified>(classified: T, id: string, rule: NonNullable<T['rule']>): T {

@@ -3,13 +3,18 @@
  * Everything that is said comes from the verdict, the log and the object; where those are silent, so is this.
  */
 import type { Btf } from '../btf/btf';
+import { readDwarf } from '../dwarf/dwarf';
 import type { BpfObject } from '../elf/object';
 import type { NamedPlace } from '../load-failure/finding';
 import { explainLoadFailure } from '../load-failure/load-failure';
 import type { TargetFacts } from '../load-failure/target';
+import { loadedLayout } from '../program/loaded-layout';
 import { classifyMessage, entryById, unreadableEntry } from './catalogue';
 import type { Classified } from './catalogue';
 import type { Entry } from './catalogue/kinds';
+import { causesOf, declarationsOf, Trace } from './cause/cause';
+import type { CausalStep } from './cause/cause';
+import { Names } from './cause/names';
 import { factsOf, placeOfFailure } from './explain';
 import { libbpfReason } from './libbpf';
 import { followPath } from './path';
@@ -17,8 +22,6 @@ import type { FailingPath, KernelReport } from './path';
 import { sourcePositions } from './position';
 import type { MapPath, SourcePositions, SourceSpan } from './position';
 import { refine } from './refine';
-import { relatedPlaces } from './related';
-import type { RelatedPlace } from './related';
 import { readStatistics } from './statistics';
 import type { Statistics } from './statistics';
 
@@ -39,12 +42,13 @@ export interface VerdictInput {
 export interface ReportContext {
   /** BTF of the object that was loaded, for names of files and text of source lines. */
   btf: Btf | undefined;
+  /** The object itself; its DWARF, for the names of variables, is read only when a program was rejected. */
+  object?: BpfObject | undefined;
   /** File name as the compiler was given it → absolute path the user knows; identity when absent. */
   mapPath?: MapPath;
   /** `uname -r` of the kernel that spoke. */
   kernel?: string;
-  /** The object that was loaded and the kernel it was loaded into: what failed before the verifier is said by them. */
-  object?: BpfObject;
+  /** The kernel it was loaded into: what failed before the verifier is said by both. */
   target?: TargetFacts;
 }
 
@@ -80,7 +84,8 @@ export interface Failure {
   places?: NamedPlace[];
   /** First position of the program, for findings without a place of their own. */
   programAt?: SourceSpan;
-  related: RelatedPlace[];
+  /** What led there, in order of time. */
+  causes: CausalStep[];
   /** What Linux 7.3 and later say themselves. */
   kernelReport?: KernelReport;
   /** Lines of the log of no known form. */
@@ -102,8 +107,9 @@ export function explain(verdict: VerdictInput, context: ReportContext): Report {
 
   const trace = followPath(verdict.log ?? '');
   const positions = sourcePositions(verdict.lineInfo, context.btf, mapPath);
-  const classified = refine(classify(verdict, trace), trace);
-  report.failure = withLoadFinding(failureOf(verdict, trace, positions, classified), verdict, context);
+  const classified = classify(verdict, trace);
+  const failure = failureOf(verdict, trace, positions, classified, context.object);
+  report.failure = withLoadFinding(failure, verdict, context);
   return report;
 }
 
@@ -171,15 +177,26 @@ function failureOf(
   trace: FailingPath,
   positions: SourcePositions,
   classified: ReturnType<typeof classify>,
+  object: BpfObject | undefined,
 ): Failure {
-  const { entry, rule, words, saidBy } = classified;
-  const instruction = saidBy === 'verifier' ? placeOfFailure(trace, entry, classified.line) : undefined;
+  const { words, saidBy } = classified;
+  const instruction =
+    saidBy === 'verifier' ? placeOfFailure(trace, classified.entry, classified.line) : undefined;
   const said = trace.report?.at;
   const at =
     instruction === undefined
       ? said && positions.atLine(said.file, said.line, said.column)
       : positions.at(instruction);
-  const facts = factsOf(verdict, trace, positions, classified, at);
+  const names = new Names(
+    trace.steps,
+    positions,
+    object && readDwarf(object.elf),
+    object && loadedLayout(object, verdict.name, verdict.lineInfo),
+  );
+  const followed = new Trace({ path: trace, positions, names, classified, failing: at });
+  followed.classified = refine(classified, followed);
+  const { entry, rule } = followed.classified;
+  const facts = factsOf(verdict, followed);
   const failure: Failure = {
     id: entry.id,
     title: entry.title,
@@ -188,7 +205,7 @@ function failureOf(
     help: rule?.help && classified.match ? rule.help(facts) : entry.help,
     kernelMessage: words,
     saidBy,
-    related: instruction === undefined ? [] : relatedPlaces(entry, trace, positions, classified, at),
+    causes: instruction === undefined ? declarationsOf(followed) : causesOf(followed),
     unknownLines: trace.unknownLines,
     path: trace,
     positions,

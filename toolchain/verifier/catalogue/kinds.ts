@@ -5,7 +5,7 @@ export interface Facts {
   /** The kernel line that the rule matched. */
   match: RegExpExecArray;
   /**
-   * What the register is in the program: `` `v`, the result of bpf_map_lookup_elem on line 9 ``, or its number when
+   * What the register is in the program: `` `v` (the result of bpf_map_lookup_elem on line 9) ``, or its number when
    * the path does not tell.
    */
   register(number: string | undefined): string;
@@ -15,6 +15,8 @@ export interface Facts {
   invalidation(number: string | undefined): string | undefined;
   /** Name of the variable that the value of a register was assigned to by the call it comes from. */
   variable(number: string | undefined): string | undefined;
+  /** `` on the path where `len > 64` is false ``, as far as that is certain; else ` on this path`. */
+  way: string;
   /** The source expression at the failing instruction, in backquotes, or `this instruction`. */
   here: string;
   /** The failing instruction in the kernel's assembly; empty if unknown. */

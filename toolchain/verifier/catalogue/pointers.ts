@@ -44,8 +44,8 @@ export const pointerEntries: Entry[] = [
     rules: [
       {
         pattern: /^R(\d+) invalid mem access '(\w*_or_null\w*)'/,
-        say: ({ match, register, here }) =>
-          `${register(match[1])} may be NULL here, and ${here} uses it without a check on this path`,
+        say: ({ match, register, here, way }) =>
+          `${register(match[1])} may be NULL here, and ${here} uses it without a check${way}`,
         help: nullCheck,
       },
       {
@@ -84,7 +84,7 @@ export const pointerEntries: Entry[] = [
     title: 'Value used before it was set',
     wants: 'A variable must have a value on every path that leads to its use.',
     help: 'Initialise it where it is declared, or return a value on every path.',
-    related: ['decision'],
+    related: ['origin', 'decision'],
     rules: [
       {
         pattern: /^R(\d+) !read_ok/,
@@ -205,6 +205,7 @@ export const pointerEntries: Entry[] = [
     wants:
       'Fields of the context may be accessed only directly through the context pointer, at the offset and size that the program type allows.',
     help: 'Access the field by its name through the original context pointer; check that this program type offers the field and allows writing it.',
+    related: ['origin'],
     rules: [
       {
         pattern: /^invalid bpf_context access off=(\d+) size=(\d+)/,

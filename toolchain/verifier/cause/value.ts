@@ -1,0 +1,243 @@
+/** The story of one value: where it began, what was checked of it, and why that was not enough. */
+import { chainOf, rootOf, turned } from './flow';
+import type { Comparison, FlowValue } from './flow';
+import { expressionAt } from './names';
+import { isSamePlace } from './trace';
+import type { CausalStep, Trace } from './trace';
+
+/** Checks of one value that a reader can take in. */
+const MAX_CHECKS = 3;
+/** A loop that adds up makes a value of as many parts as it has rounds. */
+const MAX_PARTS = 200;
+const MAX_ROOTS = 3;
+
+/** Where a value began, and the calls that handed it on. Empty for constants and for what the path does not show. */
+export function originSteps(trace: Trace, value: FlowValue): CausalStep[] {
+  const root = rootOf(value);
+  const first = originStep(trace, root, value);
+  return first ? [first, ...handovers(trace, root)] : [];
+}
+
+function originStep(trace: Trace, root: FlowValue, value: FlowValue): CausalStep | undefined {
+  const name = trace.names.atOrigin(root);
+  const what = name === undefined ? (trace.name(value) ?? 'the value') : `\`${name}\``;
+  const { index } = root;
+  switch (root.kind) {
+    case 'call': {
+      const callee = root.callee ?? expressionAt(trace.at(index)) ?? 'this call';
+      const mayBeNull = trace.stateOf(root)?.mayBeNull ? ', which may be NULL' : '';
+      return trace.point('origin', index, `${what} comes from ${callee} here${mayBeNull}`);
+    }
+    case 'written':
+      return trace.point('origin', index, `${what} is written by ${root.callee ?? 'this call'} here`);
+    case 'load':
+      return trace.point('origin', index, `${what} is read here${readAs(trace, root)}`);
+    case 'clobbered': {
+      const callee = root.callee ?? 'this call';
+      const message = `${callee} leaves nothing in R1 to R5, so what R${root.register} held ends here`;
+      return trace.point('proof-lost', index, message);
+    }
+    case 'constant':
+      return root === value || index < 0 ? undefined : trace.point('origin', index, `${what} is set here`);
+    default:
+      return undefined;
+  }
+}
+
+/** What a load gives: where the verifier keeps no types, a number. */
+function readAs(trace: Trace, root: FlowValue): string {
+  const { base, size = 8 } = root;
+  if (trace.isPointer(root)) return '';
+  if (size < 8) return `, as a number of ${size * 8} bits that may be anything`;
+  const type = base && trace.typeOf(base);
+  if (type === 'map_value') return ' from a map value, in which everything is a number';
+  return '';
+}
+
+/** Calls of the program's own functions that the value was an argument of. */
+function handovers(trace: Trace, { index }: FlowValue): CausalStep[] {
+  return trace.flow.entered
+    .filter((entry) => entry > index)
+    .map((entry) => {
+      const insn = trace.step(entry + 1)?.insn;
+      const callee = insn === undefined ? undefined : trace.names.function(insn);
+      return trace.point(
+        'change',
+        entry,
+        `${callee ? `\`${callee}\`` : 'a function'} is called with it here`,
+      );
+    });
+}
+
+/** What a number was computed of, the value itself first: `a + b` is made of both. */
+function partsOf(value: FlowValue): FlowValue[] {
+  const parts = new Set([value]);
+  for (const one of parts) {
+    if (parts.size > MAX_PARTS) break;
+    if (one.from) parts.add(one.from);
+    if (one.other && one.other.kind !== 'constant') parts.add(one.other);
+  }
+  return [...parts];
+}
+
+/** Checks of a number on the path, and why the refused instruction does not profit from them. */
+export function checkSteps(trace: Trace, value: FlowValue): CausalStep[] {
+  const ancestors = new Map(partsOf(value).map((one, age) => [one, age]));
+  const roots = rootsOf(value);
+  const steps: CausalStep[] = [];
+  const { comparisons } = trace.flow;
+  for (let at = comparisons.length - 1; at >= 0 && steps.length < MAX_CHECKS * 2; at--) {
+    const comparison = comparisons[at] as Comparison;
+    for (const root of roots) {
+      const checked = [comparison.left, comparison.right].find(
+        (side): side is FlowValue => typeof side === 'object' && trace.areKin(side, root) !== undefined,
+      );
+      if (!checked) continue;
+      steps.unshift(...checkStep(trace, root, checked, comparison, ancestors));
+      break;
+    }
+  }
+  return steps;
+}
+
+/** What a number's parts began as. */
+function rootsOf(value: FlowValue): FlowValue[] {
+  const roots = new Set(partsOf(value).filter((one) => !one.from));
+  return [...roots].slice(0, MAX_ROOTS);
+}
+
+function checkStep(
+  trace: Trace,
+  value: FlowValue,
+  checked: FlowValue,
+  comparison: Comparison,
+  ancestors: Map<FlowValue, number>,
+): CausalStep[] {
+  const { index } = comparison;
+  // A comparison with NULL or zero bounds nothing; only whether a size may be zero hangs on it.
+  if (
+    comparison.right === 0n &&
+    comparison.relation === '!=' &&
+    trace.classified.entry.id !== 'bpf/size-zero'
+  ) {
+    return [];
+  }
+  const said = `this check (${relationText(checked, comparison)})`;
+  if (trace.areKin(checked, value) === 'reread') {
+    const again = rootOf(value);
+    const first = rootOf(checked);
+    if (again.index < first.index) return [];
+    return [
+      trace.point('proof', index, `${said} is of an earlier read of the same place`),
+      trace.point(
+        'proof-lost',
+        again.index,
+        'it is read again here, and nothing is known of what is read now',
+      ),
+    ];
+  }
+  const age = ancestors.get(checked);
+  // An index is scaled by the size of an element, which takes nothing from what was proven of it.
+  if (age !== undefined && [...ancestors.keys()].slice(0, age).every(isScaling)) {
+    const isSigned = comparison.relation.startsWith('s') && !comparison.relation.includes('>');
+    const letsZeroPass = trace.classified.entry.id === 'bpf/size-zero' && comparison.relation.includes('<');
+    const why = isSigned
+      ? 'compares signed numbers, so negative ones pass it'
+      : letsZeroPass
+        ? 'lets zero pass'
+        : 'is not enough';
+    return [trace.point('proof', index, `${said} ${why}`)];
+  }
+  if (age !== undefined) {
+    // The value was changed after the check.
+    const change = [...ancestors.keys()]
+      .reverse()
+      .find((one) => one.index > index && one.kind !== 'constant');
+    const lost = change ? [trace.point('proof-lost', change.index, changeText(change))] : [];
+    return [trace.point('proof', index, `${said} is of the value before it is changed`), ...lost];
+  }
+  const copy = chainOf(checked).find((one) => !ancestors.has(one) && one.kind !== 'constant');
+  const how = copyText(checked);
+  return [
+    ...(copy && copy.index >= 0 && !isOnLine(trace, copy.index, index)
+      ? [trace.point('change', copy.index, 'a copy of the value is made here')]
+      : []),
+    trace.point('proof', index, `${said} is of ${how}, and the value that is used later is not that copy`),
+  ];
+}
+
+function isScaling({ instruction }: FlowValue): boolean {
+  if (instruction?.kind !== 'arithmetic' || !instruction.operand) return false;
+  return ['<<', '*'].includes(instruction.operator) && 'constant' in instruction.operand;
+}
+
+function isOnLine(trace: Trace, one: number, other: number): boolean {
+  const [a, b] = [trace.at(one), trace.at(other)];
+  return a !== undefined && b !== undefined && a.path === b.path && a.range.start.line === b.range.start.line;
+}
+
+/** What makes a changed copy of a value another value to the verifier. */
+function copyText(value: FlowValue): string {
+  const operators = chainOf(value)
+    .map(({ instruction }) => (instruction?.kind === 'arithmetic' ? instruction.operator : ''))
+    .join(' ');
+  if (/^s>> <</.test(operators)) return 'a sign-extended copy';
+  if (/^>> <</.test(operators)) return 'a zero-extended copy';
+  if (value.kind === 'converted')
+    return value.instruction?.kind === 'load' ? 'a part of it' : 'a converted copy';
+  return 'a changed copy';
+}
+
+function changeText({ instruction, kind }: FlowValue): string {
+  if (kind === 'converted') return 'a conversion to another width or sign makes a new value here';
+  const operator = instruction?.kind === 'arithmetic' ? instruction.operator : '';
+  const words: Record<string, string> = {
+    '<<': 'it is shifted left here, which may carry bits out of what was checked',
+    's>>': 'it becomes a signed number here',
+    '*': 'it is multiplied here',
+    '+': 'something is added to it here',
+    '-': 'something is subtracted from it here, which may take it below zero',
+    '|': 'bits are set in it here',
+  };
+  return words[operator] ?? 'it is changed here, after the check';
+}
+
+const spelled: Record<string, string> = {
+  '==': '=',
+  '!=': '≠',
+  '<': '<',
+  '<=': '≤',
+  '>': '>',
+  '>=': '≥',
+  '&': 'has bits of',
+  '!&': 'has no bit of',
+};
+
+/** `≤ 64`, as it holds on the path. */
+function relationText(checked: FlowValue, { left, right, relation }: Comparison): string {
+  const order = (left === checked ? relation : turned(relation)).replace(/^s/, '');
+  return `${spelled[order] ?? order} ${typeof right === 'bigint' ? right : 'another value'}`;
+}
+
+/** What arithmetic did to a number that no check limits: only what widens it. */
+export function changeSteps(trace: Trace, value: FlowValue): CausalStep[] {
+  const widening = chainOf(value).filter(
+    ({ kind, instruction }) =>
+      kind === 'arithmetic' &&
+      instruction?.kind === 'arithmetic' &&
+      (instruction.operator === '*' || instruction.operator === '-' || instruction.operator === 's>>'),
+  );
+  const [last] = widening;
+  if (!last || last.index >= trace.here) return [];
+  const at = trace.at(last.index);
+  if (at && trace.failing && isSamePlace(at, trace.failing)) return [];
+  return [trace.point('change', last.index, changeText(last))];
+}
+
+/** A number's whole story. */
+export function numberSteps(trace: Trace, value: FlowValue): CausalStep[] {
+  const roots = rootsOf(value);
+  const origins =
+    roots.length > 1 ? roots.flatMap((root) => originSteps(trace, root)) : originSteps(trace, value);
+  return [...origins, ...changeSteps(trace, value), ...checkSteps(trace, value)];
+}
