@@ -129,8 +129,8 @@ export function truthOf(condition: string, { relation, right }: Comparison): boo
 }
 
 function integer(text: string): bigint {
+  if (text === 'NULL') return 0n;
   const digits = text.replace(/[uUlL]+$/, '');
-  if (digits === 'NULL') return 0n;
   // A leading zero makes it octal in C, and BigInt() reads 0o.
   const octal = /^(-?)0([0-7]+)$/.exec(digits);
   const plain = octal ? `0o${octal[2]}` : digits.replace(/^-/, '');
