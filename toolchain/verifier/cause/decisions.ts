@@ -123,7 +123,6 @@ export function truthOf(condition: string, { relation, right }: Comparison): boo
   if (!onPath || !inSource) return undefined;
   const opposite = setOf(negated(relation), right);
   const isSame = (one: NumberSet | undefined) => one?.kind === inSource.kind && one.bound === inSource.bound;
-  // `x > 0` of an unsigned x is compiled to `x != 0`.
   if (isSame(onPath)) return true;
   return isSame(opposite) ? false : undefined;
 }
