@@ -6,7 +6,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { entryById } from '../../toolchain/verifier/catalogue';
+import { catalogue, entryById, otherEntry, unreadableEntry } from '../../toolchain/verifier/catalogue';
 import { isFor } from './compile';
 import { openTestKernel, verifySource } from './kernel';
 import type { TestKernel } from './kernel';
@@ -23,6 +23,11 @@ beforeAll(async () => {
 afterAll(async () => {
   await kernel?.dispose();
   await rm(directory, { recursive: true, force: true });
+});
+
+test('every id has a page', () => {
+  const ids = [...catalogue, otherEntry, unreadableEntry].map(({ id }) => id);
+  expect(pages.map(({ id }) => id).sort()).toEqual(ids.sort());
 });
 
 describe.for(pages)('$id', (page) => {

@@ -107,7 +107,10 @@ export const callEntries: Entry[] = [
       { pattern: /variable offset stack pointer cannot be passed into helper/ },
       { pattern: /^(R\d+|arg#?\d+|\S+) memory, len pair leads to invalid memory access/ },
       { pattern: /^string is not zero-terminated|cannot be used as const string/ },
-      { pattern: /has to be at a constant offset|^Helper has invalid btf|^cannot pass in \S+ at an offset/ },
+      {
+        pattern:
+          /has to be at a constant offset|^Helper has invalid btf|^cannot pass in (?!dynptr)\S+ at an offset/,
+      },
       { pattern: /^(expected \S+ or socket|R\d+ must point to kernel BTF|invalid arg_type for sockmap)/ },
       { pattern: /is a pointer to in-kernel struct with non-zero offset/ },
       { pattern: /^Invalid format string/ },

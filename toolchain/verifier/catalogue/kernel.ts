@@ -1,6 +1,6 @@
 import type { Entry } from './kinds';
 
-/** What says nothing of the program: the verifier's own faults, and who may load what. */
+/** What says nothing of the program's code: the verifier's own faults, and signatures. */
 export const kernelEntries: Entry[] = [
   {
     id: 'bpf/verifier-bug',
@@ -12,10 +12,10 @@ export const kernelEntries: Entry[] = [
         pattern:
           /^verifier (internal error|bug)|^BUG |REG INVARIANTS VIOLATION|internal bug|^kernel subsystem misconfigured/i,
       },
-      {
-        pattern:
-          /^(adding tail call poke descriptor|tracking tail call prog|failed to push state for) ?\S* ?failed/,
-      },
+      { pattern: /^bpf verifier (is|narrow ctx \w+) misconfigured/ },
+      { pattern: /^(adding tail call poke descriptor|tracking tail call prog) failed/ },
+      { pattern: /^failed to (push state for|mark s32 range|retrieve map value address)/ },
+      { pattern: /^Failed to (acquire lock state|properly initialize insn array)/ },
       { pattern: /^(unknown|invalid) return type \d+ of func /i },
     ],
   },

@@ -47,7 +47,11 @@ export const loadingEntries: Entry[] = [
           /^(Attaching|Attach to function|FENTRY\/FEXIT program|Only (FENTRY|fentry)|Cannot (replace|extend|recursively|nest)|Can attach to only JITed|Tracing program can only)/,
       },
       { pattern: /^(Extension program|freplace programs)/ },
-      { pattern: /(\S+\(\) is not modifiable|can't modify return codes)/ },
+      { pattern: /(\S+\(\) is not modifiable|can't modify return codes|not allowed for fmod_ret)/ },
+      {
+        pattern:
+          /^The function \S+ (has \d+ arguments|has malformed|return type|with variable args|arg\d+ type)/,
+      },
       { pattern: /(struct_ops|attach to (invalid|unsupported) member|The address of function)/ },
       { pattern: /not in the list of tracepoints|no such tracepoint|failed to find .*in (vmlinux|kernel)/ },
       { pattern: /^(Return type|arg\d+ (in )?\S+\().*(match|while)/ },
@@ -132,7 +136,7 @@ export const loadingEntries: Entry[] = [
       { pattern: /(preallocated hash map|run-time allocated hash maps)/ },
       {
         pattern:
-          /^(map_ptr access not supported|invalid map_ptr|no direct value access|direct value (access|offset))/,
+          /^(map_ptr access not supported|invalid map_ptr|no direct value access|direct value (access|offset)|fd -?\d+ is not pointing)/,
       },
       {
         pattern:

@@ -168,7 +168,12 @@ export const objectEntries: Entry[] = [
     title: 'Timer or work queue used in a way that is not allowed',
     wants: 'Timers and work queues live in map values, and go with the map they are in.',
     help: 'Put one struct bpf_timer into the value of an array or hash map, and pass that map to bpf_timer_init.',
-    rules: [{ pattern: /bpf_timer|bpf_wq|bpf_task_work|(timer|workqueue|wq|task_work) pointer in / }],
+    rules: [
+      {
+        pattern:
+          /bpf_timer|bpf_wq|bpf_task_work|(timer|workqueue|wq|task_work) pointer in |doesn't match map pointer in/,
+      },
+    ],
   },
   {
     id: 'bpf/exception',

@@ -213,8 +213,7 @@ export const pointerEntries: Entry[] = [
           `A program of type ${programType} may not access ${size} bytes at offset ${off} of its context like this (${here})`,
       },
       { pattern: /^invalid access to context/ },
-      { pattern: /^dereference of modified \S+ ptr/ },
-      { pattern: /^(negative offset|variable) (\S+ )?(ctx|access|ptr)/ },
+      { pattern: /^(dereference of modified|negative offset|variable) ctx / },
       { pattern: /^invalid bpf_context access/ },
       { pattern: /^func '\S*' (arg\d+|doesn't have \d+-th argument|offset|size)/ },
     ],
@@ -234,6 +233,12 @@ export const pointerEntries: Entry[] = [
       },
       { pattern: /^R\d+ bitwise operator (\S+) on pointer prohibited/ },
       { pattern: /^R\d+ pointer arithmetic with (\S+) operator prohibited/ },
+      {
+        pattern: /^(dereference of modified|negative offset) (\S+) ptr/,
+        say: ({ match, here }) =>
+          `${here} wants ${plainType(match[2] as string)} as it was given to the program, not moved`,
+      },
+      { pattern: /^variable \S+ access var_off/ },
       { pattern: /^R\d+ (32-bit pointer arithmetic|pointer arithmetic|pointer comparison) prohibited/ },
       { pattern: /^R\d+ pointer \S+ pointer prohibited/ },
       { pattern: /^R\d+ (subtraction from stack pointer prohibited|tried to subtract pointer from scalar)/ },

@@ -13,6 +13,7 @@ import {
   numberAsPointerSteps,
   otherNullChecks,
   packetSteps,
+  rcuEndSteps,
   releaseSteps,
 } from './pointer';
 import { decisionsBetween } from './decisions';
@@ -105,6 +106,9 @@ function originSteps(trace: Trace): CausalStep[] {
     case 'bpf/scalar-pointer':
     case 'bpf/use-after-release':
       return numberAsPointerSteps(trace, subject);
+    case 'bpf/untrusted-pointer':
+    case 'bpf/rcu':
+      return [...accessSteps(trace, subject), ...rcuEndSteps(trace, subject)];
     // The packet's own question tells where its pointer came from.
     case 'bpf/packet-bounds':
       return [];

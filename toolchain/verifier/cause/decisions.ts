@@ -123,14 +123,13 @@ export function truthOf(condition: string, { relation, right }: Comparison): boo
   if (!onPath || !inSource) return undefined;
   const opposite = setOf(negated(relation), right);
   const isSame = (one: NumberSet | undefined) => one?.kind === inSource.kind && one.bound === inSource.bound;
-  // `x > 0` of an unsigned x is compiled to `x != 0`.
   if (isSame(onPath)) return true;
   return isSame(opposite) ? false : undefined;
 }
 
 function integer(text: string): bigint {
+  if (text === 'NULL') return 0n;
   const digits = text.replace(/[uUlL]+$/, '');
-  if (digits === 'NULL') return 0n;
   // A leading zero makes it octal in C, and BigInt() reads 0o.
   const octal = /^(-?)0([0-7]+)$/.exec(digits);
   const plain = octal ? `0o${octal[2]}` : digits.replace(/^-/, '');

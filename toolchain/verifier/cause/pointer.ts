@@ -9,7 +9,11 @@ import type { CausalStep, Trace } from './trace';
 /** An access through a pointer, or a number handed on: the pointer's origin and, more telling, the number added to it. */
 export function accessSteps(trace: Trace, value: FlowValue): CausalStep[] {
   // What the refused instruction goes to memory through is meant as an address, whatever the log says of it.
-  if (!trace.isPointer(value) && value !== trace.address) return numberSteps(trace, value);
+  if (!trace.isPointer(value) && value !== trace.address) {
+    const instruction = trace.flow.instruction(trace.here);
+    const sum = instruction.kind === 'arithmetic' ? trace.register(instruction.to) : undefined;
+    return [...(sum && sum !== value ? originSteps(trace, sum) : []), ...numberSteps(trace, value)];
+  }
   const chain = trace.pointerChain(value);
   const pointer = chain.at(-1) as FlowValue;
   const steps = originSteps(trace, pointer);
@@ -55,6 +59,17 @@ export function invalidationOf(trace: Trace, value: FlowValue): number | undefin
 }
 
 const CHANGES_PACKET = /^bpf_(skb|xdp|msg|l3|l4|clone|set_hash|lwt|sk_msg)/;
+
+/** The end of the RCU section in which an object could be relied on. */
+export function rcuEndSteps(trace: Trace, value: FlowValue): CausalStep[] {
+  const root = rootOf(value);
+  const end = trace.flow.calls.findLast(
+    ({ index, name }) => index > root.index && name === 'bpf_rcu_read_unlock',
+  );
+  return end
+    ? [trace.point('proof-lost', end.index, 'the RCU section ends here, and what it protected with it')]
+    : [];
+}
 
 /** Helpers and kernel functions that take back what they or others gave, in the kernel's way of naming them. */
 const RELEASES = /^bpf_(\w*(_release|_submit|_discard|_drop|_destroy|_free|_put)(_dynptr|_impl)?|kptr_xchg)$/;

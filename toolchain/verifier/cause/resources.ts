@@ -21,6 +21,10 @@ const openers: Record<string, { call: RegExp; message: string }> = {
   'bpf/lock': { call: /^bpf_(res_)?spin_lock/, message: 'the lock is taken here' },
   'bpf/rcu': { call: /^bpf_rcu_read_lock/, message: 'the RCU section begins here' },
   'bpf/preempt': { call: /^bpf_preempt_disable/, message: 'preemption is disabled here' },
+  'bpf/sleepable': {
+    call: /^bpf_(rcu_read_lock|preempt_disable|local_irq_save|(res_)?spin_lock\w*)/,
+    message: 'from here on nothing may sleep',
+  },
   'bpf/irq': { call: /^bpf_(local_irq_save|res_spin_lock_irqsave)/, message: 'interrupts are disabled here' },
 };
 

@@ -151,8 +151,8 @@ function checkStep(
   if (age !== undefined) {
     // The value was changed after the check.
     const change = [...ancestors.keys()]
-      .reverse()
-      .find((one) => one.index > index && one.kind !== 'constant');
+      .filter((one) => one.index > index && (one.kind === 'arithmetic' || one.kind === 'converted'))
+      .sort((a, b) => a.index - b.index)[0];
     const lost = change ? [trace.point('proof-lost', change.index, changeText(change))] : [];
     return [trace.point('proof', index, `${said} is of the value before it is changed`), ...lost];
   }
