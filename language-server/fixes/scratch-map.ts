@@ -103,9 +103,9 @@ function definition(source: SourceFile, code: FunctionCode, map: string, type: s
     (one) => one.span.start <= code.root.start && code.root.end <= one.span.end,
   )?.span;
   // A comment right above the function is the function's.
-  let at = span?.start ?? code.root.start;
-  const above = /(?:(?:^|\n)[^\n]*\S[^\n]*)*\n?$/.exec(text.slice(0, at))?.[0] ?? '';
-  if (/^\s*(?:\/\*|\/\/)/.test(above)) at -= above.replace(/^\n/, '').length;
+  const start = span?.start ?? code.root.start;
+  const above = paragraphBefore(text, start);
+  const at = /^\s*(?:\/\*|\/\/)/.test(text.slice(above, start)) ? above : start;
   const unit = indentUnit(source, code);
   const lines = [
     '__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);',
@@ -118,6 +118,17 @@ function definition(source: SourceFile, code: FunctionCode, map: string, type: s
     end: at,
     text: `struct {\n${lines.map((line) => `${unit}${line}\n`).join('')}} ${map} SEC(".maps");\n\n`,
   };
+}
+
+/** Where the lines above a place begin that no empty line separates from it. */
+function paragraphBefore(text: string, at: number): number {
+  let start = at;
+  while (start > 0) {
+    const line = text.lastIndexOf('\n', start - 2) + 1;
+    if (text.slice(line, start).trim() === '') break;
+    start = line;
+  }
+  return start;
 }
 
 function freeName(text: string, wanted: string): string {
