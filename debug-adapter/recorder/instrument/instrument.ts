@@ -54,7 +54,7 @@ export function instrument(
   if (obstacle) return obstacle;
   const flow = analyseFlow(insns);
   const liveness = analyseLiveness(flow);
-  const facts = { liveness, initialised: analyseInitialised(flow) };
+  const facts = { liveness, ...analyseInitialised(flow) };
   const types = functionTypes(program.funcInfo);
   const parameters = (start: number) => {
     const type = types.get(start);

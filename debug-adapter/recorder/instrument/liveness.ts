@@ -79,30 +79,40 @@ export function analyseLiveness(flow: Flow): Liveness {
   };
 }
 
-/**
- * Registers that hold a value on every path, so that the verifier lets them be read: R1 at the program's entry, the
- * arguments of a subprogram that every caller has set, and what was written since.
- */
-export function analyseInitialised(flow: Flow): {
+/** Registers at each instruction; see {@link analyseInitialised}. */
+export interface RegisterSets {
   before(insn: number): Registers;
   after(insn: number): Registers;
-} {
+}
+
+/**
+ * Registers that hold a value on every path (`must`), so that the verifier lets them be read, and on some path (`may`):
+ * R1 at the program's entry, the arguments of a subprogram that its callers have set, and what was written since.
+ */
+export function analyseInitialised(flow: Flow): { must: RegisterSets; may: RegisterSets } {
+  return { must: initialised(flow, true), may: initialised(flow, false) };
+}
+
+function initialised(flow: Flow, everyPath: boolean): RegisterSets {
   const { insns, blocks, subprograms } = flow;
-  const ALL = 0x7ff;
   const FRAME = bit(10);
-  const before = new Uint16Array(insns.length).fill(ALL);
-  const after = new Uint16Array(insns.length).fill(ALL);
-  const entry = subprograms.map(({ index, isCallback }) =>
-    index === 0 ? FRAME | bit(1) : isCallback ? FRAME : FRAME | ARGUMENTS,
-  );
+  const nothingYet = everyPath ? 0x7ff : 0;
+  const merge = (a: Registers, b: Registers) => (everyPath ? a & b : a | b);
+  const before = new Uint16Array(insns.length).fill(nothingYet);
+  const after = new Uint16Array(insns.length).fill(nothingYet);
+  const fromKernel = everyPath ? 0 : ARGUMENTS;
+  const entry = subprograms.map(({ index, isCallback }) => {
+    if (index === 0) return FRAME | bit(1);
+    return FRAME | (isCallback ? fromKernel : nothingYet & ARGUMENTS);
+  });
   const starts = new Map(subprograms.map(({ start, index }) => [start, index]));
-  const into = new Map<number, number>();
+  const into = new Map<number, Registers>();
   for (let changed = true; changed;) {
     changed = false;
     for (const { start, end, successors } of blocks) {
       const subprogram = starts.get(start);
-      let set = into.get(start) ?? ALL;
-      if (subprogram !== undefined) set &= entry[subprogram] as number;
+      let set = into.get(start) ?? nothingYet;
+      if (subprogram !== undefined) set = merge(set, entry[subprogram] as number);
       for (let index = start; index < end; index++) {
         const insn = insns[index];
         if (!insn) continue;
@@ -112,21 +122,24 @@ export function analyseInitialised(flow: Flow): {
         }
         if (isSubprogramCall(insn)) {
           const callee = flow.subprogramOf(flow.target(index));
-          const given = (entry[callee.index] as number) & (set | ~ARGUMENTS);
-          if (given !== entry[callee.index]) {
+          const known = entry[callee.index] as number;
+          const given = (merge(known, set) & ARGUMENTS) | FRAME;
+          if (given !== known) {
             entry[callee.index] = given;
             changed = true;
           }
         }
-        const call = (writes(insn) & ARGUMENTS) === ARGUMENTS;
+        const isCall = (writes(insn) & ARGUMENTS) === ARGUMENTS;
         // R0 of a call that returns nothing has no value, and which those are is not known here.
-        set = call ? set & ~CALLER_SAVED : set | writes(insn);
+        if (isCall) set = (set & ~CALLER_SAVED) | (everyPath ? 0 : bit(0));
+        else set |= writes(insn);
         after[index] = set;
       }
       for (const successor of successors) {
-        const known = into.get(successor) ?? ALL;
-        if ((known & set) !== known) {
-          into.set(successor, known & set);
+        const known = into.get(successor) ?? nothingYet;
+        const merged = merge(known, set);
+        if (merged !== known) {
+          into.set(successor, merged);
           changed = true;
         }
       }

@@ -6,7 +6,7 @@ import { bit, reads, writes } from '../../../toolchain/insn/effects';
 import type { Insn } from '../../../toolchain/insn/insn';
 import { mayNotReturn } from './flow';
 import type { Flow } from './flow';
-import type { Liveness } from './liveness';
+import type { Liveness, RegisterSets } from './liveness';
 import { registersIn } from './points';
 import type { Point } from './points';
 
@@ -33,7 +33,8 @@ const USABLE = 0x3ff;
 
 export interface RegisterFacts {
   liveness: Liveness;
-  initialised: { before(insn: number): number; after(insn: number): number };
+  must: RegisterSets;
+  may: RegisterSets;
 }
 
 /** No register is free at an instruction, and none may be kept on the stack. */
@@ -71,9 +72,7 @@ function beginRecord(
 ): TraceRecord | undefined {
   const first = points[0] as Point;
   const free = registersIn(freeAt(first, facts));
-  const keepable = registersIn(
-    initialisedAt(first, facts) & ~freeAt(first, facts) & ~recorded(first) & USABLE,
-  );
+  const keepable = registersIn(at(first, facts.must) & ~freeAt(first, facts) & ~recorded(first) & USABLE);
   let best: { address: number; length: number } | undefined;
   for (const address of free.length > 0 ? free : keepable) {
     const length = reach(flow, points, address, facts);
@@ -123,12 +122,11 @@ function recorded({ fields }: Point): number {
   return fields.reduce((set, field) => (field.kind === 'register' ? set | bit(field.register) : set), 0);
 }
 
-/** Registers that nobody needs at a point, and that are not about to be recorded. */
-export function freeAt(point: Point, { liveness }: RegisterFacts): number {
-  const live = point.side === 'before' ? liveness.before(point.insn) : liveness.after(point.insn);
-  return USABLE & ~live & ~recorded(point);
+/** Registers that nobody needs at a point, because nothing reads them or nothing is in them, and that are not recorded. */
+export function freeAt(point: Point, { liveness, may }: RegisterFacts): number {
+  return USABLE & ~(at(point, liveness) & at(point, may)) & ~recorded(point);
 }
 
-function initialisedAt({ insn, side }: Point, { initialised }: RegisterFacts): number {
-  return side === 'before' ? initialised.before(insn) : initialised.after(insn);
+function at({ insn, side }: Point, sets: RegisterSets): number {
+  return side === 'before' ? sets.before(insn) : sets.after(insn);
 }
