@@ -185,6 +185,7 @@ export const requestSchemas = {
     lineInfo: bytes,
     log: z.enum(['none', 'rejected']),
   }),
+  programVariantClose: z.object({ program: handle }),
   /** From now on attaching the program attaches the variant, or with its own handle the program itself again. */
   programExchange: z.object({ program: handle, variant: handle }),
   /** An array map of one value of so many bytes, which {@link Results.sharedRead} reads without a system call. */
@@ -427,6 +428,7 @@ export interface Results {
     | { program: number; stats?: VerifierStats }
     /** The kernel refused it. */
     | { program: null; errno: string; log: string };
+  programVariantClose: Record<string, never>;
   programExchange: Record<string, never>;
   sharedArrayCreate: { map: number };
   sharedRead: { data: Uint8Array };

@@ -11,105 +11,142 @@ import { instrument } from './instrument/instrument';
 import type { CannotRecord, Instrumented, PreparedProgram } from './instrument/instrument';
 import type { Recording } from './instrument/points';
 
-export interface RecordOptions {
+export interface RecorderOptions {
   license: string;
-  /** The object's types. */
-  btf: Btf | undefined;
-  recording: Recording;
   /** Bytes of trace; a power of two. */
   capacity: number;
   signal?: AbortSignal;
 }
+export type RunInput = Omit<Params<'testRun'>, 'program' | 'repeat'>;
 
 export interface RecordedRun {
   prepared: PreparedProgram;
   instrumented: Instrumented;
-  stackDepth: number[];
+  stackDepth: readonly number[];
   /** Kernel addresses that 64-bit immediate loads give, by instruction. */
   addresses: Map<number, bigint>;
   /** Header and records. */
   trace: Uint8Array;
   result: Results['testRun'];
-  /** Instructions that the verifier processed: for the original and for what was recorded. */
-  verifiedInsns: { original?: number; recorded?: number };
+  /** Instructions that the verifier processed of the rewritten program. */
+  verifiedInsns?: number;
 }
 
 /** Maximum of a record's size, beyond the trace's capacity: the last record may stand at its very end. */
 const SLACK = 4096;
 
 /**
- * Runs the program once. Its maps are those of the original, so the run has the effects that a run of the original has.
- * Throws a KernelError when the kernel refuses the run; returns why when the program cannot be recorded.
+ * Where runs of a program's variants are recorded: a trace in the kernel, used by one run after the other. To be closed.
  */
-export async function recordRun(
+export interface Recorder {
+  /**
+   * Runs `prepared`, which is the program itself or other instructions of the same type, once. The maps it uses are the
+   * object's own, so the run has the effects that any run has. Throws a KernelError when the kernel refuses the run;
+   * returns why when the program cannot be recorded.
+   * @param stackDepth bytes of stack by subprogram, from the verifier's statistics.
+   */
+  run(
+    prepared: PreparedProgram,
+    stackDepth: readonly number[],
+    input: RunInput,
+    recording: Recording,
+    btf: Btf | undefined,
+  ): Promise<RecordedRun | CannotRecord>;
+  close(): Promise<void>;
+}
+
+export async function openRecorder(
   kernel: KernelClient,
   program: LoadedProgram,
-  input: Omit<Params<'testRun'>, 'program' | 'repeat'>,
-  { license, btf, recording, capacity, signal }: RecordOptions,
-): Promise<RecordedRun | CannotRecord> {
+  { license, capacity, signal }: RecorderOptions,
+): Promise<Recorder> {
   const request = { signal };
-  const prepared = await kernel.request('programPrepared', { program: program.handle }, request);
   const { map } = await kernel.request(
     'sharedArrayCreate',
     { name: 'bpfs_trace', bytes: TRACE_HEADER + capacity + SLACK },
     request,
   );
-  try {
-    const trace: TraceLayout = { map, capacity };
-    const stackDepth = program.verdict.stats?.stackDepth ?? [];
-    const instrumented = instrument(prepared, stackDepth, trace, recording, (type) =>
-      parametersOf(btf, type),
-    );
-    if ('reason' in instrumented) return instrumented;
-    const run = async (variant: PreparedProgram) => {
-      const loaded = await kernel.request(
-        'programVariant',
-        { program: program.handle, license, ...variant, log: 'rejected' },
-        request,
-      );
-      if (loaded.program === null) return { refused: loaded };
-      const result = await kernel.request('testRun', { program: loaded.program, ...input }, request);
-      return { result, stats: loaded.stats };
-    };
-
-    const probe = addressProbe(prepared.instructions, trace);
-    const addresses = new Map<number, bigint>();
-    if (probe.places.length > 0) {
-      const { refused } = await run({ ...none, instructions: probe.instructions });
-      if (refused) return cannotLoad('the program that asks for addresses of maps', refused);
-      const { data } = await kernel.request(
-        'sharedRead',
-        { map, offset: TRACE_HEADER, length: 8 * probe.places.length },
-        request,
-      );
-      const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
-      probe.places.forEach((insns, index) => {
-        for (const insn of insns) addresses.set(insn, view.getBigUint64(8 * index, true));
-      });
-    }
-
-    const { refused, result, stats } = await run(instrumented.variant);
-    if (refused) return cannotLoad('the program with the recording in it', refused);
-    const header = await kernel.request('sharedRead', { map, offset: 0, length: 8 }, request);
-    const written = Number(new DataView(header.data.buffer, header.data.byteOffset, 8).getBigUint64(0, true));
-    if (written >= capacity) {
-      return {
-        reason: `the run was too long: its recording takes ${written} bytes, and there is room for ${capacity}`,
-      };
-    }
-    const { data } = await kernel.request(
-      'sharedRead',
-      { map, offset: 0, length: TRACE_HEADER + written },
+  const trace: TraceLayout = { map, capacity };
+  const read = async (offset: number, length: number) => {
+    const { data } = await kernel.request('sharedRead', { map, offset, length }, request);
+    return data;
+  };
+  const load = (variant: PreparedProgram) =>
+    kernel.request(
+      'programVariant',
+      { program: program.handle, license, ...variant, log: 'rejected' },
       request,
     );
-    const verifiedInsns = {
-      ...(program.verdict.stats ? { original: program.verdict.stats.insns } : {}),
-      ...(stats ? { recorded: stats.insns } : {}),
-    };
-    return { prepared, instrumented, stackDepth, addresses, trace: data, result, verifiedInsns };
+  const runOnce = async (variant: PreparedProgram, input: RunInput) => {
+    const loaded = await load(variant);
+    if (loaded.program === null) return { refused: loaded };
+    const { program: handle } = loaded;
+    try {
+      const header = new Uint8Array(8);
+      await kernel.request('sharedWrite', { map, offset: 0, data: header }, request);
+      const result = await kernel.request('testRun', { program: handle, ...input }, request);
+      return { result, stats: loaded.stats };
+    } finally {
+      await kernel.request('programVariantClose', { program: handle });
+    }
+  };
+
+  return {
+    async run(prepared, stackDepth, input, recording, btf) {
+      const parameters = (type: number) => parametersOf(btf, type);
+      const instrumented = instrument(prepared, stackDepth, trace, recording, parameters);
+      if ('reason' in instrumented) return instrumented;
+      const probe = addressProbe(prepared.instructions, trace);
+      const addresses = new Map<number, bigint>();
+      if (probe.places.length > 0) {
+        const { refused } = await runOnce({ ...noInfo, instructions: probe.instructions }, input);
+        if (refused) return cannotLoad('the program that asks for addresses of maps', refused);
+        const values = viewOf(await read(TRACE_HEADER, 8 * probe.places.length));
+        probe.places.forEach((insns, index) => {
+          for (const insn of insns) addresses.set(insn, values.getBigUint64(8 * index, true));
+        });
+      }
+      const { refused, result, stats } = await runOnce(instrumented.variant, input);
+      if (refused) return cannotLoad('the program with the recording in it', refused);
+      const written = Number(viewOf(await read(0, 8)).getBigUint64(0, true));
+      if (written >= capacity) {
+        return {
+          reason: `the run was too long: its recording takes ${written} bytes, and there is room for ${capacity}`,
+        };
+      }
+      return {
+        prepared,
+        instrumented,
+        stackDepth,
+        addresses,
+        trace: await read(0, TRACE_HEADER + written),
+        result,
+        ...(stats ? { verifiedInsns: stats.insns } : {}),
+      };
+    },
+    close: async () => void (await kernel.request('mapClose', { map })),
+  };
+}
+
+/** Records one run of a loaded program as it is. */
+export async function recordRun(
+  kernel: KernelClient,
+  program: LoadedProgram,
+  input: RunInput,
+  { btf, recording, ...options }: RecorderOptions & { btf: Btf | undefined; recording: Recording },
+): Promise<RecordedRun | CannotRecord> {
+  const { signal } = options;
+  const prepared = await kernel.request('programPrepared', { program: program.handle }, { signal });
+  const recorder = await openRecorder(kernel, program, options);
+  try {
+    return await recorder.run(prepared, program.verdict.stats?.stackDepth ?? [], input, recording, btf);
   } finally {
-    await kernel.request('mapClose', { map });
+    await recorder.close();
   }
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 function parametersOf(btf: Btf | undefined, functionType: number): number | undefined {
@@ -118,7 +155,7 @@ function parametersOf(btf: Btf | undefined, functionType: number): number | unde
   return prototype?.kind === 'func_proto' ? prototype.parameters.length : undefined;
 }
 
-const none = { funcInfo: new Uint8Array(0), lineInfo: new Uint8Array(0) };
+const noInfo = { funcInfo: new Uint8Array(0), lineInfo: new Uint8Array(0) };
 
 function cannotLoad(what: string, { errno, log }: { errno: string; log: string }): CannotRecord {
   const lines = log.trim().split('\n');

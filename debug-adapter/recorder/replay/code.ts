@@ -6,6 +6,7 @@ import {
   isAtomic,
   isCall,
   isExit,
+  isGoto,
   isHelperCall,
   isJump,
   isLoad,
@@ -45,6 +46,10 @@ export interface ReplayCode {
   /** Where the next instruction is, and where a jump or a call to a subprogram leads. */
   next: Int32Array;
   target: Int32Array;
+  /** 1 for a jump that is always taken. */
+  isGoto: Uint8Array;
+  /** 1 for a load whose result the trace gives. */
+  isInput: Uint8Array;
   before: (ReplayPoint | undefined)[];
   after: (ReplayPoint | undefined)[];
   /** Number of a record → start of the subprogram whose entry it records. */
@@ -74,6 +79,8 @@ export function replayCode(
     high: new Int32Array(count),
     next: new Int32Array(count),
     target: new Int32Array(count),
+    isGoto: new Uint8Array(count),
+    isInput: new Uint8Array(count),
     before: new Array<ReplayPoint | undefined>(count).fill(undefined),
     after: new Array<ReplayPoint | undefined>(count).fill(undefined),
     entries: new Map(),
@@ -90,6 +97,7 @@ export function replayCode(
     code.imm[index] = insn.imm;
     code.high[index] = insn.high;
     code.next[index] = flow.next(index);
+    if (isGoto(insn)) code.isGoto[index] = 1;
     if (isJump(insn)) {
       const distance = insn.code === Class.JMP32 ? insn.imm : insn.off;
       code.target[index] = index + 1 + distance;
@@ -106,6 +114,7 @@ export function replayCode(
     points.forEach(({ insn, side, fields }, position) => {
       (side === 'before' ? code.before : code.after)[insn] = { record: position === 0 ? id : 0, fields };
       if (side === 'before') code.entries.set(id, insn);
+      else if (fields.some((field) => field.kind === 'register' && !field.checked)) code.isInput[insn] = 1;
     });
   }
   return code;

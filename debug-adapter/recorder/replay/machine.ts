@@ -2,7 +2,7 @@
  * Re-execution of a recorded run, one instruction after the other. What the program computed is computed again; what
  * it was given is read from the trace. The first difference between the two ends it.
  */
-import { isGoto, isPacketLoad } from '../../../toolchain/insn/effects';
+import { isPacketLoad } from '../../../toolchain/insn/effects';
 import type { Insn } from '../../../toolchain/insn/insn';
 import { Atomic, Class, Mode, accessSize } from '../../../toolchain/insn/opcodes';
 import { TRACE_HEADER } from '../instrument/emit';
@@ -10,7 +10,7 @@ import { REGISTER_FILE_SIZE, isTaken, runAlu } from './alu';
 import type { RegisterFile } from './alu';
 import { Kind } from './code';
 import type { ReplayCode, ReplayPoint } from './code';
-import { Memory, add, halves, joined } from './memory';
+import { Memory, add, halves, highOf, joined } from './memory';
 
 /** A call that has not returned. */
 export interface Frame {
@@ -170,7 +170,7 @@ export class Machine {
     const { code } = this;
     const opcode = code.code[pc] as number;
     const taken =
-      isGoto(code.insns[pc] as Insn) ||
+      code.isGoto[pc] === 1 ||
       isTaken(this.registers, opcode, code.dst[pc] as number, code.src[pc] as number, code.imm[pc] as number);
     this.pc = (taken ? code.target[pc] : code.next[pc]) as number;
   }
@@ -181,9 +181,11 @@ export class Machine {
     const src = code.src[pc] as number;
     const dst = code.dst[pc] as number;
     const size = accessSize(opcode);
-    const [lo, hi] = add(registers.lo[src] as number, registers.hi[src] as number, code.off[pc] as number);
+    const off = code.off[pc] as number;
+    const lo = ((registers.lo[src] as number) + off) | 0;
+    const hi = highOf(registers.lo[src] as number, registers.hi[src] as number, off);
     const point = code.after[pc];
-    const isInput = point?.fields.some((field) => field.kind === 'register' && !field.checked) ?? false;
+    const isInput = code.isInput[pc] === 1;
     if (!isInput) {
       if (!memory.read(lo, hi, size, loaded)) {
         this.diverge(pc, 'it reads stack that re-execution knows nothing of');
@@ -210,7 +212,9 @@ export class Machine {
     const opcode = code.code[pc] as number;
     const dst = code.dst[pc] as number;
     const src = code.src[pc] as number;
-    const [lo, hi] = add(registers.lo[dst] as number, registers.hi[dst] as number, code.off[pc] as number);
+    const off = code.off[pc] as number;
+    const lo = ((registers.lo[dst] as number) + off) | 0;
+    const hi = highOf(registers.lo[dst] as number, registers.hi[dst] as number, off);
     const size = accessSize(opcode);
     if ((opcode & 7) === Class.ST) {
       const imm = code.imm[pc] as number;

@@ -33,16 +33,9 @@ export class Memory {
     const page = this.find(lo, hi);
     if (!page || offset + size > PAGE) return page !== undefined && this.readSlowly(lo, hi, size, into);
     const { bytes, known } = page;
-    let low = 0;
-    let high = 0;
-    for (let index = 0; index < size; index++) {
-      if (!known[offset + index]) return false;
-      const byte = bytes[offset + index] as number;
-      if (index < 4) low |= byte << (8 * index);
-      else high |= byte << (8 * (index - 4));
-    }
-    into[0] = low;
-    into[1] = high;
+    for (let index = 0; index < size; index++) if (!known[offset + index]) return false;
+    into[0] = partOf(bytes, offset, Math.min(size, 4));
+    into[1] = size > 4 ? partOf(bytes, offset + 4, size - 4) : 0;
     return true;
   }
 
@@ -181,6 +174,13 @@ export class Memory {
   }
 }
 
+/** Up to four bytes, little endian. */
+function partOf(bytes: Uint8Array, offset: number, size: number): number {
+  let value = 0;
+  for (let index = size - 1; index >= 0; index--) value = (value << 8) | (bytes[offset + index] as number);
+  return value;
+}
+
 /** Exact as a double: 52 bits. */
 function pageNumber(lo: number, hi: number): number {
   return (hi >>> 0) * 0x100000 + (lo >>> 12);
@@ -188,8 +188,12 @@ function pageNumber(lo: number, hi: number): number {
 
 /** Halves of a 64-bit number plus a small one. */
 export function add(lo: number, hi: number, offset: number): [number, number] {
+  return [(lo + offset) | 0, highOf(lo, hi, offset)];
+}
+/** The high half of such a sum. */
+export function highOf(lo: number, hi: number, offset: number): number {
   const sum = (lo >>> 0) + offset;
-  return [sum | 0, (hi + Math.floor(sum / 0x1_0000_0000)) | 0];
+  return sum < 0 ? hi - 1 : sum > 0xffff_ffff ? (hi + 1) | 0 : hi;
 }
 
 function shiftRight(lo: number, hi: number, bits: number): [number, number] {

@@ -1,6 +1,7 @@
 /** Requests about variants of loaded programs, and about the memory that variants share with this process. */
 import { failure } from '../errors';
 import { LogLevel, parseStats } from '../log';
+import { releaseProgram } from '../session';
 import type { Handlers, HeldProgram, Session } from '../session';
 import { mapReferences } from '../map-references';
 
@@ -8,6 +9,7 @@ type VariantHandlers = Pick<
   Handlers,
   | 'programPrepared'
   | 'programVariant'
+  | 'programVariantClose'
   | 'programExchange'
   | 'sharedArrayCreate'
   | 'sharedRead'
@@ -65,6 +67,18 @@ export const variantHandlers: VariantHandlers = {
     programs.push(id);
     const stats = parseStats(loaded.log);
     return { program: id, ...(stats ? { stats } : {}) };
+  },
+
+  async programVariantClose(session, { program: handle }) {
+    const variant = session.program(handle);
+    if (variant.variantOf === undefined) {
+      throw failure('badRequest', 'programVariantClose', `program ${handle} is no variant; close its object`);
+    }
+    session.programs.delete(handle);
+    const { programs } = session.object(variant.object);
+    programs.splice(programs.indexOf(handle), 1);
+    releaseProgram(session.host.addon, variant);
+    return {};
   },
 
   async programExchange(session, { program: handle, variant: other }) {
@@ -134,7 +148,8 @@ function sharedArray(name: string, bytes: number) {
 }
 
 /** BPF_F_SLEEPABLE and BPF_F_XDP_HAS_FRAGS, which libbpf derives from the section's name at the load. */
-function flagsOf({ section }: HeldProgram): number {
+function flagsOf({ section, type }: HeldProgram): number {
   const name = section.split('/')[0] ?? '';
-  return (name.endsWith('.s') ? 1 << 4 : 0) | (name === 'xdp.frags' ? 1 << 5 : 0);
+  const sleepable = name.endsWith('.s') || type === 'syscall';
+  return (sleepable ? 1 << 4 : 0) | (name === 'xdp.frags' ? 1 << 5 : 0);
 }
