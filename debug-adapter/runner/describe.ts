@@ -66,7 +66,7 @@ const LOG_TAIL = 40;
 export function describeRejection(verdict: ProgramVerdict, file: ProgramFile, release: string): string[] {
   const mapPath = (name: string) => path.resolve(path.dirname(file.path), name);
   const { btf } = file.object;
-  const report = explain(verdict, { btf, kernel: release, mapPath });
+  const report = explain(verdict, { btf, object: file.object, kernel: release, mapPath });
   const lines = toDiagnostics(report, { path: file.path }).flatMap((diagnostic) => [
     describeDiagnostic(diagnostic),
     ...diagnostic.related.map((related) =>

@@ -53,7 +53,10 @@ export function explainer(
   return {
     btf,
     explainProgram: (verdict) =>
-      toDiagnostics(explain(verdict, { btf, mapPath, kernel }), { path: file, find }),
+      toDiagnostics(explain(verdict, { btf, object: read.ok ? read.value : undefined, mapPath, kernel }), {
+        path: file,
+        find,
+      }),
   };
 }
 

@@ -55,7 +55,7 @@ async function reportOf(
   const { programs } = await kernel.client.request('verify', { object: bytes, log });
   const [verdict] = programs;
   if (!verdict) throw new Error('the kernel host returned no verdict');
-  const report = explain(verdict, { btf: object.value.btf });
+  const report = explain(verdict, { btf: object.value.btf, object: object.value });
   if (verdict.log) logs.push({ fixture, log: verdict.log, report });
   return { report, text: JSON.stringify({ ...verdict, lineInfo: undefined }, null, 1) };
 }
@@ -118,7 +118,7 @@ describe('logs of this kernel', () => {
       const essence = ({ failure }: Report) => [
         failure?.id,
         failure?.instruction,
-        failure?.related.map((one) => one.at.range.start.line),
+        failure?.causes.map((one) => one.at?.range.start.line),
       ];
       expect([fixture.name, ...essence(detailed)]).toEqual([fixture.name, ...essence(report)]);
     }

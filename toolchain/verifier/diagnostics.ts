@@ -29,7 +29,9 @@ export function toDiagnostics(report: Report, places: Places): Diagnostic[] {
       code: failure.id,
       source: failure.saidBy,
       message: failure.message,
-      related: failure.related.map(({ at, message }) => ({ path: at.path, range: at.range, message })),
+      related: failure.causes.flatMap(({ at, message }) =>
+        at ? [{ path: at.path, range: at.range, message }] : [],
+      ),
       data: { ...data, help: failure.help },
     },
   ];

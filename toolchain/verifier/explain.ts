@@ -1,11 +1,9 @@
 /** From the kernel's last words to a place and to words of the programmer's. */
-import type { Classified } from './catalogue';
 import type { Entry, Facts } from './catalogue/kinds';
-import { originOf } from './origin';
-import type { Origin } from './origin';
-import { packetInvalidation } from './packet';
+import type { Trace } from './cause/cause';
+import { expressionAt } from './cause/names';
+import { invalidationOf } from './cause/pointer';
 import type { FailingPath, Step } from './path';
-import type { SourcePositions, SourceSpan } from './position';
 import type { VerdictInput } from './report';
 
 /**
@@ -48,101 +46,34 @@ function lastLoop({ steps }: FailingPath): number | undefined {
 }
 
 /** What rules may say of this failure. */
-export function factsOf(
-  verdict: VerdictInput,
-  path: FailingPath,
-  positions: SourcePositions,
-  classified: Classified,
-  at: SourceSpan | undefined,
-): Facts {
-  const words = path.terminal;
+export function factsOf(verdict: VerdictInput, trace: Trace): Facts {
+  const { path, classified } = trace;
+  const value = (number: string | undefined) => {
+    const register = Number(number?.replace(/^R/, '') ?? NaN);
+    return Number.isInteger(register) ? trace.register(register) : undefined;
+  };
+  const describe = (number: string | undefined) => {
+    const found = value(number);
+    return found && trace.describe(found);
+  };
   return {
     match: classified.match ?? (/^/.exec('') as RegExpExecArray),
-    here: expressionAt(at) ?? 'this instruction',
-    assembly: path.steps[failingIndex(path)]?.text ?? '',
+    here: expressionAt(trace.failing) ?? 'this instruction',
+    assembly: path.steps[trace.here]?.text ?? '',
     programType: verdict.type,
-    find: (pattern) => words.map((line) => pattern.exec(line)?.[1]).find((found) => found !== undefined),
-    register: (number) => describeRegister(path, positions, number, at) ?? `the value in R${number ?? '?'}`,
+    find: (pattern) =>
+      path.terminal.map((line) => pattern.exec(line)?.[1]).find((found) => found !== undefined),
+    register: (number) => describe(number) ?? `the value in R${number ?? '?'}`,
     variable: (number) => {
-      const origin = originOfRegister(path, number);
-      const place = origin?.step && origin.callee ? positions.at(origin.step.insn) : undefined;
-      return place && assignedVariable(place.text, origin!.callee!);
+      const found = value(number);
+      return found && trace.names.ofValue(found, trace.here);
     },
-    source: (number) => describeRegister(path, positions, number, at),
+    source: describe,
     invalidation: (number) => {
-      const call = packetInvalidation(path, failingIndex(path), Number(number));
-      const place = call && positions.at(call.insn);
+      const found = value(number);
+      const call = found && invalidationOf(trace, found);
+      const place = call === undefined ? undefined : trace.at(call);
       return place && `${expressionAt(place) ?? 'a call'} on line ${place.range.start.line + 1}`;
     },
   };
-}
-
-/** The source text that a span covers, in backquotes; undefined for spans of several lines or without text. */
-export function expressionAt(at: SourceSpan | undefined): string | undefined {
-  if (!at) return undefined;
-  const text = at.expression;
-  return text && text.length <= 60 ? `\`${text}\`` : undefined;
-}
-
-/** Steps of the path, and the position of the one that failed. */
-export function failingIndex(path: FailingPath): number {
-  // The refused instruction is logged before it is checked, so it is the last step, not one after it.
-  return path.steps.at(-1)?.insn === path.insn ? path.steps.length - 1 : path.steps.length;
-}
-
-export function originOfRegister(path: FailingPath, number: string | undefined): Origin | undefined {
-  const register = Number(number?.replace(/^R/, ''));
-  if (!Number.isInteger(register)) return undefined;
-  return originOf(path.steps, failingIndex(path), register, path.validating ? 5 : 1);
-}
-
-/** `` `v`, the result of bpf_map_lookup_elem on line 9 ``, or as much of that as the path tells. */
-function describeRegister(
-  path: FailingPath,
-  positions: SourcePositions,
-  number: string | undefined,
-  failing: SourceSpan | undefined,
-): string | undefined {
-  const origin = originOfRegister(path, number);
-  if (origin?.kind === 'argument') {
-    return path.validating ? `argument ${origin.parameter} of \`${path.validating}\`` : 'the context';
-  }
-  if (!origin?.step) return undefined;
-  const at = positions.at(origin.step.insn);
-  const line = at ? ` on line ${at.range.start.line + 1}` : '';
-  if (origin.kind === 'call') {
-    const variable = at && origin.callee ? assignedVariable(at.text, origin.callee) : undefined;
-    const result =
-      origin.callee === 'a function'
-        ? `the result of a call${line}`
-        : `the result of ${origin.callee}${line}`;
-    return variable ? `\`${variable}\`, ${result},` : result;
-  }
-  if (origin.kind === 'load' || origin.kind === 'context') {
-    // The compiler may move a load to where its value is used, and give it that place: then the place says nothing.
-    const moved = !at || (failing && isSamePlace(at, failing)) || /^\w+\s*\(/.test(at.expression);
-    const expression = moved ? undefined : expressionAt(at);
-    if (expression) return `the value of ${expression}${line}`;
-    return moved ? undefined : `a value read${line}`;
-  }
-  return undefined;
-}
-
-export function isSamePlace(a: SourceSpan, b: SourceSpan): boolean {
-  const [one, other] = [a.range.start, b.range.start];
-  return a.path === b.path && one.line === other.line && one.character === other.character;
-}
-
-/**
- * The variable that a call's result is assigned to, when the line says so without doubt: one call of that name,
- * and one plain assignment of it.
- */
-export function assignedVariable(text: string, callee: string): string | undefined {
-  const name = callee.replaceAll(/\W/g, '');
-  const calls = text.match(new RegExp(`\\b${name}\\s*\\(`, 'g'));
-  if (calls?.length !== 1) return undefined;
-  const assignment = new RegExp(
-    `(?:^|[\\s*;(,])([A-Za-z_]\\w*)\\s*=\\s*(?:\\([^()]*\\)\\s*)?${name}\\s*\\(`,
-  ).exec(text);
-  return assignment?.[1];
 }

@@ -15,13 +15,13 @@ export type LineKind =
   | 'source'
   /** `12: safe`: the state was seen before. */
   | 'pruned'
-  /** `mark_precise: frame0: regs=r2 stack= before 11: …`, `last_idx 8 first_idx 0`, `regs=4 stack=0 before …` */
+  /** `mark_precise: frame0: regs=r2 stack= before 11: …`, `last_idx 8 first_idx 0`, `regs=4 stack=0 before …`, `frame 1: propagating r6` */
   | 'precision'
-  /** `func#1 @14`, `Validating f() func#1...`, `Func#1 ('f') is safe for any args …` */
+  /** `func#1 @14`, `Validating f() func#1...`, `Func#1 ('f') is safe for any args …`, `func 'f' arg0 has btf_id …` */
   | 'function'
   /** `caller:`, `callee:`, `returning from callee:`, `to caller at 8:` */
   | 'call'
-  /** `Live regs before insn:` and its rows (6.17 and later) */
+  /** `Live regs before insn:` and its rows (6.17 and later), `(0) frame 0 insn 13 +live -8,-16` (6.18 and later) */
   | 'liveness'
   /** `cur state:`, `old state:`: what stands under "infinite loop detected". */
   | 'comparison'
@@ -88,14 +88,21 @@ export function classify(text: string, number: number): LogLine {
       return line('source');
     case ' ':
       if (/^\s+(frame\d+: ?)?(R\d+|fp-?\d+|refs=|cb$)/.test(text)) return line('state');
-      if (/^\s+\d+: [.\d]{10} \([0-9a-f]{2}\) /.test(text)) return line('liveness');
+      // A number before the instruction's names the loop that it belongs to.
+      if (/^\s+(\d+ +)?\d+: [.\d]{10} \([0-9a-f]{2}\) /.test(text)) return line('liveness');
       return /^\s+frame\d+:/.test(text) ? line('state') : line('text');
     case 'f': {
       const branch = /^from (\d+) to (\d+)(?: \([^)]*\))?:/.exec(text);
       if (branch) return line('branch', Number(branch[2]));
       if (/^func#\d+ @\d+/.test(text)) return line('function');
+      if (/^frame \d+: propagating /.test(text)) return line('precision');
+      if (/^func '\S+' arg\d+ (has|type)/.test(text)) return line('function');
       return /^frame\d+: R/.test(text) ? line('state') : line('text');
     }
+    case '(':
+      return /^\([\d,]+\) (frame \d+ insn \d+ \+(live|written) |live stack update done )/.test(text)
+        ? line('liveness')
+        : line('text');
     case 'p':
       if (/^processed \d+ insns/.test(text)) return line('statistics');
       return /^parent (didn't have|already had|state) /.test(text) ? line('precision') : line('text');
@@ -127,7 +134,7 @@ export function classify(text: string, number: number): LogLine {
     case 'V':
       return text.startsWith('Validating ') ? line('function') : line('text');
     case 'F':
-      return /^Func#\d+ \(.*\) is (safe|global and assumed valid)/.test(text)
+      return /^Func#\d+ (\(.*\) )?is (safe|global and (assumed )?valid)/.test(text)
         ? line('function')
         : line('text');
     case '-':

@@ -146,7 +146,13 @@ export function followPath(log: string | Iterable<string>): FailingPath {
         ended = true;
         break;
       case 'function':
-        path.validating = /^Validating (\S+?)\(\)/.exec(line.text)?.[1] ?? path.validating;
+        if (line.text.startsWith('Validating ')) {
+          path.validating = /^Validating (\S+?)\(\)/.exec(line.text)?.[1] ?? path.validating;
+          // A function that is verified on its own has a path of its own.
+          path.steps = [];
+          path.branches = [];
+          frame = 0;
+        }
         if (/^Func#\d+ \('?.*'?\) is safe|^Func#\d+ is safe/.test(line.text)) delete path.validating;
         break;
       case 'text':

@@ -3,17 +3,21 @@
  * Everything that is said comes from the verdict, the log and the object; where those are silent, so is this.
  */
 import type { Btf } from '../btf/btf';
+import { readDwarf } from '../dwarf/dwarf';
+import type { BpfObject } from '../elf/object';
+import { loadedLayout } from '../program/loaded-layout';
 import { classifyMessage, unreadableEntry } from './catalogue';
 import type { Classified } from './catalogue';
 import type { Entry } from './catalogue/kinds';
+import { causesOf, Trace } from './cause/cause';
+import type { CausalStep } from './cause/cause';
+import { Names } from './cause/names';
 import { factsOf, placeOfFailure } from './explain';
 import { libbpfReason } from './libbpf';
 import { followPath } from './path';
 import type { FailingPath, KernelReport } from './path';
 import { sourcePositions } from './position';
 import type { MapPath, SourcePositions, SourceSpan } from './position';
-import { relatedPlaces } from './related';
-import type { RelatedPlace } from './related';
 import { readStatistics } from './statistics';
 import type { Statistics } from './statistics';
 
@@ -34,6 +38,8 @@ export interface VerdictInput {
 export interface ReportContext {
   /** BTF of the object that was loaded, for names of files and text of source lines. */
   btf: Btf | undefined;
+  /** The object itself, for the names of variables; its DWARF is read only when a program was rejected. */
+  object?: BpfObject | undefined;
   /** File name as the compiler was given it → absolute path the user knows; identity when absent. */
   mapPath?: MapPath;
   /** `uname -r` of the kernel that spoke. */
@@ -70,7 +76,8 @@ export interface Failure {
   at?: SourceSpan;
   /** First position of the program, for findings without a place of their own. */
   programAt?: SourceSpan;
-  related: RelatedPlace[];
+  /** What led there, in order of time. */
+  causes: CausalStep[];
   /** What Linux 7.3 and later say themselves. */
   kernelReport?: KernelReport;
   /** Lines of the log of no known form. */
@@ -93,7 +100,7 @@ export function explain(verdict: VerdictInput, context: ReportContext): Report {
   const trace = followPath(verdict.log ?? '');
   const positions = sourcePositions(verdict.lineInfo, context.btf, mapPath);
   const classified = classify(verdict, trace);
-  report.failure = failureOf(verdict, trace, positions, classified);
+  report.failure = failureOf(verdict, trace, positions, classified, context.object);
   return report;
 }
 
@@ -122,6 +129,7 @@ function failureOf(
   trace: FailingPath,
   positions: SourcePositions,
   classified: ReturnType<typeof classify>,
+  object: BpfObject | undefined,
 ): Failure {
   const { entry, rule, words, saidBy } = classified;
   const instruction = saidBy === 'verifier' ? placeOfFailure(trace, entry, classified.line) : undefined;
@@ -130,7 +138,14 @@ function failureOf(
     instruction === undefined
       ? said && positions.atLine(said.file, said.line, said.column)
       : sourceOf(instruction, positions, classified);
-  const facts = factsOf(verdict, trace, positions, classified, at);
+  const names = new Names(
+    trace.steps,
+    positions,
+    object && readDwarf(object.elf),
+    object ? loadedLayout(object, verdict.name, verdict.lineInfo) : () => undefined,
+  );
+  const followed = new Trace({ path: trace, positions, names, classified, failing: at });
+  const facts = factsOf(verdict, followed);
   const failure: Failure = {
     id: entry.id,
     title: entry.title,
@@ -139,7 +154,7 @@ function failureOf(
     help: rule?.help && classified.match ? rule.help(facts) : entry.help,
     kernelMessage: words,
     saidBy,
-    related: instruction === undefined ? [] : relatedPlaces(entry, trace, positions, classified, at),
+    causes: instruction === undefined ? [] : causesOf(followed),
     unknownLines: trace.unknownLines,
     path: trace,
     positions,

@@ -5,7 +5,7 @@ export interface Facts {
   /** The kernel line that the rule matched. */
   match: RegExpExecArray;
   /**
-   * What the register is in the program: `` `v`, the result of bpf_map_lookup_elem on line 9 ``, or its number when
+   * What the register is in the program: `` `v` (the result of bpf_map_lookup_elem on line 9) ``, or its number when
    * the path does not tell.
    */
   register(number: string | undefined): string;

@@ -71,7 +71,7 @@ export const pointerEntries: Entry[] = [
     title: 'Value used before it was set',
     wants: 'A variable must have a value on every path that leads to its use.',
     help: 'Initialise it where it is declared, or return a value on every path.',
-    related: ['decision'],
+    related: ['origin', 'decision'],
     rules: [
       {
         pattern: /^R(\d+) !read_ok/,
@@ -180,6 +180,7 @@ export const pointerEntries: Entry[] = [
     wants:
       'Fields of the context may be accessed only directly through the context pointer, at the offset and size that the program type allows.',
     help: 'Access the field by its name through the original context pointer; check that this program type offers the field and allows writing it.',
+    related: ['origin'],
     rules: [
       {
         pattern: /^invalid bpf_context access off=(\d+) size=(\d+)/,

@@ -1,0 +1,119 @@
+/**
+ * Why a program was refused, as points of its failing path in order of time: where values came from, what was proven
+ * of them, where that was lost, which decisions led there. Everything is read from the path's instructions and the
+ * states the kernel printed; where an older kernel's log says less, so does this.
+ */
+import type { RelatedKind } from '../catalogue/kinds';
+import { rootOf } from './flow';
+import type { FlowValue } from './flow';
+import {
+  accessSteps,
+  invalidationOf,
+  isNullCheck,
+  numberAsPointerSteps,
+  otherNullChecks,
+  packetSteps,
+} from './pointer';
+import { decisionsBetween } from './decisions';
+import { decisionSteps, lockSteps, loopSteps, referenceSteps } from './resources';
+import { isSamePlace } from './trace';
+import type { CausalStep, Trace } from './trace';
+
+export { Trace } from './trace';
+export type { CausalKind, CausalStep } from './trace';
+
+/** The catalogue says by id which questions a class of failures raises; each is answered by one of these. */
+const questions: Record<RelatedKind, (trace: Trace) => CausalStep[]> = {
+  origin: originSteps,
+  decision: (trace) => decisionSteps(trace, startOf(trace)),
+  allocation: referenceSteps,
+  packetCheck: (trace) => (trace.subject ? packetSteps(trace, trace.subject) : []),
+  invalidation(trace) {
+    const index = trace.subject && invalidationOf(trace, trace.subject);
+    return index === undefined
+      ? []
+      : [
+          trace.point(
+            'proof-lost',
+            index,
+            'this call may change the packet, so pointers into it that were read before end here',
+          ),
+        ];
+  },
+  lock: lockSteps,
+};
+
+/** Points that explain a failure, without those on the failing expression itself. */
+export function causesOf(trace: Trace): CausalStep[] {
+  const { entry } = trace.classified;
+  const found = (entry.related ?? []).flatMap((kind) => questions[kind](trace));
+  if (entry.id === 'bpf/complexity' || entry.id === 'bpf/infinite-loop') found.push(...loopSteps(trace));
+  found.sort((a, b) => a.step - b.step);
+  return withoutRepeats(found, trace);
+}
+
+/** Of several points at one place the most telling stays; what stands on the failing expression is in the message. */
+function withoutRepeats(steps: CausalStep[], trace: Trace): CausalStep[] {
+  const kept: CausalStep[] = [];
+  for (const step of steps) {
+    const { at } = step;
+    if (at && trace.failing && isSamePlace(at, trace.failing)) continue;
+    const same = kept.findIndex((one) => (at && one.at ? isSamePlace(one.at, at) : one.step === step.step));
+    if (same < 0) kept.push(step);
+    else if (weight(step) > weight(kept[same] as CausalStep)) kept[same] = step;
+  }
+  return kept;
+}
+
+const order: CausalStep['kind'][] = [
+  'change',
+  'decision',
+  'loop',
+  'stack',
+  'proof',
+  'origin',
+  'acquired',
+  'proof-lost',
+];
+
+function weight({ kind }: CausalStep): number {
+  return order.indexOf(kind);
+}
+
+function originSteps(trace: Trace): CausalStep[] {
+  const { subject } = trace;
+  const { entry } = trace.classified;
+  if (!subject) return [];
+  switch (entry.id) {
+    case 'bpf/null-deref':
+    case 'bpf/null-argument':
+      return nullSteps(trace, subject);
+    case 'bpf/scalar-pointer':
+      return numberAsPointerSteps(trace, subject);
+    // The packet's own question tells where its pointer came from.
+    case 'bpf/packet-bounds':
+      return [];
+    default:
+      return accessSteps(trace, subject);
+  }
+}
+
+function nullSteps(trace: Trace, subject: FlowValue): CausalStep[] {
+  const root = rootOf(subject);
+  return [
+    ...accessSteps(trace, subject),
+    ...otherNullChecks(trace, subject),
+    ...decisionsBetween(
+      trace,
+      root.index,
+      trace.here,
+      (comparison) => comparison.right === 0n && !isNullCheck(subject, comparison),
+    ),
+  ];
+}
+
+/** Where the story of decisions begins: where the reference or lock was taken, else at the path's beginning. */
+function startOf(trace: Trace): number {
+  const taken = [...referenceSteps(trace), ...lockSteps(trace)].at(-1);
+  return taken?.step ?? -1;
+}

@@ -1,0 +1,157 @@
+/** The story of a pointer: what it points to, what was added to it, what ended it. */
+import { chainOf, rootOf, turned } from './flow';
+import type { Comparison, FlowValue } from './flow';
+import { numberSteps, originSteps } from './value';
+import { distance } from './trace';
+import type { CausalStep, Trace } from './trace';
+
+/** An access through a pointer, or a number handed on: the pointer's origin and, more telling, the number added to it. */
+export function accessSteps(trace: Trace, value: FlowValue): CausalStep[] {
+  if (!trace.isPointer(value) && value.kind !== 'arithmetic') return numberSteps(trace, value);
+  const chain = trace.pointerChain(value);
+  const pointer = chain.at(-1) as FlowValue;
+  const steps = originSteps(trace, pointer);
+  for (const one of chain) {
+    const added = trace.addedTo(one);
+    if (!added) continue;
+    steps.push(...numberSteps(trace, added));
+    if (one.index < trace.here)
+      steps.push(trace.point('change', one.index, 'it is added to the pointer here'));
+    break;
+  }
+  return trace.isPointer(value) ? steps : [...steps, ...numberSteps(trace, value)];
+}
+
+/** Checks of another pointer that may be NULL, which somebody might have meant for this one. */
+export function otherNullChecks(trace: Trace, value: FlowValue): CausalStep[] {
+  const root = rootOf(value);
+  const other = trace.flow.comparisons.findLast(
+    ({ left, right, index }) =>
+      index > root.index && right === 0n && rootOf(left) !== root && trace.stateOf(rootOf(left))?.mayBeNull,
+  );
+  if (!other) return [];
+  const checked = trace.describe(other.left) ?? 'another value';
+  return [trace.point('proof', other.index, `this check is of another pointer: ${checked}`)];
+}
+
+/** Checks of the pointer itself that the path took the wrong way: it is NULL here. */
+export function isNullCheck(value: FlowValue, { left, right }: Comparison): boolean {
+  return right === 0n && rootOf(left) === rootOf(value);
+}
+
+/**
+ * The call that ended a packet pointer: the last one after it was read, of a helper that may move or change the
+ * packet, or of a function of the program's own that may call one.
+ */
+export function invalidationOf(trace: Trace, value: FlowValue): number | undefined {
+  const root = rootOf(value);
+  const type = trace.typeOf(root);
+  if (type !== 'pkt' && type !== 'pkt_end' && type !== 'pkt_meta') return undefined;
+  return trace.flow.calls.findLast(
+    ({ index, name }) => index > root.index && (name === undefined || CHANGES_PACKET.test(name)),
+  )?.index;
+}
+
+const CHANGES_PACKET = /^bpf_(skb|xdp|msg|l3|l4|clone|set_hash|lwt|sk_msg)/;
+
+/** Why a number is no pointer. */
+export function numberAsPointerSteps(trace: Trace, value: FlowValue): CausalStep[] {
+  const steps = originSteps(trace, value);
+  for (const one of chainOf(value)) {
+    const { kind, from, other, instruction, index } = one;
+    if (index >= trace.here || !from || !trace.isPointer(from)) continue;
+    if (kind === 'converted') {
+      steps.push(
+        trace.point('proof-lost', index, 'only a part of the pointer is kept here, which makes it a number'),
+      );
+    } else if (kind === 'arithmetic' && instruction?.kind === 'arithmetic') {
+      const difference = instruction.operator === '-' && other && trace.isPointer(other);
+      if (difference)
+        steps.push(trace.point('proof-lost', index, 'the difference of two pointers is a number'));
+    }
+  }
+  return steps;
+}
+
+/** Packet pointers that stem from one read of the context and have the same unknown parts added. */
+function familyOf(trace: Trace, value: FlowValue): FlowValue {
+  const chain = trace.pointerChain(value);
+  return chain.find((one) => trace.addedTo(one) !== undefined) ?? (chain.at(-1) as FlowValue);
+}
+
+/** The packet's story: where the pointer was read, what comparisons with the packet's end prove, what came after. */
+export function packetSteps(trace: Trace, value: FlowValue): CausalStep[] {
+  const family = familyOf(trace, value);
+  const chain = trace.pointerChain(value);
+  const root = chain.at(-1) as FlowValue;
+  const steps: CausalStep[] = [];
+  const name = trace.name(root);
+  if (root.kind === 'load') {
+    steps.push(
+      trace.point('origin', root.index, `${name ?? 'the packet pointer'} is read from the context here`),
+    );
+  } else steps.push(...originSteps(trace, value));
+  const checks = trace.flow.comparisons.filter((one) => checkedPointer(trace, one) !== undefined);
+  const own = checks.filter((one) => isOfFamily(trace, one, family));
+  const last = own.at(-1) ?? checks.at(-1);
+  if (family !== root && family.kind === 'arithmetic') {
+    const added = trace.addedTo(family);
+    if (added) steps.push(...originSteps(trace, added));
+    if (family.index < trace.here) {
+      steps.push(
+        trace.point(
+          own.length ? 'change' : 'proof-lost',
+          family.index,
+          own.length
+            ? 'an unknown number is added here'
+            : 'an unknown number is added here: this makes a new pointer, for which no check on the path proves anything',
+        ),
+      );
+    }
+  }
+  if (last) steps.push(trace.point('proof', last.index, checkText(trace, last, family, own.includes(last))));
+  return steps;
+}
+
+/** The packet pointer that a comparison compares with the packet's end. */
+function checkedPointer(trace: Trace, { left, right }: Comparison): FlowValue | undefined {
+  if (typeof right !== 'object') return undefined;
+  const [a, b] = [trace.typeOf(rootOf(left)), trace.typeOf(rootOf(right))];
+  if (b === 'pkt_end') return left;
+  return a === 'pkt_end' ? right : undefined;
+}
+
+function isOfFamily(trace: Trace, comparison: Comparison, family: FlowValue): boolean {
+  const pointer = checkedPointer(trace, comparison);
+  return pointer !== undefined && familyOf(trace, pointer) === family;
+}
+
+function checkText(trace: Trace, comparison: Comparison, family: FlowValue, isOwn: boolean): string {
+  const pointer = checkedPointer(trace, comparison);
+  if (!isOwn) {
+    const which =
+      pointer && rootOf(pointer) !== rootOf(family) ? 'read at another place' : 'with another offset';
+    return `this comparison with the packet’s end is of another pointer, ${which}`;
+  }
+  const bytes = pointer && provenBytes(comparison, pointer, family);
+  return bytes === undefined
+    ? 'this comparison is the last one with the packet’s end'
+    : bytes > 0
+      ? `this comparison with the packet’s end proves ${bytes} bytes`
+      : 'this comparison with the packet’s end proves nothing on this path';
+}
+
+/** Bytes behind the family's base that a comparison proves on the path it was taken. */
+function provenBytes(
+  { left, relation }: Comparison,
+  pointer: FlowValue,
+  family: FlowValue,
+): number | undefined {
+  const offset = distance(pointer) - (Number.isNaN(distance(family)) ? NaN : distance(family));
+  if (Number.isNaN(offset)) return undefined;
+  // As `pointer relation end`.
+  const order = left === pointer ? relation : turned(relation);
+  if (order === '<=') return offset;
+  if (order === '<') return offset + 1;
+  return order === '>' || order === '>=' ? 0 : undefined;
+}

@@ -1,0 +1,260 @@
+/** What a search for causes works on: the failing path, the values on it, and their names and places in the source. */
+import type { Classified } from '../catalogue';
+import type { FailingPath, Step } from '../path';
+import type { SourcePositions, SourceSpan } from '../position';
+import { parseState } from '../state';
+import type { Value } from '../value';
+import { chainOf, followValues, rootOf } from './flow';
+import type { Flow, FlowValue } from './flow';
+import { expressionAt } from './names';
+import type { Names } from './names';
+
+export type CausalKind =
+  /** Where a value came from. */
+  | 'origin'
+  /** What was done to it on the way. */
+  | 'change'
+  /** A check that proves something about it. */
+  | 'proof'
+  /** Where what was proven stopped to hold, or never applied. */
+  | 'proof-lost'
+  /** A branch that the path takes. */
+  | 'decision'
+  /** Where a reference or lock was taken. */
+  | 'acquired'
+  /** The loop that the path is in. */
+  | 'loop'
+  /** A variable that takes stack. */
+  | 'stack';
+
+/** One point of the story that ends in the failure. */
+export interface CausalStep {
+  kind: CausalKind;
+  /** Undefined for objects without line information. */
+  at?: SourceSpan;
+  /** Instruction there; -1 for a declaration, which has none. */
+  instruction: number;
+  /** Position in {@link FailingPath.steps}; -1 for a declaration. */
+  step: number;
+  message: string;
+}
+
+export interface TraceInput {
+  path: FailingPath;
+  positions: SourcePositions;
+  names: Names;
+  classified: Classified;
+  /** Where the failure is. */
+  failing: SourceSpan | undefined;
+}
+
+/** Loads whose result is a packet pointer, for kernels that print no states: struct xdp_md, __sk_buff, sk_msg_md, … */
+const DATA_OFFSETS = new Set([0, 76]);
+const DATA_END_OFFSETS = new Set([4, 8, 80]);
+
+export class Trace {
+  readonly path: FailingPath;
+  readonly positions: SourcePositions;
+  readonly classified: Classified;
+  readonly failing: SourceSpan | undefined;
+  readonly flow: Flow;
+  readonly names: Names;
+  /** Position in the path of the refused step, or one past the last. */
+  readonly here: number;
+  private readonly types = new Map<FlowValue, Value | undefined>();
+
+  constructor({ path, positions, names, classified, failing }: TraceInput) {
+    this.path = path;
+    this.positions = positions;
+    this.classified = classified;
+    this.failing = failing;
+    // The refused instruction is logged before it is checked, so it is the last step, not one after it.
+    this.here = path.steps.at(-1)?.insn === path.insn ? path.steps.length - 1 : path.steps.length;
+    this.flow = followValues(path.steps, this.here, path.validating ? 5 : 1);
+    this.names = names;
+  }
+
+  step(index: number): Step | undefined {
+    return this.path.steps[index];
+  }
+
+  /** Where a step of the path is in the source. */
+  at(index: number): SourceSpan | undefined {
+    const insn = this.step(index)?.insn;
+    return insn === undefined ? undefined : this.positions.at(insn);
+  }
+
+  /** ` on line 12`, empty where it is not known. */
+  line(index: number): string {
+    const at = this.at(index);
+    return at ? ` on line ${at.range.start.line + 1}` : '';
+  }
+
+  /** A causal step at a step of the path. */
+  point(kind: CausalKind, index: number, message: string): CausalStep {
+    const at = this.at(index);
+    const instruction = this.step(index)?.insn ?? -1;
+    return { kind, instruction, step: index, message, ...(at ? { at } : {}) };
+  }
+
+  /** What a register holds when the refused instruction runs. */
+  register(number: number | undefined): FlowValue | undefined {
+    return number === undefined ? undefined : this.flow.registers[number];
+  }
+
+  /**
+   * The value that the failure is about: of the register that the kernel names, else of the one through which the
+   * refused instruction goes to memory.
+   */
+  get subject(): FlowValue | undefined {
+    const register = /\bR(\d+)\b/;
+    const named = register.exec(this.classified.line)?.[1];
+    if (named !== undefined) return this.register(Number(named));
+    const instruction = this.flow.instruction(this.here);
+    if ('base' in instruction) return this.register(instruction.base);
+    // A number that is added to a pointer is what such messages are about.
+    if (instruction.kind === 'arithmetic') {
+      const { operand, to } = instruction;
+      return this.register(operand && 'register' in operand ? operand.register : to);
+    }
+    const further = register.exec(this.path.terminal.join(' '))?.[1];
+    return further === undefined ? undefined : this.register(Number(further));
+  }
+
+  name(value: FlowValue): string | undefined {
+    const name = this.names.ofValue(value, this.here);
+    return name === undefined ? undefined : `\`${name}\``;
+  }
+
+  /** What the verifier knew of a value when it was made; undefined where the kernel printed no state. */
+  stateOf(value: FlowValue): Value | undefined {
+    if (!this.types.has(value)) {
+      const state = this.step(value.index)?.state;
+      const registers = state ? parseState(state).registers : [];
+      this.types.set(value, registers.find(({ number }) => number === value.register)?.value);
+    }
+    return this.types.get(value);
+  }
+
+  /** `pkt`, `pkt_end`, `map_value`, `scalar`, …, as far as the log or the instructions tell. */
+  typeOf(value: FlowValue): string | undefined {
+    if (value.kind === 'frame') return 'fp';
+    const state = this.stateOf(value);
+    if (state) return state.type;
+    if (value.kind === 'argument') return this.path.validating ? undefined : 'ctx';
+    if (value.kind === 'load' && value.base?.kind === 'argument' && !this.path.validating) {
+      if (!value.size || value.size < 4) return undefined;
+      if (DATA_END_OFFSETS.has(value.offset ?? -1)) return 'pkt_end';
+      return DATA_OFFSETS.has(value.offset ?? -1) ? 'pkt' : undefined;
+    }
+    if (value.kind === 'arithmetic') {
+      const parts = [value.from, value.other].map((part) => part && this.typeOf(part));
+      return parts.find((type) => type !== undefined && type !== 'scalar');
+    }
+    return undefined;
+  }
+
+  isPointer(value: FlowValue): boolean {
+    const type = this.typeOf(value);
+    return type !== undefined && type !== 'scalar';
+  }
+
+  /** A pointer's earlier forms, latest first. A number plus a pointer is a form of the pointer, too. */
+  pointerChain(value: FlowValue): FlowValue[] {
+    const chain = [value];
+    for (;;) {
+      const last = chain.at(-1) as FlowValue;
+      if (chain.length > 10_000 || !last.from) return chain;
+      const swapped = last.other && !this.isPointer(last.from) && this.isPointer(last.other);
+      chain.push(swapped ? (last.other as FlowValue) : last.from);
+    }
+  }
+
+  /** The number that was added to a pointer and is not a constant, if this value was made by that. */
+  addedTo(value: FlowValue): FlowValue | undefined {
+    if (value.kind !== 'arithmetic' || !value.from || !value.other) return undefined;
+    const swapped = !this.isPointer(value.from) && this.isPointer(value.other);
+    const added = swapped ? value.from : value.other;
+    return added.kind === 'constant' ? undefined : added;
+  }
+
+  /** Whether two values began as the same one, or were read from the same place one after the other. */
+  areKin(one: FlowValue, other: FlowValue): 'same' | 'reread' | undefined {
+    const [a, b] = [rootOf(one), rootOf(other)];
+    if (a === b) return a.kind === 'unknown' || a.kind === 'constant' ? undefined : 'same';
+    if (a.kind !== 'load' || b.kind !== 'load' || !a.base || !b.base) return undefined;
+    const sameBase = a.base === b.base || this.areKin(a.base, b.base) !== undefined;
+    return sameBase && a.offset === b.offset && a.size === b.size && distance(a.base) === distance(b.base)
+      ? 'reread'
+      : undefined;
+  }
+
+  /**
+   * `` `v` (the result of bpf_map_lookup_elem on line 9) ``, or as much of it as the path tells; undefined when it
+   * tells nothing.
+   */
+  describe(value: FlowValue): string | undefined {
+    const name = this.name(value);
+    const root = rootOf(value);
+    const origin = this.originText(root, value);
+    if (name && origin && root.kind !== 'argument') return `${name} (${origin})`;
+    if (origin && root.kind === 'argument') return origin;
+    return name ?? origin;
+  }
+
+  private originText(root: FlowValue, value: FlowValue): string | undefined {
+    const line = this.line(root.index);
+    switch (root.kind) {
+      case 'argument':
+        return this.path.validating
+          ? `argument ${root.register} of \`${this.path.validating}\``
+          : root === value
+            ? 'the context'
+            : undefined;
+      case 'call':
+        return root.callee ? `the result of ${root.callee}${line}` : `the result of a call${line}`;
+      case 'written':
+        return `what ${root.callee} wrote${line}`;
+      case 'load': {
+        // The compiler may move a load to where its value is used, and give it that place: then the place says nothing.
+        const at = this.at(root.index);
+        const moved =
+          !at || (this.failing && isSamePlace(at, this.failing)) || /^\w+\s*\(/.test(at.expression);
+        const expression = moved ? undefined : expressionAt(at);
+        if (expression) return `the value of ${expression}${line}`;
+        return moved ? undefined : `a value read${line}`;
+      }
+      default:
+        return undefined;
+    }
+  }
+}
+
+/** Constant distance of a pointer from its root; NaN when something unknown was added. */
+export function distance(value: FlowValue): number {
+  let sum = 0;
+  for (const one of chainOf(value)) {
+    if (one.kind !== 'arithmetic') continue;
+    const step = constantAdded(one);
+    if (step === undefined) return NaN;
+    sum += step;
+  }
+  return sum;
+}
+
+/** What a value's instruction adds, when that is a constant. */
+export function constantAdded({ instruction, from, other }: FlowValue): number | undefined {
+  if (instruction?.kind !== 'arithmetic') return undefined;
+  const { operator, operand } = instruction;
+  const by =
+    operand && 'constant' in operand
+      ? operand.constant
+      : (other?.number ?? (operator === '+' ? from?.number : undefined));
+  if (by === undefined || (operator !== '+' && operator !== '-')) return undefined;
+  return operator === '+' ? Number(by) : -Number(by);
+}
+
+export function isSamePlace(a: SourceSpan, b: SourceSpan): boolean {
+  const [one, other] = [a.range.start, b.range.start];
+  return a.path === b.path && one.line === other.line && one.character === other.character;
+}
