@@ -31,6 +31,19 @@ export type Ending =
   /** Re-execution and recording disagree, or the trace ends too early or too late. */
   | { kind: 'diverged'; insn: number; reason: string };
 
+/** Where a context says that the packet begins and ends, and what packet the run was given. */
+export interface PacketInput {
+  dataOffset: number;
+  endOffset: number;
+  bytes: Uint8Array;
+}
+
+/** Addresses of a packet's first byte and of what follows its last, as the program has read them last. */
+export interface PacketBounds {
+  data?: bigint;
+  end?: bigint;
+}
+
 /** All of a machine's state but the memory, which keeps its own history. */
 export interface MachineState {
   step: number;
@@ -42,6 +55,7 @@ export interface MachineState {
   hi: Int32Array;
   frames: readonly Frame[];
   memoryChanges: number;
+  packet: PacketBounds | undefined;
   ending: Ending | undefined;
 }
 
@@ -60,11 +74,16 @@ export class Machine {
   /** Registers whose content is known: bit n is Rn. */
   known = 0;
   frames: Frame[] = [];
+  /** Undefined until the program has asked for it. */
+  packet: PacketBounds | undefined;
   readonly memory = new Memory();
   private trace = TRACE_HEADER;
   private readonly end: number;
   private readonly records: DataView;
   private readonly loaded = new Int32Array(2);
+  /** Address of the program's context. */
+  private readonly contextLo: number;
+  private readonly contextHi: number;
 
   /**
    * @param traceBytes the trace map's value
@@ -72,10 +91,13 @@ export class Machine {
   constructor(
     readonly code: ReplayCode,
     traceBytes: Uint8Array,
+    private readonly input?: PacketInput,
   ) {
     this.records = new DataView(traceBytes.buffer, traceBytes.byteOffset, traceBytes.byteLength);
     this.end = Math.min(TRACE_HEADER + Number(this.records.getBigUint64(0, true)), traceBytes.byteLength);
     this.enter(0);
+    this.contextLo = this.registers.lo[1] as number;
+    this.contextHi = this.registers.hi[1] as number;
   }
 
   register(number: number): bigint {
@@ -83,7 +105,7 @@ export class Machine {
   }
 
   save(): MachineState {
-    const { step, pc, trace, known, registers, frames, memory, ending } = this;
+    const { step, pc, trace, known, registers, frames, memory, packet, ending } = this;
     return {
       step,
       pc,
@@ -93,6 +115,7 @@ export class Machine {
       hi: registers.hi.slice(),
       frames: [...frames],
       memoryChanges: memory.changes,
+      packet,
       ending,
     };
   }
@@ -107,6 +130,7 @@ export class Machine {
     this.registers.hi.set(state.hi);
     this.frames = [...state.frames];
     this.memory.undoTo(state.memoryChanges);
+    this.packet = state.packet;
     this.ending = state.ending;
   }
 
@@ -195,9 +219,30 @@ export class Machine {
       if ((opcode & 0xe0) === Mode.MEMSX) this.signExtend(dst, size);
     }
     if (point && !this.consume(point, pc)) return;
-    // What was read is what the memory holds, whoever wrote it.
-    if (isInput) memory.write(lo, hi, size, registers.lo[dst] as number, registers.hi[dst] as number);
+    if (isInput) {
+      // What was read is what the memory holds, whoever wrote it.
+      memory.write(lo, hi, size, registers.lo[dst] as number, registers.hi[dst] as number);
+      if (this.input && size === 4) this.notePacket(this.input, lo, hi, dst);
+    }
     this.pc = code.next[pc] as number;
+  }
+
+  /** The kernel turns loads of some fields of the context into loads of pointers to the packet. */
+  private notePacket(
+    { dataOffset, endOffset, bytes }: PacketInput,
+    lo: number,
+    hi: number,
+    dst: number,
+  ): void {
+    const offset = (lo - this.contextLo) | 0;
+    if ((offset !== dataOffset && offset !== endOffset) || hi !== this.contextHi) return;
+    const value = this.register(dst);
+    if (offset === endOffset) {
+      this.packet = { ...this.packet, end: value };
+      return;
+    }
+    if (this.packet?.data === undefined) this.memory.writeBytes(...halves(value), bytes);
+    this.packet = { ...this.packet, data: value };
   }
 
   private signExtend(register: number, size: number): void {

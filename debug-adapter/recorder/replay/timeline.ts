@@ -4,7 +4,7 @@
  */
 import type { ReplayCode } from './code';
 import { Machine } from './machine';
-import type { Ending, MachineState } from './machine';
+import type { Ending, MachineState, PacketInput } from './machine';
 
 /** Steps between kept states: as many as re-execution does in a millisecond or two. */
 const INTERVAL = 8192;
@@ -17,8 +17,8 @@ export class Timeline {
   private readonly kept: MachineState[] = [];
 
   /** Re-executes the whole run once. */
-  constructor(code: ReplayCode, trace: Uint8Array, each?: (machine: Machine) => void) {
-    const machine = new Machine(code, trace);
+  constructor(code: ReplayCode, trace: Uint8Array, each?: (machine: Machine) => void, packet?: PacketInput) {
+    const machine = new Machine(code, trace, packet);
     this.machine = machine;
     while (!machine.ending) {
       if (machine.step % INTERVAL === 0) this.kept.push(machine.save());
