@@ -42,7 +42,7 @@ export const pathFormat = () =>
 export const steppingUnsupported = (command: string) =>
   forUser(
     1010,
-    `${command} is not supported: the kernel runs a BPF program as a whole. Continue runs it again, Restart loads it afresh.`,
+    `${command} is not supported here: the kernel runs a BPF program as a whole, and no run was recorded to go through. Continue runs it again, Restart loads it afresh.`,
   );
 
 /** What the launch or attach configuration says cannot be done. */

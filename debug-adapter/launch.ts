@@ -1,5 +1,5 @@
 /** `request: "launch"`: a program run once through BPF_PROG_TEST_RUN, its maps kept to be looked at. */
-import type { Debuggee, DebuggeeThread, Environment } from './debuggee';
+import type { Debuggee, DebuggeeThread, Environment, Stepping } from './debuggee';
 import { noSuchProgram } from './errors';
 import type { LaunchArguments } from './protocol';
 import {
@@ -12,8 +12,13 @@ import {
 import { loadObject, type LoadedObject } from './runner/load';
 import { chooseEntry, openProgramFile, placeOf, usesPrintk } from './runner/object';
 import { RecordReaders } from './runner/records';
-import { runProgram, type RunReport } from './runner/run';
+import { runProgram, type Execute, type RunReport } from './runner/run';
 import { TracePipe } from './runner/trace-pipe';
+import { recordedTestRun } from './stepping/recorded-launch';
+import { stepScopes } from './stepping/scopes';
+import type { Granularity, Move, Rest, Stepper } from './stepping/stepper';
+import { DwarfTypes } from '../toolchain/dwarf/types-as-btf';
+import type { Ending } from './recorder/replay/machine';
 import { VariableContext } from './variables/context';
 import type { LoadedProgram } from '../kernel/protocol';
 
@@ -51,7 +56,11 @@ export async function launch(given: LaunchArguments, environment: Environment): 
 }
 
 class Run implements Debuggee {
-  readonly context: VariableContext;
+  /** Of the kernel as it is now. */
+  private readonly present: VariableContext;
+  private recorded: { stepper: Stepper; context: VariableContext; close(): Promise<void> } | undefined;
+  /** Nobody has been told of the last run yet. */
+  private isNews = true;
   private last: RunReport | undefined;
   private executing: Promise<void> | undefined;
   private readonly stopping = new AbortController();
@@ -62,7 +71,46 @@ class Run implements Debuggee {
     private readonly given: LaunchArguments,
     private readonly environment: Environment,
   ) {
-    this.context = new VariableContext(loaded);
+    this.present = new VariableContext(loaded);
+  }
+
+  /** Behind its last step a run is what the kernel holds; before, what it held then. */
+  get context(): VariableContext {
+    return this.recorded && !this.recorded.stepper.isAtEnd ? this.recorded.context : this.present;
+  }
+
+  get stepping(): Stepping | undefined {
+    if (!this.recorded) return undefined;
+    const { stepper } = this.recorded;
+    const { littleEndian } = this.loaded.file.object.elf;
+    const types = stepper.dwarf && new DwarfTypes(stepper.dwarf, littleEndian);
+    return {
+      stepper,
+      scopes: (frame) => stepScopes(stepper, frame, types),
+      move: (move, granularity) => this.move(move, granularity),
+    };
+  }
+
+  private async move(move: Move, granularity: Granularity): Promise<void> {
+    const rest = this.recorded!.stepper.move(move, granularity);
+    await this.context.refresh();
+    this.rested(rest);
+  }
+
+  private rested(rest: Rest): void {
+    const { listener } = this.environment;
+    const { stepper } = this.recorded!;
+    const { ending, length } = stepper.run.timeline;
+    const at = `step ${stepper.step.toLocaleString('en')} of ${length.toLocaleString('en')}`;
+    if (rest !== 'end') listener.stopped(rest, rest === 'entry' ? 'The beginning of the recorded run' : at);
+    else if (ending.kind === 'diverged') listener.stopped('pause', this.describeDivergence(ending));
+    else listener.stopped('pause', `Run finished: ${this.last!.returned.text}`);
+  }
+
+  private describeDivergence({ insn, reason }: Extract<Ending, { kind: 'diverged' }>): string {
+    const line = this.recorded!.stepper.source.placeOf(insn)?.line;
+    const where = line === undefined ? `instruction ${insn}` : `line ${line}, instruction ${insn}`;
+    return `Replay and kernel disagree from here on (${where}): ${reason}. What came after is not shown.`;
   }
 
   get threads(): DebuggeeThread[] {
@@ -95,7 +143,8 @@ class Run implements Debuggee {
         listener.output('console', [`${map}: ${count} records were lost, the buffer was full`]),
     });
     try {
-      this.last = await runProgram(this.loaded, this.program, this.given, signal);
+      const report = await runProgram(this.loaded, this.program, this.given, signal, this.recording(signal));
+      this.last = { ...report, recorded: this.recorded !== undefined };
       if (trace && 'pipe' in trace) await trace.pipe.settled();
       await readers.settled();
     } finally {
@@ -112,14 +161,45 @@ class Run implements Debuggee {
     listener.state({ phase: 'finished', returned: this.last.returned.text });
   }
 
+  /** How to run so that the run can be gone through afterwards; undefined to run and be done. */
+  private recording(signal: AbortSignal): Execute | undefined {
+    const before = this.recorded;
+    this.recorded = undefined;
+    this.isNews = true;
+    // A run without debugging is measured as it is, and of many runs none is the one to look at.
+    if (this.given.noDebug === true || (this.given.repeat ?? 1) > 1) return undefined;
+    return async ({ repeat: _, ...input }) => {
+      await before?.close();
+      const recorded = await recordedTestRun(this.loaded, this.program, input, signal);
+      if ('reason' in recorded) {
+        this.environment.listener.output('console', [
+          `This run cannot be stepped through: ${recorded.reason}.`,
+        ]);
+      } else {
+        this.recorded = recorded;
+      }
+      return recorded.result;
+    };
+  }
+
   async resume(): Promise<void> {
+    if (this.recorded && !this.recorded.stepper.isAtEnd) {
+      await this.move('continue', 'line');
+      return;
+    }
     await this.execute();
     this.announce();
   }
 
   announce(): void {
     const { listener } = this.environment;
-    if (this.last) listener.stopped('pause', `Run finished: ${this.last.returned.text}`);
+    if (this.recorded && this.isNews) {
+      this.isNews = false;
+      // The first stop of a run: the first breakpoint, or else its end.
+      const { stepper } = this.recorded;
+      this.rested(stepper.isAtBreakpoint() ? 'breakpoint' : stepper.move('continue', 'line'));
+    } else if (this.recorded && !this.recorded.stepper.isAtEnd) this.rested('step');
+    else if (this.last) listener.stopped('pause', `Run finished: ${this.last.returned.text}`);
     else listener.stopped('entry', 'Loaded, not run yet: Continue runs it');
   }
 

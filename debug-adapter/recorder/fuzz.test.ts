@@ -50,6 +50,7 @@ test(`${COUNT} random programs`, { timeout: 60_000 + COUNT * 50 }, async () => {
     const machine = new Machine(replayCode(run.instrumented, run.stackDepth, run.addresses), run.trace);
     while (!machine.ending) machine.run();
     steps += machine.step;
+    await run.close();
     expect(machine.ending, what).toEqual({ kind: 'returned' });
     expect((machine.registers.lo[0] as number) >>> 0, what).toBe(run.result.returnValue);
   }

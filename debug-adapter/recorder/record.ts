@@ -17,6 +17,10 @@ export interface RecorderOptions {
   capacity: number;
   signal?: AbortSignal;
 }
+/** The run has happened, but its trace did not fit. */
+export interface RunTooLong extends CannotRecord {
+  result: Results['testRun'];
+}
 export type RunInput = Omit<Params<'testRun'>, 'program' | 'repeat'>;
 
 export interface RecordedRun {
@@ -28,6 +32,8 @@ export interface RecordedRun {
   /** Header and records. */
   trace: Uint8Array;
   result: Results['testRun'];
+  /** Unloads what ran. Until then its addresses, as in stack traces, have names; and it keeps the trace in memory. */
+  close(): Promise<void>;
   /** Instructions that the verifier processed of the rewritten program. */
   verifiedInsns?: number;
 }
@@ -51,7 +57,7 @@ export interface Recorder {
     input: RunInput,
     recording: Recording,
     btf: Btf | undefined,
-  ): Promise<RecordedRun | CannotRecord>;
+  ): Promise<RecordedRun | CannotRecord | RunTooLong>;
   close(): Promise<void>;
 }
 
@@ -77,6 +83,9 @@ export async function openRecorder(
       { program: program.handle, license, ...variant, log: 'rejected' },
       request,
     );
+  const closeVariant = async (handle: number) => {
+    await kernel.request('programVariantClose', { program: handle });
+  };
   const runOnce = async (variant: PreparedProgram, input: RunInput) => {
     const loaded = await load(variant);
     if (loaded.program === null) return { refused: loaded };
@@ -85,9 +94,10 @@ export async function openRecorder(
       const header = new Uint8Array(8);
       await kernel.request('sharedWrite', { map, offset: 0, data: header }, request);
       const result = await kernel.request('testRun', { program: handle, ...input }, request);
-      return { result, stats: loaded.stats };
-    } finally {
-      await kernel.request('programVariantClose', { program: handle });
+      return { result, handle, stats: loaded.stats };
+    } catch (error) {
+      await closeVariant(handle);
+      throw error;
     }
   };
 
@@ -99,18 +109,21 @@ export async function openRecorder(
       const probe = addressProbe(prepared.instructions, trace);
       const addresses = new Map<number, bigint>();
       if (probe.places.length > 0) {
-        const { refused } = await runOnce({ ...noInfo, instructions: probe.instructions }, input);
+        const { refused, handle } = await runOnce({ ...noInfo, instructions: probe.instructions }, input);
+        if (handle !== undefined) await closeVariant(handle);
         if (refused) return cannotLoad('the program that asks for addresses of maps', refused);
         const values = viewOf(await read(TRACE_HEADER, 8 * probe.places.length));
         probe.places.forEach((insns, index) => {
           for (const insn of insns) addresses.set(insn, values.getBigUint64(8 * index, true));
         });
       }
-      const { refused, result, stats } = await runOnce(instrumented.variant, input);
+      const { refused, result, handle, stats } = await runOnce(instrumented.variant, input);
       if (refused) return cannotLoad('the program with the recording in it', refused);
       const written = Number(viewOf(await read(0, 8)).getBigUint64(0, true));
       if (written >= capacity) {
+        await closeVariant(handle);
         return {
+          result,
           reason: `the run was too long: its recording takes ${written} bytes, and there is room for ${capacity}`,
         };
       }
@@ -121,6 +134,7 @@ export async function openRecorder(
         addresses,
         trace: await read(0, TRACE_HEADER + written),
         result,
+        close: () => closeVariant(handle),
         ...(stats ? { verifiedInsns: stats.insns } : {}),
       };
     },
@@ -134,7 +148,7 @@ export async function recordRun(
   program: LoadedProgram,
   input: RunInput,
   { btf, recording, ...options }: RecorderOptions & { btf: Btf | undefined; recording: Recording },
-): Promise<RecordedRun | CannotRecord> {
+): Promise<RecordedRun | CannotRecord | RunTooLong> {
   const { signal } = options;
   const prepared = await kernel.request('programPrepared', { program: program.handle }, { signal });
   const recorder = await openRecorder(kernel, program, options);

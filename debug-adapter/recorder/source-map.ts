@@ -3,6 +3,9 @@ import path from 'node:path';
 import { lineAt, parseLineInfo } from '../../toolchain/btf/ext';
 import type { LineInfo } from '../../toolchain/btf/ext';
 import type { Dwarf, DwarfFunction, DwarfVariable } from '../../toolchain/dwarf/dwarf';
+import { isExit, isGoto } from '../../toolchain/insn/effects';
+import { decodeInsns } from '../../toolchain/insn/insn';
+import type { Insn } from '../../toolchain/insn/insn';
 import type { BpfObject } from '../../toolchain/elf/object';
 import type { PreparedProgram } from './instrument/instrument';
 import type { LineMap } from './replay/statements';
@@ -45,7 +48,9 @@ export class SourceMap implements LineMap {
     this.line = new Int32Array(count).fill(-1);
     this.inlined = new Uint8Array(count);
     const numbers = new Map<string, number>();
+    const unattributed = this.findUnattributed(decodeInsns(prepared.instructions));
     for (let insn = 0; insn < count; insn++) {
+      if (unattributed.has(insn)) continue;
       const frames = this.frames(insn);
       this.inlined[insn] = Math.max(0, frames.length - 1);
       const at = frames[0]?.at;
@@ -60,6 +65,22 @@ export class SourceMap implements LineMap {
       }
       this.line[insn] = number;
     }
+  }
+
+  /**
+   * Instructions that the compiler gives no line, although one stands textually before them: they can be reached by a
+   * jump only. `.BTF.ext` leaves out entries for line 0, so that their lack does not show.
+   */
+  private findUnattributed(insns: readonly (Insn | undefined)[]): Set<number> {
+    const found = new Set<number>();
+    const begins = new Set(this.lines.map(({ insn }) => insn));
+    let isCutOff = false;
+    insns.forEach((insn, index) => {
+      if (begins.has(index)) isCutOff = false;
+      if (isCutOff) found.add(index);
+      if (insn && (isGoto(insn) || isExit(insn))) isCutOff = true;
+    });
+    return found;
   }
 
   /** The line an instruction belongs to. */

@@ -20,6 +20,9 @@ interface Pending {
 
 const HOST_ENDED = 'the kernel host closed the connection or ended';
 
+/** What asks a kernel, or answers in one's stead: what a kernel held at an earlier moment. */
+export type KernelRequests = Pick<KernelClient, 'request' | 'hello'>;
+
 /** A session with a kernel host. Everything it makes ends with it. */
 export class KernelClient {
   /** Resolves with the reason when the host, its VM or the connection is gone; never rejects. */

@@ -10,6 +10,8 @@ import { REGISTER_FILE_SIZE, isTaken, runAlu } from './alu';
 import type { RegisterFile } from './alu';
 import { Kind } from './code';
 import type { ReplayCode, ReplayPoint } from './code';
+import type { CallLog } from './calls';
+import type { MapModel } from './map-model';
 import { Memory, add, halves, highOf, joined } from './memory';
 
 /** A call that has not returned. */
@@ -55,6 +57,7 @@ export interface MachineState {
   hi: Int32Array;
   frames: readonly Frame[];
   memoryChanges: number;
+  mapChanges: number;
   packet: PacketBounds | undefined;
   ending: Ending | undefined;
 }
@@ -74,6 +77,8 @@ export class Machine {
   /** Registers whose content is known: bit n is Rn. */
   known = 0;
   frames: Frame[] = [];
+  /** What is kept of the kernel's side: maps and calls. */
+  kernel: { maps: MapModel; calls: CallLog } | undefined;
   /** Undefined until the program has asked for it. */
   packet: PacketBounds | undefined;
   readonly memory = new Memory();
@@ -115,6 +120,7 @@ export class Machine {
       hi: registers.hi.slice(),
       frames: [...frames],
       memoryChanges: memory.changes,
+      mapChanges: this.kernel?.maps.changes ?? 0,
       packet,
       ending,
     };
@@ -130,6 +136,7 @@ export class Machine {
     this.registers.hi.set(state.hi);
     this.frames = [...state.frames];
     this.memory.undoTo(state.memoryChanges);
+    this.kernel?.maps.undoTo(state.mapChanges);
     this.packet = state.packet;
     this.ending = state.ending;
   }
@@ -171,10 +178,13 @@ export class Machine {
       case Kind.SUBPROGRAM:
         this.call(pc, false, code.target[pc] as number);
         return;
-      case Kind.CALL:
+      case Kind.CALL: {
+        const ended = this.kernel?.calls.begin(this, pc);
         this.known &= ~CALLER_SAVED;
         this.inCall(pc);
+        ended?.(this.known & 1 ? this.register(0) : undefined);
         return;
+      }
       default:
         this.exit();
         return;

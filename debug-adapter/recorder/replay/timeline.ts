@@ -2,24 +2,22 @@
  * A recorded run as a line in time that can be gone along in both directions: the state of the machine is kept every so
  * many steps, and any other step is reached from the one before it by re-execution.
  */
-import type { ReplayCode } from './code';
-import { Machine } from './machine';
-import type { Ending, MachineState, PacketInput } from './machine';
+import type { Ending, Machine, MachineState } from './machine';
 
 /** Steps between kept states: as many as re-execution does in a millisecond or two. */
 const INTERVAL = 8192;
 
 export class Timeline {
-  readonly machine: Machine;
   /** Number of steps of the whole run. */
   readonly length: number;
   readonly ending: Ending;
   private readonly kept: MachineState[] = [];
 
-  /** Re-executes the whole run once. */
-  constructor(code: ReplayCode, trace: Uint8Array, each?: (machine: Machine) => void, packet?: PacketInput) {
-    const machine = new Machine(code, trace, packet);
-    this.machine = machine;
+  /** Runs a machine that has not run yet to its end. */
+  constructor(
+    readonly machine: Machine,
+    each?: (machine: Machine) => void,
+  ) {
     while (!machine.ending) {
       if (machine.step % INTERVAL === 0) this.kept.push(machine.save());
       each?.(machine);
