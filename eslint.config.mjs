@@ -26,9 +26,12 @@ const rooms = {
     'kernel/protocol',
     'kernel/targets/target',
   ],
+  // The same programs on several kernels; the editor and the terminal show it.
+  'kernel-matrix': ['kernel-matrix', 'kernel/client', 'kernel/targets', 'kernel/protocol', 'toolchain'],
   // It starts the window's kernel, so it knows the targets too.
   extension: [
     'extension',
+    'kernel-matrix',
     'kernel/client',
     'kernel/targets',
     'kernel/protocol',
@@ -38,6 +41,7 @@ const rooms = {
   ],
   cli: [
     'cli',
+    'kernel-matrix',
     'toolchain',
     'kernel/client',
     'kernel/targets',
@@ -49,7 +53,16 @@ const rooms = {
   ],
 };
 
-const allRooms = ['toolchain', 'kernel', 'language-server', 'debug-adapter', 'extension', 'cli', 'test'];
+const allRooms = [
+  'toolchain',
+  'kernel',
+  'kernel-matrix',
+  'language-server',
+  'debug-adapter',
+  'extension',
+  'cli',
+  'test',
+];
 
 /** A pattern that forbids every import which leaves `room` for a room that is not in `allowed`. */
 function restriction(room, allowed) {

@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: [
-      '{kernel,toolchain,language-server,debug-adapter,extension,cli,bpf-templates,test}/**/*.test.ts',
+      '{kernel,kernel-matrix,toolchain,language-server,debug-adapter,extension,cli,bpf-templates,test}/**/*.test.ts',
     ],
     exclude: ['test/vscode/**', 'node_modules/**', 'dist/**'],
     testTimeout: 60_000,

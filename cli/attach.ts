@@ -22,6 +22,7 @@ import type { ExitStatus, Io } from './io';
 import { withKernel } from './kernel';
 import { chosenPrograms, globalsOf, load, loadOptions, programFile, runnerProblem } from './load';
 import { watchMaps } from './map-watch';
+import { headersOf } from './headers';
 import { inputOf } from './source';
 
 export const command: Command = {
@@ -64,7 +65,7 @@ map entries until Ctrl-C. Then everything is detached; so it is when the termina
     }
     if (!globals.ok) return refuse(io, globals);
     return withKernel(args, io, async (kernel) => {
-      const input = await inputOf(name, args, Promise.resolve(kernel), io.interrupted);
+      const input = await inputOf(name, args, headersOf(Promise.resolve(kernel)), io.interrupted);
       const file = programFile(input, io);
       if ('stop' in file) return file.stop;
       const programs = chosenPrograms(file, args);

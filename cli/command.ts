@@ -1,6 +1,7 @@
 /** What a subcommand is made of, and how its command line is read. */
 import { parseArgs, type ParseArgsConfig } from 'node:util';
 import type { ExitStatus, Io } from './io';
+import { nearest } from './nearest';
 import { fail, succeed, type Outcome, type Problem } from '../toolchain/problem';
 
 export type Options = NonNullable<ParseArgsConfig['options']>;
@@ -45,7 +46,9 @@ export function readArguments(name: string, command: Command, argv: string[]): O
   } catch (error) {
     // What follows the first sentence explains parseArgs, not this command.
     const [first = ''] = (error as Error).message.split(/\.? (?:To specify|Did you)|\n|\.$/);
-    return usage(name, first);
+    const unknown = /^Unknown option '--([\w-]+)'/.exec(first)?.[1];
+    const meant = unknown === undefined ? undefined : nearest(unknown, Object.keys(options));
+    return usage(name, meant === undefined ? first : `${first}; did you mean --${meant}?`);
   }
 }
 
@@ -64,7 +67,7 @@ function joinValues(argv: string[], options: Options): string[] {
 
 /** A command line that makes no sense, as a problem whose hint is where to read on. */
 export function usage(name: string, message: string): { ok: false; problem: Problem } {
-  return fail('cli/usage', `${message}.`, `bpf-studio ${name} --help`);
+  return fail('cli/usage', message.endsWith('?') ? message : `${message}.`, `bpf-studio ${name} --help`);
 }
 
 /** Tells the user and ends the subcommand as one that could not run. */

@@ -1,9 +1,6 @@
 /** From a source to an object, with the same clang, flags and precompiled headers as in the editor. */
 import { readFile } from 'node:fs/promises';
-import os from 'node:os';
 import path from 'node:path';
-import type { OpenedKernel } from '../kernel/client/open';
-import { machineVmlinuxDirectory, vmlinuxDirectory } from '../kernel/client/vmlinux-header';
 import { compile } from '../toolchain/clang/compile';
 import { findClang } from '../toolchain/clang/discover';
 import { cacheDirectory, flagsForText } from '../toolchain/clang/flags';
@@ -11,13 +8,14 @@ import type { EnvironmentFacts } from '../toolchain/environment/environment';
 import type { Diagnostic } from '../toolchain/diagnostic';
 import { succeed, type Outcome, type Problem } from '../toolchain/problem';
 import { splitWords, text, type Arguments } from './command';
+import type { GeneratedHeader, HeaderSource } from './headers';
 import type { Input } from './source';
 
 /** `input` with its object, or with clang's findings, or with what kept clang from working. */
 export async function compiled(
   input: Input,
   args: Arguments,
-  session: Promise<OpenedKernel | Problem>,
+  headers: Promise<HeaderSource>,
   signal: AbortSignal,
 ): Promise<Input> {
   const failed = (problem: Problem): Input => ({ ...input, problems: [...input.problems, problem] });
@@ -29,15 +27,16 @@ export async function compiled(
     const found = await syntaxBesideClang(of.path, source.value, clang);
     return { ...of, diagnostics: [...of.diagnostics, ...(clang ?? []), ...found] };
   };
-  const flags = await flagsFor(input, source.value, args, session);
+  const flags = await flagsFor(input, source.value, args, headers);
   if (!flags.ok) return failed(flags.problem);
+  if (flags.value.typesOf) input = { ...input, typesOf: flags.value.typesOf };
   const found = await findClang(text(args, 'clang') ?? '');
   if ('problem' in found) return withSyntax(failed(found.problem));
   const result = await compile({
     clang: found.clang,
     path: input.path,
     text: source.value,
-    args: flags.value,
+    args: flags.value.args,
     cache: cacheDirectory(),
     signal,
     log: verbose,
@@ -77,33 +76,33 @@ async function readSource(input: Input): Promise<Outcome<string>> {
   }
 }
 
+/** `typesOf`: whose vmlinux.h was found, for those who compile for several kernels. */
 async function flagsFor(
   input: Input,
   source: string,
   args: Arguments,
-  session: Promise<OpenedKernel | Problem>,
-): Promise<Outcome<string[]>> {
+  headers: Promise<HeaderSource>,
+): Promise<Outcome<{ args: string[]; typesOf?: string }>> {
   const given = text(args, 'clang-args');
   const words = given === undefined ? undefined : splitWords(given);
   if (words && !words.ok) return words;
-  const cache = cacheDirectory();
-  const opened = await session;
-  const client = 'client' in opened ? opened.client : undefined;
+  const { machine, directory } = await headers;
   const request = {
     path: input.path,
-    cache,
-    machine: client?.hello.kernel.machine ?? os.machine(),
+    cache: cacheDirectory(),
+    machine,
     args: words?.value ?? null,
     extraArgs: [],
     bundledHeaders: path.join(__dirname, 'include'),
   };
-  const vmlinux = async (): Promise<string | undefined> => {
-    if (client) return vmlinuxDirectory(client, cache);
-    // Not worth more words than clang's own, that it has no vmlinux.h.
-    return machineVmlinuxDirectory(__dirname, cache).catch((error: Error) => verbose(error.message));
-  };
-  const flags = await flagsForText(request, source, vmlinux);
-  return succeed(flags.args);
+  let generated: GeneratedHeader | undefined;
+  const flags = await flagsForText(request, source, async () => (generated = await directory())?.path);
+  const typesOf = nameOfTypes(generated, flags.hasVmlinux && /\bvmlinux\.h\b/.test(source));
+  return succeed({ args: flags.args, ...(typesOf ? { typesOf } : {}) });
+}
+
+function nameOfTypes(generated: GeneratedHeader | undefined, own: boolean): string | undefined {
+  return generated ? `Linux ${generated.release}` : own ? 'the project' : undefined;
 }
 
 /** What `doctor` says of clang. */

@@ -10,8 +10,8 @@ export interface Io {
   readonly json: boolean;
   /** Whether escape sequences for colours are wanted on standard output. */
   readonly color: boolean;
-  /** Width of the terminal in columns. */
-  readonly columns: number;
+  /** Width of the terminal in columns; absent when standard output is none. */
+  readonly columns?: number;
   /** Aborted by Ctrl-C, SIGTERM, a closed terminal, or a reader of standard output that went away. */
   readonly interrupted: AbortSignal;
   out(text: string): void;
@@ -45,7 +45,7 @@ export function createIo(json: boolean): Io {
   return {
     json,
     color: wantsColor(process.stdout, process.env),
-    columns: process.stdout.columns ?? 100,
+    ...(process.stdout.isTTY ? { columns: process.stdout.columns } : {}),
     interrupted: controller.signal,
     out,
     outJson,

@@ -4,6 +4,7 @@
  */
 import { readArguments, type Command } from './command';
 import { createIo, type ExitStatus, type Io } from './io';
+import { nearest } from './nearest';
 import { version } from '../package.json';
 
 const subcommands: Record<string, { summary: string; load(): Promise<{ command: Command }> }> = {
@@ -27,7 +28,7 @@ ${Object.entries(subcommands)
 
 Exit status: 0 all well, 1 findings (a rejection, an error in the source), 2 could not run.
 --json prints one JSON value a line. --target local|vm|vm:PATH-TO-VMLINUZ chooses the kernel; without it this machine's
-is used where programs may be loaded, a VM elsewhere.
+is used where programs may be loaded, a VM elsewhere. verify --kernels LIST takes several.
 `;
 
 async function main(argv: string[]): Promise<ExitStatus> {
@@ -46,9 +47,10 @@ async function main(argv: string[]): Promise<ExitStatus> {
   }
   const subcommand = Object.hasOwn(subcommands, name) ? subcommands[name] : undefined;
   if (!subcommand) {
+    const meant = nearest(name, Object.keys(subcommands));
     io.problem({
       code: 'cli/command',
-      message: `There is no command ${name}.`,
+      message: `There is no command ${name}${meant === undefined ? '.' : `; did you mean ${meant}?`}`,
       hint: `Commands: ${Object.keys(subcommands).join(', ')}. bpf-studio --help`,
     });
     return 2;

@@ -25,22 +25,34 @@ export function renderResult({ json, programs, diagnostics }: FileResult, io: Io
 
 /** Findings, each with its place, the source around it and what led there. */
 export function renderDiagnostics(diagnostics: Diagnostic[], io: Io): string {
-  return diagnostics.map((diagnostic) => `${renderOne(diagnostic, io)}\n`).join('\n');
+  return diagnostics.map((diagnostic) => `${renderFinding(diagnostic, io)}\n`).join('\n');
 }
 
-function renderOne(diagnostic: Diagnostic, io: Io): string {
+/** One finding; `note` is a line of the caller's own. Without a newline at the end. */
+export function renderFinding(
+  diagnostic: Diagnostic,
+  io: Io,
+  note?: { label: string; text: string },
+): string {
   // What stopped a file as a whole has no place in it.
   if (diagnostic.source === 'bpf-studio') {
     const word = paint(io.color)('error', `error[${diagnostic.code}]`);
     return `${harmless(shortPath(diagnostic.path))}: ${word}: ${harmless(diagnostic.message)}`;
   }
-  return renderDiagnostic(diagnostic, { source: textOf, showPath: shortPath, color: io.color });
+  return renderDiagnostic(diagnostic, {
+    source: textOf,
+    showPath: shortPath,
+    color: io.color,
+    ...(io.columns === undefined ? {} : { width: io.columns }),
+    ...(note ? { note } : {}),
+  });
 }
 
-/** A file that is not there any more, as for objects built elsewhere, is left to its path and line. */
+/** A file that is not there any more, as for objects built elsewhere, is left to its path and line; so is an object. */
 function textOf(file: string): string | undefined {
   try {
-    return readFileSync(file, 'utf8');
+    const text = readFileSync(file, 'utf8');
+    return text.includes('\0') ? undefined : text;
   } catch {
     return undefined;
   }

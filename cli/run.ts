@@ -23,6 +23,7 @@ import type { ExitStatus, Io } from './io';
 import { withKernel } from './kernel';
 import { chosenPrograms, globalsOf, load, loadOptions, programFile, runnerProblem } from './load';
 import { showMaps } from './map-watch';
+import { headersOf } from './headers';
 import { inputOf } from './source';
 
 export const command: Command = {
@@ -63,7 +64,7 @@ bpf_printk lines, and the records of its ring buffers, and unloads it.
     if (!given.ok) return refuse(io, given);
     if (!globals.ok) return refuse(io, globals);
     return withKernel(args, io, async (kernel) => {
-      const input = await inputOf(name, args, Promise.resolve(kernel), io.interrupted);
+      const input = await inputOf(name, args, headersOf(Promise.resolve(kernel)), io.interrupted);
       const file = programFile(input, io);
       if ('stop' in file) return file.stop;
       const chosen = chosenPrograms(file, args);

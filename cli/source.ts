@@ -4,7 +4,7 @@ import path from 'node:path';
 import type { Diagnostic } from '../toolchain/diagnostic';
 import type { Problem } from '../toolchain/problem';
 import type { Arguments } from './command';
-import type { OpenedKernel } from '../kernel/client/open';
+import type { HeaderSource } from './headers';
 
 export interface Input {
   /** As the user wrote it. */
@@ -13,6 +13,8 @@ export interface Input {
   path: string;
   /** Of a source file that could be read. */
   text?: string;
+  /** Whose vmlinux.h a source was compiled with, `Linux 6.12.1` or `the project`; absent when it includes none. */
+  typesOf?: string;
   /** Absent when there is none: the file cannot be read, or does not compile. */
   object?: Uint8Array;
   /** clang's and the syntax checks'. */
@@ -21,15 +23,15 @@ export interface Input {
   problems: Problem[];
 }
 
-/** Reads an object, compiles anything else. Never rejects. `session` is for vmlinux.h, from the target's BTF. */
+/** Reads an object, compiles anything else. Never rejects. */
 export async function inputOf(
   file: string,
   args: Arguments,
-  session: Promise<OpenedKernel | Problem>,
+  headers: Promise<HeaderSource>,
   signal: AbortSignal,
 ): Promise<Input> {
   const input: Input = { file, path: path.resolve(file), diagnostics: [], problems: [] };
-  if (/\.[ch]$/.test(file)) return (await import('./compile')).compiled(input, args, session, signal);
+  if (/\.[ch]$/.test(file)) return (await import('./compile')).compiled(input, args, headers, signal);
   try {
     input.object = await readFile(input.path);
   } catch (error) {

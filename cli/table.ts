@@ -4,7 +4,7 @@ export function table(header: string[], rows: string[][]): string {
     Math.max(title.length, ...rows.map((row) => row[column]!.length)),
   );
   const numeric = header.map(
-    (_, column) => rows.length > 0 && rows.every((row) => /^[\d.]*$/.test(row[column]!)),
+    (_, column) => rows.length > 0 && rows.every((row) => /^(?:[\d.]*|N\/A)$/.test(row[column]!)),
   );
   const line = (cells: string[]) =>
     cells

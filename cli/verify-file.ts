@@ -2,7 +2,7 @@
 import { pathToFileURL } from 'node:url';
 import type { KernelClient } from '../kernel/client/client';
 import { KernelError } from '../kernel/client/errors';
-import type { ProgramVerdict, VerifierStats } from '../kernel/protocol';
+import type { ProgramVerdict, ProtocolError, VerifierStats } from '../kernel/protocol';
 import { Severity, type Diagnostic } from '../toolchain/diagnostic';
 import type { Problem } from '../toolchain/problem';
 import type { ExitStatus } from './io';
@@ -10,6 +10,10 @@ import { problemOf } from './kernel';
 import type { Input } from './source';
 
 export interface FileResult {
+  /** Absolute. */
+  path: string;
+  /** What was verified; absent when there was nothing to. */
+  object?: Uint8Array;
   status: ExitStatus;
   json: FileReport;
   /** What the rendering for a person needs beyond the report. */
@@ -56,16 +60,30 @@ export async function verifyFile(
   if (input.object === undefined) return result(input, kernel, []);
   try {
     const answer = await client.request('verify', { object: input.object, log: 'rejected' }, { signal });
-    const rejected = answer.programs.some(({ verdict }) => verdict !== 'accepted');
-    // Explaining takes the object's BTF and the catalogue; accepted programs need neither.
-    const explain = rejected ? await (await import('./explain')).explainPrograms(input, kernel) : () => [];
-    const programs = answer.programs.map((verdict) => ({ verdict, diagnostics: explain(verdict) }));
-    if (!answer.error) return result(input, kernel, programs);
-    const problem = problemOf(new KernelError(answer.error));
-    return result({ ...input, problems: [...input.problems, problem] }, kernel, programs);
+    return await judged(input, kernel, answer);
   } catch (error) {
     return result({ ...input, problems: [...input.problems, problemOf(error)] }, kernel, []);
   }
+}
+
+/** A kernel's answer on a file's object, explained. */
+export async function judged(
+  input: Input,
+  kernel: string,
+  answer: { programs: ProgramVerdict[]; error?: ProtocolError },
+): Promise<FileResult> {
+  const rejected = answer.programs.some(({ verdict }) => verdict !== 'accepted');
+  // Explaining takes the object's BTF and the catalogue; accepted programs need neither.
+  const explain = rejected ? await (await import('./explain')).explainPrograms(input, kernel) : () => [];
+  const programs = answer.programs.map((verdict) => ({ verdict, diagnostics: explain(verdict) }));
+  if (!answer.error) return result(input, kernel, programs);
+  const problem = problemOf(new KernelError(answer.error));
+  return result({ ...input, problems: [...input.problems, problem] }, kernel, programs);
+}
+
+/** A file of which this kernel said nothing, and why. */
+export function unanswered(input: Input, kernel: string, problem: Problem): FileResult {
+  return result({ ...input, problems: [...input.problems, problem] }, kernel, []);
 }
 
 /** What is known of a file when no kernel can be asked: clang's findings. */
@@ -82,6 +100,8 @@ function result(input: Input, kernel: string, programs: FileResult['programs']):
   const failed = programs.some(({ verdict }) => verdict.verdict !== 'accepted');
   const found = failed || findings.some(({ severity }) => severity === Severity.Error);
   return {
+    path: input.path,
+    ...(input.object ? { object: input.object } : {}),
     status: input.problems.length > 0 ? 2 : found ? 1 : 0,
     json: {
       file: input.file,
@@ -120,7 +140,7 @@ function asDiagnostic(problem: Problem, path: string): Diagnostic {
   };
 }
 
-function asLsp(diagnostic: Diagnostic, file: string): LspDiagnostic {
+export function asLsp(diagnostic: Diagnostic, file: string): LspDiagnostic {
   const { range, severity, code, source, message, related, path } = diagnostic;
   const data = { ...diagnostic.data, ...(path === file ? {} : { path }) };
   return {

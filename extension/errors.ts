@@ -121,6 +121,44 @@ export const errors = {
       actions: [checkEnvironment()],
     };
   },
+  /** No kernel image for a VM, and no privileges on this machine. */
+  noKernelAtHand(): UserError {
+    return {
+      code: 'noKernelAtHand',
+      message: vscode.l10n.t(
+        'There is no kernel to verify on: no image that a VM can run, and no privileges on this machine. Download one; it is not installed.',
+      ),
+      severity: 'warning',
+      actions: [
+        { title: vscode.l10n.t('Download Kernel'), command: 'bpf.downloadKernel' },
+        checkEnvironment(),
+      ],
+    };
+  },
+  noReportingKernel(version: string): UserError {
+    return {
+      code: 'noReportingKernel',
+      message: vscode.l10n.t(
+        'No Linux {0} or newer is on this machine; older kernels write no report. Download one; it is not installed.',
+        version,
+      ),
+      severity: 'warning',
+      actions: [{ title: vscode.l10n.t('Download Kernel'), command: 'bpf.downloadKernel' }],
+    };
+  },
+  /** The buffer gave no object; the errors stand in the Problems view. */
+  doesNotCompile(problem: { message: string; hint?: string } | undefined): UserError {
+    const fallback = vscode.l10n.t('The file does not compile: see the Problems view.');
+    return {
+      code: 'doesNotCompile',
+      message: problem ? sentences(problem.message, problem.hint) : fallback,
+      severity: 'warning',
+      actions: [
+        { title: vscode.l10n.t('Show Problems'), command: 'workbench.actions.view.problems' },
+        checkEnvironment(),
+      ],
+    };
+  },
   noWorkspaceFolder(what: string): UserError {
     return {
       code: 'noWorkspaceFolder',

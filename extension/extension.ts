@@ -3,9 +3,11 @@ import * as vscode from 'vscode';
 import * as attach from './commands/attach';
 import * as environment from './environment/check';
 import * as run from './commands/run';
+import * as secondOpinion from './commands/second-opinion';
 import * as templates from './commands/templates';
 import * as verifierLog from './commands/verifier-log';
 import * as verifyNow from './commands/verify-now';
+import * as verifyOnKernels from './commands/verify-on-kernels';
 import * as vmlinuxHeader from './commands/vmlinux-header';
 import * as debugAdapter from './debug/adapter';
 import * as debugConfiguration from './debug/configuration';
@@ -24,6 +26,8 @@ const features: Feature[] = [
   attach,
   verifyNow,
   verifierLog,
+  verifyOnKernels,
+  secondOpinion,
   templates,
   environment,
   vmlinuxHeader,

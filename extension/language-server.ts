@@ -10,11 +10,13 @@ import {
   type LanguageClientOptions,
 } from 'vscode-languageclient/node';
 import {
+  CompileDocument,
   DocumentStatus,
   HostChanged,
   TrustGranted,
   VerifierLog,
   VerifyNow,
+  type CompileDocumentResult,
   type DocumentStatusParams,
   type HostChangedParams,
   type InitializationOptions,
@@ -32,6 +34,8 @@ export interface LanguageServer {
   readonly onDidChangeStatus: vscode.Event<DocumentStatusParams>;
   verifyNow(uri: vscode.Uri): Promise<void>;
   verifierLog(parameters: VerifierLogParams): Promise<VerifierLogResult>;
+  /** The object of the open document's text as it is in the editor. */
+  compile(uri: vscode.Uri): Promise<CompileDocumentResult>;
   /** Starts the server as soon as a BPF source is open. */
   watchForBpfSources(): void;
   stop(): Promise<void>;
@@ -211,6 +215,8 @@ export function createLanguageServer(
     },
     verifierLog: async (parameters) =>
       (await client()).sendRequest<VerifierLogResult>(VerifierLog, parameters),
+    compile: async (uri) =>
+      (await client()).sendRequest<CompileDocumentResult>(CompileDocument, { uri: uri.toString() }),
     watchForBpfSources: () => {
       vscode.workspace.textDocuments.forEach(consider);
       context.subscriptions.push(

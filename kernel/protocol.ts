@@ -328,6 +328,11 @@ export interface ProgramVerdict extends ProgramDescription {
   /** Number of instructions after libbpf's relocation, subprograms included. */
   insnCount: number;
   /**
+   * Bytes of machine code the JIT made of it, 0 without a JIT. Absent when the program was not loaded to the end: it
+   * was rejected, or another program of its object was and this one's load went with that one's.
+   */
+  jitedSize?: number;
+  /**
    * `struct bpf_line_info[]` (16 bytes each: insn_off, file_name_off, line_off, line_col; little endian) for those
    * instructions. String offsets refer to the object's `.BTF` string section. Empty without `.BTF.ext`.
    */

@@ -44,5 +44,7 @@ export interface Diagnostic {
     instruction?: number;
     /** What the programmer can do about it. */
     help?: string;
+    /** What a newer kernel, which explains its rejections itself, says of the same program. */
+    secondOpinion?: string;
   };
 }

@@ -36,6 +36,23 @@ export function printable(line: string): PrintableLine {
   };
 }
 
+/** What stands in the columns from `from` on and before `to`; a wide character that the cut would halve is left out. */
+export function sliceColumns(text: string, from: number, to: number): string {
+  let column = 0;
+  let slice = '';
+  for (const character of text) {
+    const end = column + widthOf(character);
+    if (column >= from && end <= to) slice += character;
+    column = end;
+  }
+  return slice;
+}
+
+/** Columns that printable text takes. */
+export function columnsOf(text: string): number {
+  return Array.from(text).reduce((sum, character) => sum + widthOf(character), 0);
+}
+
 /** Text without anything a terminal would obey: escape sequences in a file must not reach it. */
 export function harmless(text: string): string {
   return Array.from(text, (character) => (character === '\n' ? character : visible(character))).join('');

@@ -1,8 +1,9 @@
 /** A diagnostic as a picture in the terminal: the source, what is meant in it, the kernel's words, what to do. */
-import type { Diagnostic, Range } from '../../toolchain/diagnostic';
-import { harmless, printable } from './columns';
+import type { Diagnostic } from '../../toolchain/diagnostic';
+import { harmless } from './columns';
 import { paint } from './color';
 import type { Style } from './color';
+import { snippet, type Span } from './snippet';
 
 export interface RenderOptions {
   /** Text of a source file; undefined when it cannot be read, which leaves the excerpt out. */
@@ -10,13 +11,14 @@ export interface RenderOptions {
   /** How a path is shown, e.g. relative to the working directory; as it is when absent. */
   showPath?(path: string): string;
   color: boolean;
+  /** A line of the caller's own after the kernel's words. */
+  note?: { label: string; text: string };
+  /** Columns of the terminal; absent: nothing is cut or wrapped, as for a file or a pipe. */
+  width?: number;
 }
 
-interface Span {
+interface PlacedSpan extends Span {
   path: string;
-  range: Range;
-  message: string;
-  primary: boolean;
 }
 
 const severities: Record<number, { word: string; style: Style }> = {
@@ -30,11 +32,20 @@ const severities: Record<number, { word: string; style: Style }> = {
 export function renderDiagnostic(diagnostic: Diagnostic, options: RenderOptions): string {
   const { word, style } = severities[diagnostic.severity] ?? { word: 'error', style: 'error' as const };
   const write = paint(options.color);
-  const spans: Span[] = [
-    { path: diagnostic.path, range: diagnostic.range, message: '', primary: true },
-    ...diagnostic.related.map(({ path, range, message }) => ({ path, range, message, primary: false })),
+  // What led there is numbered in the order in which it happened, when there is more than one thing.
+  const number = (index: number) => (diagnostic.related.length > 1 ? `${index + 1}. ` : '');
+  const spans: PlacedSpan[] = [
+    { path: diagnostic.path, range: diagnostic.range, label: '', primary: true },
+    ...diagnostic.related.map(({ path, range, message }, index) => ({
+      path,
+      range,
+      label: `${number(index)}${message}`,
+      primary: false,
+    })),
   ];
-  const gutter = Math.max(...spans.map(({ range }) => `${range.start.line + 1}`.length));
+  const gutter = Math.max(
+    ...spans.map(({ range }) => `${Math.max(range.start.line, range.end.line) + 1}`.length),
+  );
   const bar = (text = '') => `${' '.repeat(gutter)} ${write('gutter', '|')}${text ? ` ${text}` : ''}`;
   const lines = [
     `${write(style, `${word}[${diagnostic.code}]`)}${write('strong', `: ${harmless(diagnostic.message)}`)}`,
@@ -49,58 +60,54 @@ export function renderDiagnostic(diagnostic: Diagnostic, options: RenderOptions)
     const shown = harmless(options.showPath?.(path) ?? path);
     lines.push(`${' '.repeat(gutter)}${arrow} ${shown}:${line + 1}:${character + 1}`);
     const text = options.source(path);
-    if (text !== undefined) lines.push(bar(), ...excerpt(text, here, gutter, style, options.color), bar());
+    if (text !== undefined) lines.push(bar(), ...snippet(text, here, { ...options, gutter, style }), bar());
     else
-      for (const span of here)
-        if (span.message) lines.push(note(gutter, 'note', placeAndMessage(span), options.color));
+      for (const span of here) if (span.label) lines.push(note(gutter, 'note', placeAndLabel(span), options));
   }
-  const { kernelMessage, help } = diagnostic.data ?? {};
+  const { kernelMessage, help, secondOpinion } = diagnostic.data ?? {};
   // Who said it matters: libbpf refuses things that the kernel was never asked about.
   const speaker = diagnostic.source === 'libbpf' ? 'libbpf' : 'kernel';
-  if (kernelMessage) lines.push(note(gutter, speaker, kernelMessage, options.color));
-  if (help) lines.push(note(gutter, 'help', help, options.color));
+  if (kernelMessage) lines.push(note(gutter, speaker, kernelMessage, { ...options, width: undefined }));
+  if (options.note) lines.push(note(gutter, options.note.label, options.note.text, options));
+  if (help) lines.push(note(gutter, 'help', help, options));
+  if (secondOpinion)
+    lines.push(note(gutter, 'second opinion', secondOpinion, { ...options, width: undefined }));
   return lines.join('\n');
 }
 
-/** The lines that spans begin in, each with the spans under it; a gap of one line is shown, longer ones are dots. */
-function excerpt(text: string, spans: Span[], gutter: number, style: Style, color: boolean): string[] {
-  const write = paint(color);
-  const source = text.split(/\r?\n/);
-  const numbers = [...new Set(spans.map(({ range }) => range.start.line))].sort((a, b) => a - b);
-  const lines: string[] = [];
-  const margin = (label: string) => write('gutter', `${label.padStart(gutter)} |`);
-  const show = (number: number) => {
-    const shown = printable(source[number] ?? '').text.trimEnd();
-    lines.push(shown ? `${margin(`${number + 1}`)} ${shown}` : margin(`${number + 1}`));
-  };
-  for (const [index, number] of numbers.entries()) {
-    const previous = numbers[index - 1];
-    if (previous !== undefined && number - previous === 2) show(previous + 1);
-    else if (previous !== undefined && number - previous > 2)
-      lines.push(write('gutter', `${' '.repeat(gutter)}...`));
-    show(number);
-    const line = printable(source[number] ?? '');
-    const here = spans.filter(({ range }) => range.start.line === number);
-    for (const { range, message, primary } of here.sort(
-      (a, b) => b.range.start.character - a.range.start.character,
-    )) {
-      const start = line.column(range.start.character);
-      const end = range.end.line > number ? line.text.length : line.column(range.end.character);
-      const mark = (primary ? '^' : '-').repeat(Math.max(1, end - start));
-      const label = message ? ` ${harmless(message)}` : '';
-      lines.push(`${margin('')} ${' '.repeat(start)}${write(primary ? style : 'note', `${mark}${label}`)}`);
-    }
-  }
-  return lines;
-}
-
-function note(gutter: number, label: string, text: string, color: boolean): string {
+/** `= help: …`; a kernel's words are never wrapped, so that they can be copied and searched for. */
+function note(
+  gutter: number,
+  label: string,
+  text: string,
+  { color, width }: { color: boolean; width?: number | undefined },
+): string {
   const write = paint(color);
   const indent = ' '.repeat(gutter + 5 + label.length);
-  const body = harmless(text.trimEnd()).replaceAll('\n', `\n${indent}`);
+  const room = (width ?? Infinity) - indent.length;
+  const body = wrap(harmless(text.trimEnd()), room).replaceAll('\n', `\n${indent}`);
   return `${' '.repeat(gutter)} ${write('gutter', '=')} ${write('strong', `${label}:`)} ${body}`;
 }
 
-function placeAndMessage({ path, range, message }: Span): string {
-  return `${path}:${range.start.line + 1}:${range.start.character + 1}: ${message}`;
+function placeAndLabel({ path, range, label }: PlacedSpan): string {
+  return `${path}:${range.start.line + 1}:${range.start.character + 1}: ${label}`;
+}
+
+/** Breaks lines between words; where there is hardly any room they are left alone. */
+function wrap(text: string, room: number): string {
+  if (room < 20 || room === Infinity) return text;
+  return text
+    .split('\n')
+    .map((line) => {
+      let width = 0;
+      return line
+        .split(' ')
+        .map((word, index) => {
+          const breaks = index > 0 && width + 1 + word.length > room;
+          width = breaks || index === 0 ? word.length : width + 1 + word.length;
+          return `${index === 0 ? '' : breaks ? '\n' : ' '}${word}`;
+        })
+        .join('');
+    })
+    .join('\n');
 }

@@ -70,8 +70,89 @@ test('lines far apart are joined by dots, other files stand on their own', () =>
     { ...finding, related },
     { ...options, source: (path) => (path.endsWith('.h') ? 'int x;' : source) },
   );
-  expect(text).toContain('\n3 | SEC("xdp")\n  | ---------- in this program\n ...\n8 |');
-  expect(text).toContain('\n ::: maps.h:1:1\n  |\n1 | int x;\n  | ---- declared here\n');
+  expect(text).toContain('\n3 | SEC("xdp")\n  | ---------- 1. in this program\n ...\n8 |');
+  expect(text).toContain('\n ::: maps.h:1:1\n  |\n1 | int x;\n  | ---- 2. declared here\n');
+});
+
+/** The lines of the picture between the two empty bars. */
+function pictureOf(
+  text: string,
+  primary: Diagnostic['range'],
+  related: Diagnostic['related'],
+  width?: number,
+) {
+  const lines = renderDiagnostic(
+    { ...finding, range: primary, related, data: {} },
+    { ...options, source: () => text, ...(width === undefined ? {} : { width }) },
+  ).split('\n');
+  return lines.slice(3, -1).join('\n');
+}
+
+test('several places in one line are numbered by time, their labels hang below the marks', () => {
+  const place = (start: number, end: number, message: string) => ({
+    path: finding.path,
+    range: range(0, start, end),
+    message,
+  });
+  const related = [place(10, 13, 'made here'), place(15, 18, 'read here')];
+  expect(pictureOf('\tbpf_copy(dst, src, len);', range(0, 20, 23), related)).toBe(
+    [
+      '1 |     bpf_copy(dst, src, len);',
+      '  |              ---  ---  ^^^',
+      '  |              |    |',
+      '  |              |    2. read here',
+      '  |              1. made here',
+    ].join('\n'),
+  );
+});
+
+test('places that overlap keep marks of their own', () => {
+  const call = { path: finding.path, range: range(0, 0, 9), message: 'the value of this call' };
+  expect(pictureOf('f(a, b+c) + d', range(0, 5, 8), [call])).toBe(
+    ['1 | f(a, b+c) + d', '  |      ^^^', '  | --------- the value of this call'].join('\n'),
+  );
+});
+
+test('a statement over several lines is bracketed at the left', () => {
+  const statement = { start: { line: 0, character: 5 }, end: { line: 1, character: 12 } };
+  expect(pictureOf('\tx = call(a,\n\t         b);\nreturn', statement, [])).toBe(
+    ['1 |       x = call(a,', '  |  _________^', '2 | |              b);', '  | |_______________^'].join(
+      '\n',
+    ),
+  );
+});
+
+test('of a long statement only the ends are shown', () => {
+  const lines = Array.from({ length: 20 }, (_, index) => `line${index + 1}`);
+  const picture = pictureOf(
+    lines.join('\n'),
+    { start: { line: 1, character: 0 }, end: { line: 18, character: 6 } },
+    [],
+  );
+  expect(picture.split('\n')[0]).toBe(' 2 |   line2');
+  expect(picture).toContain('\n 4 | | line4\n  ... |\n17 | | line17\n');
+  expect(picture.split('\n').at(-1)).toBe('   | |______^');
+});
+
+test('a line longer than the terminal is cut around what is marked', () => {
+  const text = `${'数'.repeat(40)} v->packets++; ${'x'.repeat(100)}`;
+  const at = text.indexOf('v->');
+  const [shown, marks] = pictureOf(text, range(0, at, at + 10), [], 60).split('\n') as [string, string];
+  expect(shown).toMatch(/^1 \| …数+ v->packets.*…$/);
+  // Each 数 before it takes a column more than it has characters.
+  const wide = [...shown.slice(0, shown.indexOf('v->'))].filter((character) => character === '数').length;
+  expect(marks.indexOf('^')).toBe(shown.indexOf('v->') + wide);
+  expect(marks.trimEnd().length - marks.indexOf('^')).toBe(10);
+  expect(shown.length + wide).toBeLessThanOrEqual(60);
+});
+
+test('advice is wrapped to the terminal, a kernel’s words are not', () => {
+  const data = { kernelMessage: 'word '.repeat(30).trim(), help: 'word '.repeat(30).trim() };
+  const lines = renderDiagnostic({ ...finding, data }, { ...options, width: 60 }).split('\n');
+  const help = lines.slice(lines.findIndex((line) => line.includes('= help:')));
+  expect(help.length).toBeGreaterThan(1);
+  expect(Math.max(...help.map((line) => line.length))).toBeLessThanOrEqual(60);
+  expect(lines.find((line) => line.includes('= kernel:'))).toContain(data.kernelMessage);
 });
 
 test('without the source the places are still named', () => {

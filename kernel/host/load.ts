@@ -86,7 +86,8 @@ export async function loadObject(
     const { refused } = attempt;
     if (!refused) {
       for (const program of attempt.programs.filter((one) => one.fd >= 0)) {
-        verdicts.set(program.name, accepted(program, wanted, attempt.libbpfLog));
+        const { jitedSize } = await addon.programInfo(null, program.fd);
+        verdicts.set(program.name, { ...accepted(program, wanted, attempt.libbpfLog), jitedSize });
       }
       if (keep) return finish({ object });
       await addon.objectClose(null, object);

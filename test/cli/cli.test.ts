@@ -74,7 +74,12 @@ describe('bpf-studio', () => {
   });
 
   it.each([
-    [['atach'], /There is no command atach\.\n {2}Commands: verify, run, attach/],
+    [['atach'], /There is no command atach; did you mean attach\?\n {2}Commands: verify, run, attach/],
+    [['frobnicate'], /There is no command frobnicate\.\n {2}Commands: verify, run, attach/],
+    [
+      ['verify', '--kernel', '6.1', 'x.o'],
+      /Unknown option '--kernel'; did you mean --kernels\?\n {2}bpf-studio verify --help/,
+    ],
     [['verify'], /verify needs at least one FILE\.\n {2}bpf-studio verify --help/],
     [['verify', '--frobnicate', 'x.o'], /Unknown option '--frobnicate'\.\n {2}bpf-studio verify --help/],
     [['verify', '--target', 'moon', 'x.o'], /"moon" is not a target; write local, vm, or vm:PATH-TO-VMLINUZ/],
