@@ -71,7 +71,8 @@ function restriction(room, allowed) {
   const group = allRooms.join('|');
   return {
     files: [`${room}/**/*.ts`],
-    ignores: ['**/*.test.ts'],
+    // Tests and what they share beside the code.
+    ignores: ['**/*.test.ts', '**/testing.ts'],
     rules: {
       'no-restricted-imports': [
         'error',

@@ -1,7 +1,8 @@
 /** Which hook each program goes to, from the command line, its SEC() and its name. */
 import type { AttachArguments } from '../debug-adapter/protocol';
 import type { LoadedObject } from '../debug-adapter/runner/load';
-import { attachSpec, type AttachSpec, type LoadedProgram } from '../kernel/protocol';
+import { exampleFor, readSpec } from '../debug-adapter/runner/attach-spec';
+import type { AttachSpec, LoadedProgram } from '../kernel/protocol';
 import { fail, succeed, type Outcome } from '../toolchain/problem';
 import { text, usage, type Arguments, type Options } from './command';
 
@@ -40,16 +41,17 @@ function exactly(loaded: LoadedObject, given: string): Outcome<AttachArguments['
   try {
     value = JSON.parse(given);
   } catch (error) {
-    return fail('cli/json', `--spec is not JSON: ${(error as Error).message}.`, 'bpf-studio attach --help');
+    const example = exampleFor(program.section) ?? exampleFor('xdp');
+    return fail(
+      'cli/json',
+      `--spec is not JSON: ${(error as Error).message}.`,
+      `For ${program.name}, SEC("${program.section}"): --spec '${example}'`,
+    );
   }
-  const parsed = attachSpec.safeParse(value);
-  if (parsed.success) return succeed([{ entry: program.name, spec: parsed.data }]);
-  const [issue] = parsed.error.issues;
-  return fail(
-    'cli/spec',
-    `--spec is not a hook: ${issue!.path.join('.') || 'it'}: ${issue!.message}.`,
-    'Hooks: --spec \'{"hook": "kprobe", "function": "tcp_sendmsg", "return": false}\', "xdp", "tc", "uprobe" … as in launch.json.',
-  );
+  const read = readSpec(value);
+  if (read.ok) return succeed([{ entry: program.name, spec: read.spec }]);
+  const member = read.path.length > 0 ? `"${read.path.join('.')}": ` : '';
+  return fail('cli/spec', `--spec: ${member}${read.problem}.`, `${read.example}, quoted: --spec '{…}'`);
 }
 
 async function specFor(

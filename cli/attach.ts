@@ -1,12 +1,8 @@
 /** `bpf-studio attach`: programs on their real hooks for as long as the command runs. */
-import { AdapterError } from '../debug-adapter/errors';
 import { attachAll, detachAll, type Attachment } from '../debug-adapter/runner/attachments';
-import { describeRecord, describeTraceLine } from '../debug-adapter/runner/describe';
 import type { LoadedObject } from '../debug-adapter/runner/load';
-import { usesPrintk } from '../debug-adapter/runner/object';
-import { RecordReaders } from '../debug-adapter/runner/records';
-import { TracePipe } from '../debug-adapter/runner/trace-pipe';
-import { toJson } from '../toolchain/btf/format';
+import type { ProgramFile } from '../debug-adapter/runner/object';
+import { succeed } from '../toolchain/problem';
 import { attachSpecs, attachTargetOptions } from './attach-spec';
 import {
   compileOptions,
@@ -18,12 +14,11 @@ import {
   type Arguments,
   type Command,
 } from './command';
+import { printEvents } from './events';
 import type { ExitStatus, Io } from './io';
-import { withKernel } from './kernel';
-import { chosenPrograms, globalsOf, load, loadOptions, programFile, runnerProblem } from './load';
+import { problemOf } from './kernel';
+import { globalsOf, loadOptions, withLoaded } from './load';
 import { watchMaps } from './map-watch';
-import { headersOf } from './headers';
-import { inputOf } from './source';
 
 export const command: Command = {
   help: `bpf-studio attach FILE [--prog NAME]… [--interface IF] [--target TARGET]
@@ -64,22 +59,10 @@ map entries until Ctrl-C. Then everything is detached; so it is when the termina
       return refuse(io, usage('attach', `--interval ${text(args, 'interval')} is not a number of seconds`));
     }
     if (!globals.ok) return refuse(io, globals);
-    return withKernel(args, io, async (kernel) => {
-      const input = await inputOf(name, args, headersOf(Promise.resolve(kernel)), io.interrupted);
-      const file = programFile(input, io);
-      if ('stop' in file) return file.stop;
-      const programs = chosenPrograms(file, args);
-      if (!programs.ok) return refuse(io, programs);
-      try {
-        const wanted = { globals: globals.value, ...(programs.value ? { programs: programs.value } : {}) };
-        const loaded = await load(kernel.client, input, file, wanted, io);
-        if ('stop' in loaded) return loaded.stop;
-        return await attachLoaded(loaded, args, interval, io);
-      } catch (error) {
-        if (!(error instanceof AdapterError)) throw error;
-        return refuse(io, { problem: runnerProblem(error) });
-      }
-    });
+    const choose = (_file: ProgramFile, named: string[] | undefined) => succeed(named);
+    return withLoaded({ name, globals: globals.value, choose }, args, io, (loaded) =>
+      attachLoaded(loaded, args, interval, io),
+    );
   },
 };
 
@@ -135,32 +118,17 @@ async function untilDone(
     // A look that takes longer than the interval is not overtaken by the next.
     if (busy || !maps) return;
     busy = true;
-    // When the host is gone that is said above.
-    await maps.refresh().catch(() => {});
+    try {
+      await maps.refresh();
+    } catch (error) {
+      const { code, message } = problemOf(error);
+      // When the host is gone that is said above.
+      if (code !== 'kernel/hostGone') io.err(`bpf-studio: the maps could not be read: ${message}\n`);
+    }
     busy = false;
   }, interval * 1000);
   const status = await ended;
   clearInterval(timer);
   subscription.dispose();
   return status;
-}
-
-async function printEvents(loaded: LoadedObject, io: Io): Promise<void> {
-  await RecordReaders.open(loaded, undefined, {
-    record(record) {
-      const { map, cpu, data, value } = record;
-      if (io.json) io.outJson({ type: 'record', map, cpu, data, value: value && toJson(value) });
-      else io.out(`${describeRecord(record).join('\n')}\n`);
-    },
-    lost(map, count) {
-      if (io.json) io.outJson({ type: 'lost', map, count });
-      else io.err(`bpf-studio: ${count} records of ${map} were lost: more arrive than can be printed\n`);
-    },
-  });
-  if (!usesPrintk(loaded.file)) return;
-  const trace = await TracePipe.open(loaded.kernel, (line) => {
-    if (io.json) io.outJson({ type: 'trace', ...line });
-    else io.out(`${describeTraceLine(line)}\n`);
-  });
-  if ('reason' in trace) io.err(`bpf-studio: bpf_printk lines cannot be read: ${trace.reason}\n`);
 }

@@ -6,7 +6,7 @@ import {
   type KernelFacts,
 } from '../toolchain/environment/environment';
 import { gatherFacts } from '../toolchain/environment/facts';
-import { findQemu, noQemu } from '../kernel/targets/vm/qemu';
+import { locateQemu } from '../kernel/targets/vm/qemu';
 import { fetchHint, findKernels } from '../kernel/targets/vm/kernels';
 import type { OpenedKernel } from '../kernel/client/open';
 import type { Problem } from '../toolchain/problem';
@@ -28,12 +28,12 @@ Exit status 1 when something is missing or degraded.`,
   async run(args, io) {
     const opened = await openSession(args, io);
     try {
-      const qemu = findQemu();
+      const qemu = locateQemu();
       const facts = gatherFacts({
         clang: await clangFacts(text(args, 'clang')),
         headerDirectories: [`${__dirname}/include`, '/usr/include', '/usr/local/include'],
         kernel: kernelFacts(opened),
-        qemu: qemu === undefined ? { problem: noQemu.message } : { path: qemu },
+        qemu: typeof qemu === 'string' ? { path: qemu } : { problem: qemu.message },
         vmKernels: vmKernels(),
         nodeVersion: process.version,
       });

@@ -52,9 +52,13 @@ export async function withKernel(
   args: Arguments,
   io: Io,
   use: (kernel: OpenedKernel) => Promise<ExitStatus>,
+  /** What can be done without a kernel, before the problem is told. */
+  otherwise: (problem: Problem) => Promise<void> = async () => {},
 ): Promise<ExitStatus> {
   const opened = await openSession(args, io);
   if (!('client' in opened)) {
+    // A command line that makes no sense is not carried out in part.
+    if (opened.code !== 'cli/target') await otherwise(opened);
     io.problem(opened);
     return 2;
   }

@@ -1,17 +1,20 @@
 /** From a FILE argument to programs and maps in the kernel, for `run` and `attach`. */
 import type { KernelClient } from '../kernel/client/client';
+import type { OpenedKernel } from '../kernel/client/open';
 import { AdapterError } from '../debug-adapter/errors';
 import { loadObject, type LoadedObject } from '../debug-adapter/runner/load';
 import type { ProgramFile } from '../debug-adapter/runner/object';
 import { Severity, type Diagnostic } from '../toolchain/diagnostic';
 import { readBpfObject } from '../toolchain/elf/object';
 import { fail, succeed, type Outcome, type Problem } from '../toolchain/problem';
-import { texts, usage, type Arguments, type Options } from './command';
+import { refuse, texts, usage, type Arguments, type Options } from './command';
 import type { ExitStatus, Io } from './io';
 import type { ProgramVerdict } from '../kernel/protocol';
 import { explainPrograms } from './explain';
+import { headersOf } from './headers';
+import { withKernel } from './kernel';
 import { renderDiagnostics } from './render-result';
-import type { Input } from './source';
+import { inputOf, type Input } from './source';
 
 export const loadOptions: Options = {
   prog: { type: 'string', short: 'p', multiple: true },
@@ -19,10 +22,10 @@ export const loadOptions: Options = {
 };
 
 /** Stops a subcommand after its findings have been printed. */
-export type Stopped = { stop: ExitStatus };
+type Stopped = { stop: ExitStatus };
 
 /** The object with what is known of it, or what the user was told instead. */
-export function programFile(input: Input, io: Io): ProgramFile | Stopped {
+function programFile(input: Input, io: Io): ProgramFile | Stopped {
   if (input.diagnostics.length > 0) showFindings(input.diagnostics, io);
   for (const problem of input.problems) io.problem(problem);
   if (input.object === undefined) {
@@ -34,8 +37,60 @@ export function programFile(input: Input, io: Io): ProgramFile | Stopped {
   return { stop: 2 };
 }
 
+/** What a subcommand wants loaded of FILE. */
+export interface Wanted {
+  /** As the user wrote it. */
+  name: string;
+  globals: Record<string, unknown>;
+  /** Which of the file's programs: undefined for all. `named` are those of `--prog`. */
+  choose(file: ProgramFile, named: string[] | undefined): Outcome<string[] | undefined>;
+}
+
+/**
+ * FILE as programs and maps in the kernel, handed to `use`; whatever keeps it from that is told. They are unloaded
+ * when the session ends, which is when this resolves.
+ */
+export function withLoaded(
+  wanted: Wanted,
+  args: Arguments,
+  io: Io,
+  use: (loaded: LoadedObject, chosen: string[] | undefined) => Promise<ExitStatus>,
+): Promise<ExitStatus> {
+  const { name, globals, choose } = wanted;
+  const run = async (kernel: OpenedKernel): Promise<ExitStatus> => {
+    const input = await inputOf(name, args, headersOf(Promise.resolve(kernel)), io.interrupted);
+    const file = programFile(input, io);
+    if ('stop' in file) return file.stop;
+    const named = chosenPrograms(file, args);
+    const chosen = named.ok ? choose(file, named.value) : named;
+    if (!chosen.ok) return refuse(io, chosen);
+    try {
+      const programs = chosen.value;
+      const loaded = await load(
+        kernel.client,
+        input,
+        file,
+        { globals, ...(programs ? { programs } : {}) },
+        io,
+      );
+      return 'stop' in loaded ? loaded.stop : await use(loaded, programs);
+    } catch (error) {
+      if (!(error instanceof AdapterError)) throw error;
+      return refuse(io, { problem: runnerProblem(error) });
+    }
+  };
+  return withKernel(args, io, run, (problem) => showWithoutKernel(name, args, problem, io));
+}
+
+/** What can be said of FILE when no kernel can be used: what clang and the syntax checks find. */
+async function showWithoutKernel(name: string, args: Arguments, noKernel: Problem, io: Io): Promise<void> {
+  const input = await inputOf(name, args, headersOf(Promise.resolve(noKernel)), io.interrupted);
+  if (input.diagnostics.length > 0) showFindings(input.diagnostics, io);
+  for (const problem of input.problems) io.problem(problem);
+}
+
 /** Loads the chosen programs, all or nothing; a rejection is shown explained, as `verify` does. */
-export async function load(
+async function load(
   client: KernelClient,
   input: Input,
   file: ProgramFile,
@@ -80,7 +135,7 @@ export function globalsOf(name: string, args: Arguments): Outcome<Record<string,
 }
 
 /** The programs named by `--prog`; each must be in the object. Undefined: all. */
-export function chosenPrograms(file: ProgramFile, args: Arguments): Outcome<string[] | undefined> {
+function chosenPrograms(file: ProgramFile, args: Arguments): Outcome<string[] | undefined> {
   const wanted = texts(args, 'prog');
   const names = file.object.programs.map(({ name }) => name);
   const unknown = wanted.find((name) => !names.includes(name));
@@ -93,7 +148,7 @@ export function chosenPrograms(file: ProgramFile, args: Arguments): Outcome<stri
 }
 
 /** Errors of the runner are written for the user already. */
-export function runnerProblem(error: unknown): Problem {
+function runnerProblem(error: unknown): Problem {
   if (error instanceof AdapterError) return { code: `run/${error.id}`, message: error.message, hint: '' };
   throw error;
 }

@@ -1,7 +1,9 @@
+#!/usr/bin/env node
 /**
  * The `bpf-studio` command. Each subcommand is a file of its own, loaded when it is asked for, because most of the time
  * of a short run is Node reading JavaScript.
  */
+import { QEMU_VARIABLE } from '../kernel/targets/vm/qemu';
 import { readArguments, type Command } from './command';
 import { createIo, type ExitStatus, type Io } from './io';
 import { nearest } from './nearest';
@@ -28,7 +30,8 @@ ${Object.entries(subcommands)
 
 Exit status: 0 all well, 1 findings (a rejection, an error in the source), 2 could not run.
 --json prints one JSON value a line. --target local|vm|vm:PATH-TO-VMLINUZ chooses the kernel; without it this machine's
-is used where programs may be loaded, a VM elsewhere. verify --kernels LIST takes several.
+is used where programs may be loaded, a VM elsewhere. verify --kernels LIST takes several. The environment variable
+${QEMU_VARIABLE} names QEMU's executable for the VM, where it is not in PATH.
 `;
 
 async function main(argv: string[]): Promise<ExitStatus> {

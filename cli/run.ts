@@ -1,13 +1,9 @@
 /** `bpf-studio run`: a program run by the kernel on an input of the user's choice. */
 import path from 'node:path';
-import { AdapterError } from '../debug-adapter/errors';
-import { describeRecord, describeRun, describeTraceLine } from '../debug-adapter/runner/describe';
+import { describeRun } from '../debug-adapter/runner/describe';
 import type { LoadedObject } from '../debug-adapter/runner/load';
-import { usesPrintk } from '../debug-adapter/runner/object';
-import { RecordReaders } from '../debug-adapter/runner/records';
+import type { ProgramFile } from '../debug-adapter/runner/object';
 import { runProgram, type RunInput, type RunReport } from '../debug-adapter/runner/run';
-import { TracePipe } from '../debug-adapter/runner/trace-pipe';
-import { toJson } from '../toolchain/btf/format';
 import { fail, succeed, type Outcome } from '../toolchain/problem';
 import {
   compileOptions,
@@ -19,12 +15,10 @@ import {
   type Arguments,
   type Command,
 } from './command';
+import { printEvents } from './events';
 import type { ExitStatus, Io } from './io';
-import { withKernel } from './kernel';
-import { chosenPrograms, globalsOf, load, loadOptions, programFile, runnerProblem } from './load';
+import { globalsOf, loadOptions, withLoaded } from './load';
 import { showMaps } from './map-watch';
-import { headersOf } from './headers';
-import { inputOf } from './source';
 
 export const command: Command = {
   help: `bpf-studio run FILE --prog NAME [--packet PACKET] [--ctx CONTEXT] [--repeat N]
@@ -63,34 +57,14 @@ bpf_printk lines, and the records of its ring buffers, and unloads it.
     if (name === undefined || more.length > 0) return refuse(io, usage('run', 'run takes one FILE'));
     if (!given.ok) return refuse(io, given);
     if (!globals.ok) return refuse(io, globals);
-    return withKernel(args, io, async (kernel) => {
-      const input = await inputOf(name, args, headersOf(Promise.resolve(kernel)), io.interrupted);
-      const file = programFile(input, io);
-      if ('stop' in file) return file.stop;
-      const chosen = chosenPrograms(file, args);
-      if (!chosen.ok) return refuse(io, chosen);
-      const names = chosen.value ?? file.object.programs.map((program) => program.name);
-      if (names.length !== 1) {
-        return refuse(
-          io,
-          usage('run', `${name} has the programs ${names.join(', ')}: choose one with --prog`),
-        );
-      }
-      try {
-        const loaded = await load(
-          kernel.client,
-          input,
-          file,
-          { programs: names, globals: globals.value },
-          io,
-        );
-        if ('stop' in loaded) return loaded.stop;
-        return await runLoaded(loaded, names[0]!, given.value, flag(args, 'maps'), io);
-      } catch (error) {
-        if (!(error instanceof AdapterError)) throw error;
-        return refuse(io, { problem: runnerProblem(error) });
-      }
-    });
+    const choose = (file: ProgramFile, named: string[] | undefined) => {
+      const names = named ?? file.object.programs.map((program) => program.name);
+      const which = `${name} has the programs ${names.join(', ')}: choose one with --prog`;
+      return names.length === 1 ? succeed(names) : usage('run', which);
+    };
+    return withLoaded({ name, globals: globals.value, choose }, args, io, (loaded, chosen) =>
+      runLoaded(loaded, chosen![0]!, given.value, flag(args, 'maps'), io),
+    );
   },
 };
 
@@ -101,28 +75,10 @@ async function runLoaded(
   withMaps: boolean,
   io: Io,
 ): Promise<ExitStatus> {
-  const readers = await RecordReaders.open(loaded, undefined, {
-    record: (record) => {
-      const { map, cpu, data, value } = record;
-      if (io.json) io.outJson({ type: 'record', map, cpu, data, value: value && toJson(value) });
-      else io.out(`${describeRecord(record).join('\n')}\n`);
-    },
-    lost: (map, count) => {
-      if (io.json) io.outJson({ type: 'lost', map, count });
-      else io.err(`bpf-studio: ${count} records of ${map} were lost\n`);
-    },
-  });
-  const trace = usesPrintk(loaded.file)
-    ? await TracePipe.open(loaded.kernel, (line) => {
-        if (io.json) io.outJson({ type: 'trace', ...line });
-        else io.out(`${describeTraceLine(line)}\n`);
-      })
-    : undefined;
-  if (trace && 'reason' in trace) io.err(`bpf-studio: bpf_printk lines cannot be read: ${trace.reason}\n`);
+  const events = await printEvents(loaded, io);
   const program = loaded.programs.find((each) => each.name === name)!;
   const report = await runProgram(loaded, program, given, io.interrupted);
-  await readers.settled();
-  if (trace && 'pipe' in trace) await trace.pipe.settled();
+  await events.settled();
   if (io.json) io.outJson(resultOf(report));
   else io.out(`${describeRun(report).join('\n')}\n`);
   if (withMaps) await showMaps(loaded, io);

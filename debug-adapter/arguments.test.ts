@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { readConfiguration } from './arguments';
+import { specExamples } from './runner/attach-spec';
 
 const problem = (given: unknown) => {
   try {
@@ -31,4 +32,11 @@ it.each([
   [5, /"configuration": /],
 ])('%j is refused by attribute', (given, expected) => {
   expect(problem(given)).toMatch(expected);
+});
+
+it.each(Object.entries(specExamples))('the example of %s can be followed', (hook, example) => {
+  expect(problem(attach(example))).toBe('accepted');
+  expect(
+    problem(attach({ hook, interface: 5, function: 5, path: 5, map: {}, category: 5, name: 5 })),
+  ).toMatch(hook === 'auto' || hook === 'trace' || hook === 'netns' ? 'accepted' : /For example \{"hook": "/);
 });

@@ -1,13 +1,14 @@
 /** Launch and attach configurations, checked; problems in words that name the attribute. */
 import { z } from 'zod';
-import { attachSpec } from '../kernel/protocol';
 import { badConfiguration } from './errors';
 import type { AttachArguments, ConfiguredSpec, LaunchArguments } from './protocol';
+import { readSpec } from './runner/attach-spec';
 
 const common = {
   program: z.string().min(1),
   target: z.string().optional(),
   hostSocket: z.string().optional(),
+  unlisted: z.boolean().optional(),
   clangArgs: z.array(z.string()).optional(),
   clangPath: z.string().optional(),
   globals: z.record(z.string(), z.unknown()).optional(),
@@ -33,33 +34,10 @@ export const launchArguments: z.ZodType<LaunchArguments> = z.object({
   stopOnEntry: z.boolean().optional(),
 });
 
-/** 64-bit members of attach specifications by hook; JSON has no 64-bit numbers. */
-const WIDE: Record<string, string[]> = {
-  perfEvent: ['config', 'samplePeriod', 'sampleFrequency'],
-  uprobe: ['offset'],
-};
-
-/** Numbers of a configuration become what the kernel host's protocol wants; nonsense is left for it to refuse. */
-function widened(spec: unknown): unknown {
-  if (typeof spec !== 'object' || spec === null || !('hook' in spec)) return spec;
-  const members = WIDE[String(spec.hook)] ?? [];
-  return Object.fromEntries(
-    Object.entries(spec).map(([name, value]) => {
-      const whole =
-        members.includes(name) &&
-        (Number.isSafeInteger(value) || (typeof value === 'string' && /^(0x[0-9a-f]+|\d+)$/i.test(value)));
-      return [name, whole ? BigInt(value as number | string) : value];
-    }),
-  );
-}
-
 const configuredSpec = z.unknown().transform((given, context): ConfiguredSpec => {
-  const spec = widened(given) as { hook?: unknown; map?: unknown };
-  // A map's name stands for a handle, which only the loaded session has; any other number would do to check the rest.
-  const named = (spec?.hook === 'sockmap' || spec?.hook === 'iter') && typeof spec.map === 'string';
-  const parsed = attachSpec.safeParse(named ? { ...spec, map: 0 } : spec, { reportInput: true });
-  if (parsed.success) return named ? ({ ...parsed.data, map: spec.map } as ConfiguredSpec) : parsed.data;
-  for (const { path, message } of parsed.error.issues) context.addIssue({ code: 'custom', path, message });
+  const read = readSpec(given);
+  if (read.ok) return read.spec;
+  context.addIssue({ code: 'custom', path: read.path, message: `${read.problem}. ${read.example}` });
   return z.NEVER;
 }) as z.ZodType<ConfiguredSpec>;
 

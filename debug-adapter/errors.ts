@@ -2,8 +2,21 @@
  * Every error of the debug adapter: a number that stays the same, words for the user (what happened, why, what to do
  * next), and whether the user is shown it or only the log.
  */
+import type { DebugProtocol } from '@vscode/debugprotocol';
 import { KernelError } from '../kernel/client/errors';
 import type { ProtocolError } from '../kernel/protocol';
+
+/** A command of the editor that does the next step; the adapter's own process runs none. */
+export interface NextStep {
+  title: string;
+  command: string;
+}
+
+const selectKernel: NextStep = { title: 'Select Kernel', command: 'bpf.selectKernel' };
+const showProblems: NextStep = { title: 'Show Problems', command: 'workbench.actions.view.problems' };
+/** What helps when there is no launch.json to mend: a hook that is asked for again, or at least the log. */
+const attachAgain: NextStep = { title: 'Attach Again', command: 'bpf.attachProgram' };
+const showLog: NextStep = { title: 'Show Log', command: 'bpf.showLog' };
 
 export class AdapterError extends Error {
   constructor(
@@ -12,12 +25,15 @@ export class AdapterError extends Error {
     message: string,
     /** True for what the user asked for and did not get; false for a client's mistakes. */
     readonly showUser: boolean,
+    readonly next?: NextStep,
+    /** Instead of `next`, when a command and no launch.json led here. */
+    readonly again: NextStep = showLog,
   ) {
     super(message);
   }
 }
 
-const forUser = (id: number, message: string) => new AdapterError(id, message, true);
+const forUser = (id: number, message: string, next?: NextStep) => new AdapterError(id, message, true, next);
 const forClient = (id: number, message: string) => new AdapterError(id, message, false);
 
 /** The client sent something that is not DAP, or not now. */
@@ -50,7 +66,7 @@ export const badConfiguration = (problem: string) => forUser(1101, problem);
 export const programFileUnreadable = (path: string, reason: string) =>
   forUser(1102, `The program file ${path} cannot be read: ${reason}. Name a .bpf.c source or a .o object.`);
 export const compilationFailed = (path: string, output: string) =>
-  forUser(1103, `${path} does not compile:\n${output}`);
+  forUser(1103, `${path} does not compile:\n${output}`, showProblems);
 export const badObject = (message: string, hint: string) => forUser(1104, `${message} ${hint}`);
 export const noSuchProgram = (entry: string, names: string[]) =>
   forUser(
@@ -66,9 +82,15 @@ export const cannotTestRun = (reason: string) => forUser(1108, reason);
 
 /** The kernel said no. */
 export const rejected = (program: string, message: string) =>
-  forUser(1201, `The kernel rejected ${program}: ${message}. The verifier's log is in the output.`);
+  forUser(
+    1201,
+    `The kernel rejected ${program}: ${message}. The verifier's log is in the output.`,
+    showProblems,
+  );
 export const runFailed = (message: string) => forUser(1202, message);
-export const attachFailed = (message: string) => forUser(1203, message);
+/** `unsupported`: another kernel could. */
+export const attachFailed = (message: string, { unsupported } = { unsupported: false }) =>
+  new AdapterError(1203, message, true, unsupported ? selectKernel : undefined, attachAgain);
 export const kernelRefused = (error: Parameters<typeof describeKernelError>[0]) =>
   forUser(1204, describeKernelError(error));
 export const cannotSet = (reason: string) => forUser(1205, reason);
@@ -80,7 +102,7 @@ export const hostGone = (reason: string) =>
     1301,
     `The kernel host ended (${reason}). Everything this session loaded is out of the kernel; start the session again.`,
   );
-export const noTarget = (message: string, hint: string) => forUser(1302, `${message} ${hint}`);
+export const noTarget = (message: string, hint: string) => forUser(1302, `${message} ${hint}`, selectKernel);
 export const cancelled = () => forClient(1303, 'Cancelled.');
 export const internal = (thrown: unknown) =>
   forUser(1999, `Internal error: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
@@ -91,6 +113,22 @@ export function asAdapterError(thrown: unknown): AdapterError {
   if (!(thrown instanceof KernelError)) return internal(thrown);
   if (thrown.code === 'hostGone') return hostGone(thrown.message);
   return thrown.code === 'cancelled' ? cancelled() : kernelRefused(thrown);
+}
+
+/**
+ * DAP's body of a failed response. VS Code puts a button for `url` under the message; for one that is a command it
+ * leaves its own, *Open launch.json*, away. Other clients would not know what to do with it. `given`: the arguments of
+ * the request that failed.
+ */
+export function describeError(
+  { id, message, showUser, next, again }: AdapterError,
+  clientId: string | undefined,
+  given: unknown,
+): DebugProtocol.Message {
+  const unlisted = (given as { unlisted?: unknown } | null | undefined)?.unlisted === true;
+  const step = clientId === 'vscode' ? (next ?? (unlisted ? again : undefined)) : undefined;
+  const button = step && { url: `command:${step.command}`, urlLabel: step.title };
+  return { id, format: message, showUser, ...button };
 }
 
 /** A kernel host's error in a line: what failed, how, and what helps. */

@@ -16,6 +16,8 @@ interface Common {
   target?: string;
   /** Socket of the window's kernel host, put in by the extension; absent: the adapter starts its own host. */
   hostSocket?: string;
+  /** Put in by the extension when a command made the configuration: there is no launch.json to mend. */
+  unlisted?: boolean;
   /** Flags for clang, replacing those found or default; and the clang to use. */
   clangArgs?: string[];
   clangPath?: string;

@@ -8,6 +8,7 @@ const granularity = z.enum(['statement', 'line', 'instruction']).optional();
 /** Unknown members are let through: DAP grows, and clients send what newer versions have. */
 export const requests = {
   initialize: z.looseObject({
+    clientID: z.string().optional(),
     pathFormat: z.string().optional(),
     linesStartAt1: z.boolean().optional(),
     columnsStartAt1: z.boolean().optional(),

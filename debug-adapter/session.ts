@@ -70,7 +70,7 @@ export class BpfDebugSession extends ProtocolServer {
       const error = errors.asAdapterError(thrown);
       response.success = false;
       response.message = error.message;
-      response.body = { error: { id: error.id, format: error.message, showUser: error.showUser } };
+      response.body = { error: errors.describeError(error, this.client?.clientID, request.arguments) };
       this.sendResponse(response);
     } finally {
       this.running.delete(request.seq);

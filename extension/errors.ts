@@ -55,6 +55,16 @@ export const errors = {
           : [selectKernel(), showLog()];
     return { code: problem.code, message: sentences(problem.message, problem.hint), actions };
   },
+  /** A kernel image that was chosen and cannot run in a VM. */
+  unusableKernel(reason: string, fix: string): UserError {
+    const download = { title: vscode.l10n.t('Download Kernel'), command: 'bpf.downloadKernel' };
+    return {
+      code: 'unusableKernel',
+      message: sentences(reason, fix),
+      severity: 'warning',
+      actions: [selectKernel(), download],
+    };
+  },
   untrusted(what: string): UserError {
     return {
       code: 'untrusted',

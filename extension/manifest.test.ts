@@ -4,6 +4,7 @@ import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { attachArguments, launchArguments } from '../debug-adapter/arguments';
+import { specExamples } from '../debug-adapter/runner/attach-spec';
 import { attachSpec } from '../kernel/protocol';
 import { EditorCommands, LOG_SCHEME } from '../language-server/protocol';
 import { layersJsonSchema } from '../toolchain/packet/schema';
@@ -109,7 +110,7 @@ describe('settings', () => {
 describe('debug configurations', () => {
   const [{ configurationAttributes }] = contributes.debuggers;
   /** Put in by the extension and by VS Code; nobody writes them. */
-  const notWritten = ['hostSocket', 'noDebug'];
+  const notWritten = ['hostSocket', 'unlisted', 'noDebug'];
 
   test.each([
     ['launch', launchArguments],
@@ -136,6 +137,14 @@ describe('debug configurations', () => {
     ).items.properties.spec.oneOf;
     const theirs = z.toJSONSchema(attachSpec, { unrepresentable: 'any', io: 'input' }).oneOf as Variant[];
     expect(ours.map(shape)).toEqual(theirs.map(shape));
+  });
+
+  test('completion offers the examples of attach specs that error messages give', () => {
+    const { attach } = configurationAttributes.attach.properties as unknown as {
+      attach: { items: { properties: { spec: { defaultSnippets: { label: string; body: Json }[] } } } };
+    };
+    const offered = attach.items.properties.spec.defaultSnippets.map(({ label, body }) => [label, body]);
+    expect(Object.fromEntries(offered)).toEqual(specExamples);
   });
 });
 

@@ -1,6 +1,20 @@
 /** The `bpf.*` settings, read in one place. Their defaults stand in package.json. */
 import * as vscode from 'vscode';
-import type { Settings } from '../language-server/protocol';
+import { QEMU_VARIABLE } from '../kernel/targets/vm/qemu';
+import type { Settings as ServerSettings } from '../language-server/protocol';
+
+/** What the language server is told, and what concerns the window's kernel alone. */
+export interface Settings extends ServerSettings {
+  qemu: {
+    /** Path of qemu-system-x86_64; empty: the one in PATH. */
+    path: string;
+  };
+}
+
+/** The environment of a process that may start a VM of its own: settings do not reach it otherwise. */
+export function environmentOf({ qemu }: Settings): Record<string, string> {
+  return qemu.path === '' ? {} : { [QEMU_VARIABLE]: qemu.path };
+}
 
 /** `${workspaceFolder}` and `${env:NAME}` in paths and flags: VS Code does not resolve them in settings. */
 export function substitute(text: string, folder: vscode.WorkspaceFolder | undefined): string {
@@ -27,5 +41,6 @@ export function readSettings(resource?: vscode.Uri): Settings {
       delay: configuration.get('verify.delay', 300),
     },
     target: configuration.get<string>('target', ''),
+    qemu: { path: substitute(configuration.get<string>('qemu.path', ''), folder) },
   };
 }

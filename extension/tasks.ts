@@ -2,7 +2,7 @@
 import * as vscode from 'vscode';
 import { activeSource } from './commands/programs';
 import type { Services } from './services';
-import { readSettings } from './settings';
+import { environmentOf, readSettings } from './settings';
 
 const TYPE = 'bpf';
 
@@ -31,11 +31,11 @@ function verifyTask(
   scope: vscode.WorkspaceFolder | vscode.TaskScope,
   { installed }: Services,
 ): vscode.Task {
-  const { target } = readSettings();
+  const settings = readSettings();
   const commandLine = [installed('dist/cli.js'), 'verify', String(definition.file)];
-  if (target !== '') commandLine.push('--target', target);
+  if (settings.target !== '') commandLine.push('--target', settings.target);
   const execution = new vscode.ProcessExecution(process.execPath, commandLine, {
-    env: { ELECTRON_RUN_AS_NODE: '1' },
+    env: { ELECTRON_RUN_AS_NODE: '1', ...environmentOf(settings) },
   });
   const name = vscode.l10n.t('verify {0}', String(definition.file));
   return new vscode.Task(definition, scope, name, 'BPF', execution, '$bpf-clang');

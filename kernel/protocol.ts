@@ -276,8 +276,10 @@ export interface HostCapabilities {
   load: Ability;
   /** /sys/kernel/btf/vmlinux */
   btf: Ability;
-  /** tracefs, for kprobes, tracepoints by name and bpf_printk. */
+  /** tracefs, for tracepoints by name and bpf_printk. */
   tracing: Ability;
+  /** The kernel's option for probes on its own functions; privileges are `tracing`'s matter. */
+  kprobes: Ability;
   /** CAP_NET_ADMIN, for XDP and tc. */
   network: Ability;
   jit: boolean;
@@ -484,7 +486,10 @@ export interface Results {
   listLinks: { links: { id: number; type: string; programId: number; description: string }[] };
   listBtf: { btfs: { id: number; name: string; kernel: boolean; size: number }[] };
   listInterfaces: { interfaces: NetworkInterface[] };
-  listProcesses: { processes: { pid: number; command: string; executable: string; user: number }[] };
+  listProcesses: {
+    /** `arguments`: the command line, separated by blanks, cut where it is very long. */
+    processes: { pid: number; command: string; arguments: string; executable: string; user: number }[];
+  };
   listKernelFunctions: { functions: string[]; total: number; source: string };
   listTracepoints: { tracepoints: { category: string; name: string }[]; total: number };
   listCgroups: { cgroups: string[] };

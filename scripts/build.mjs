@@ -1,5 +1,5 @@
 // `npm run build`: fills dist/ with one bundle a process, the WebAssembly parsers and the addon.
-import { cp, mkdir, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdir, writeFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
@@ -65,5 +65,7 @@ if (watch) {
   await context.watch();
 } else {
   const { metafile } = await esbuild.build(options);
+  // `npm link` makes it the command bpf-studio.
+  await chmod(path.join(dist, 'cli.js'), 0o755);
   await writeFile(path.join(dist, 'meta.json'), JSON.stringify(metafile));
 }

@@ -1,6 +1,7 @@
-// code-server, the VS Code workbench on loopback, for the demo: installed by e2e-install.mjs, in a profile of its own.
+// code-server, the VS Code workbench on loopback, for the demo and the tests: installed by e2e-install.mjs, in a profile
+// of its own.
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, openSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -13,7 +14,6 @@ const quietSettings = {
   'extensions.autoUpdate': false,
   'extensions.ignoreRecommendations': true,
   'files.hotExit': 'off',
-  'security.workspace.trust.enabled': false,
   'telemetry.telemetryLevel': 'off',
   'update.mode': 'none',
   'window.confirmBeforeClose': 'never',
@@ -24,29 +24,28 @@ const quietSettings = {
 };
 
 /**
- * Installs the VSIX into a profile below `directory` and serves `workspace` on 127.0.0.1. Resolves with
- * `{url, fileUrl, stop}` when it answers; throws an Error that names the log when it does not.
+ * Installs the packages of `extensions` into a profile below `directory` and serves `workspace` on 127.0.0.1, with
+ * `settings` on top of the quiet ones and workspace trust off unless `trust`. Resolves when it answers; throws an Error
+ * that names the log when it does not.
  */
-export async function startCodeServer({ directory, vsix, workspace, port }) {
+export async function startCodeServer({
+  directory,
+  extensions,
+  workspace,
+  port,
+  settings = {},
+  trust = false,
+  environment = {},
+}) {
   const user = path.join(directory, 'user');
+  const installation = path.join(directory, 'extensions');
   mkdirSync(path.join(user, 'User'), { recursive: true });
-  mkdirSync(path.join(directory, 'extensions'), { recursive: true });
-  writeFileSync(path.join(user, 'User', 'settings.json'), JSON.stringify(quietSettings, null, 2));
+  mkdirSync(installation, { recursive: true });
+  const chosenSettings = { ...quietSettings, 'security.workspace.trust.enabled': trust, ...settings };
+  writeFileSync(path.join(user, 'User', 'settings.json'), JSON.stringify(chosenSettings, null, 2));
   writeFileSync(path.join(user, 'config.yaml'), '');
-  const profile = ['--user-data-dir', user, '--extensions-dir', path.join(directory, 'extensions')];
-  const installed = spawnSync(
-    e2ePaths.node,
-    [e2ePaths.codeServer, ...profile, '--install-extension', vsix, '--force'],
-    {
-      encoding: 'utf8',
-      timeout: 120_000,
-    },
-  );
-  if (installed.status !== 0) {
-    throw new Error(
-      `Installing ${vsix} into code-server failed:\n${installed.stdout ?? ''}${installed.stderr ?? ''}`,
-    );
-  }
+  const profile = ['--user-data-dir', user, '--extensions-dir', installation];
+  for (const vsix of extensions) install(vsix, profile);
   const chosen = port ?? (await freePort());
   const log = path.join(directory, 'code-server.log');
   const output = openSync(log, 'w');
@@ -56,13 +55,18 @@ export async function startCodeServer({ directory, vsix, workspace, port }) {
       e2ePaths.codeServer,
       ...['--config', path.join(user, 'config.yaml'), '--auth', 'none', '--bind-addr', `127.0.0.1:${chosen}`],
       ...profile,
-      ...['--disable-telemetry', '--disable-update-check', '--disable-workspace-trust'],
-      '--disable-getting-started-override',
+      ...['--disable-telemetry', '--disable-update-check', '--disable-getting-started-override'],
+      ...(trust ? [] : ['--disable-workspace-trust']),
       workspace,
     ],
-    // A group of its own, so that everything it starts can be ended with it.
-    { detached: true, stdio: ['ignore', output, output], env: { ...process.env, EXTENSIONS_GALLERY: '{}' } },
+    {
+      // A group of its own, so that everything it starts can be ended with it.
+      detached: true,
+      stdio: ['ignore', output, output],
+      env: { ...process.env, EXTENSIONS_GALLERY: '{}', ...environment },
+    },
   );
+  closeSync(output);
   const origin = `http://127.0.0.1:${chosen}`;
   await untilHealthy(origin, child, log);
   const folder = `folder=${encodeURIComponent(workspace)}`;
@@ -73,8 +77,20 @@ export async function startCodeServer({ directory, vsix, workspace, port }) {
       const payload = [['openFile', `vscode-remote://127.0.0.1:${chosen}${file}`]];
       return `${origin}/?${folder}&payload=${encodeURIComponent(JSON.stringify(payload))}`;
     },
+    /** Where the extensions are, and where VS Code writes its logs. */
+    installation,
+    logs: path.join(user, 'logs'),
     stop: () => endGroup(child),
   };
+}
+
+function install(vsix, profile) {
+  const command = [e2ePaths.codeServer, ...profile, '--install-extension', vsix, '--force'];
+  const installed = spawnSync(e2ePaths.node, command, { encoding: 'utf8', timeout: 120_000 });
+  if (installed.status !== 0) {
+    const output = `${installed.stdout ?? ''}${installed.stderr ?? ''}`;
+    throw new Error(`Installing ${vsix} into code-server failed:\n${output}`);
+  }
 }
 
 async function untilHealthy(origin, child, log) {

@@ -9,6 +9,25 @@ const stepLimit = 60_000;
 
 /** Takes the tour; `say` gets the transcript's lines. Throws when a step does not show what it should. */
 export async function takeTour({ server, sample, output, say }) {
+  const browser = await openPage({ width: 1440, height: 900 });
+  const { page } = browser;
+  page.setDefaultTimeout(stepLimit);
+  const shoot = async (name) => {
+    await page.screenshot({ path: path.join(output, `${name}.png`) });
+    say(`  screenshot: ${name}.png`);
+  };
+  try {
+    await page.goto(server.fileUrl(sample));
+    await rejection(page, say, shoot);
+    await repair(page, sample, say, shoot);
+    await testRun(page, say, shoot);
+  } finally {
+    await browser.close();
+  }
+}
+
+/** A page of Chromium without a screen, with a profile of its own: `{page, close}`. */
+export async function openPage(viewport) {
   const executablePath = findChromium();
   if (!executablePath) throw new Error('Chromium is not installed: npm run setup');
   const { chromium } = await import(e2ePaths.playwright);
@@ -19,27 +38,19 @@ export async function takeTour({ server, sample, output, say }) {
     executablePath,
     headless: true,
     args: flags.split(' '),
-    viewport: { width: 1440, height: 900 },
+    viewport,
   });
-  try {
-    const page = browser.pages()[0] ?? (await browser.newPage());
-    page.setDefaultTimeout(stepLimit);
-    const shoot = async (name) => {
-      await page.screenshot({ path: path.join(output, `${name}.png`) });
-      say(`  screenshot: ${name}.png`);
-    };
-    await page.goto(server.fileUrl(sample));
-    await rejection(page, say, shoot);
-    await repair(page, sample, say, shoot);
-    await testRun(page, say, shoot);
-  } finally {
-    await browser.close();
-    rmSync(profile, { recursive: true, force: true });
-  }
+  return {
+    page: browser.pages()[0] ?? (await browser.newPage()),
+    close: async () => {
+      await browser.close();
+      rmSync(profile, { recursive: true, force: true });
+    },
+  };
 }
 
 async function rejection(page, say, shoot) {
-  say('1. A .bpf.c file is opened; the kernel judges both of its programs.');
+  say('1. A .bpf.c file is opened; the kernel judges its programs and rejects one of them.');
   // A squiggle is drawn only where the editor is scrolled to; the Problems view lists every finding.
   await page.locator('.view-lines .view-line').first().waitFor();
   await page.keyboard.press('Control+Shift+M');

@@ -16,11 +16,9 @@ const cache = path.join(
   'bpf-studio',
   'demo',
 );
-const { values: options } = parseArgs({
-  options: { headless: { type: 'boolean', default: false }, port: { type: 'string' } },
-});
 
 async function demo() {
+  const options = readOptions();
   const desktop = options.headless ? undefined : desktopCode();
   setup({ only: desktop ? ['build', 'use'] : ['build', 'use', ...(options.headless ? ['editor'] : [])] });
   const { packageExtension } = await import('./package.mjs');
@@ -31,15 +29,36 @@ async function demo() {
   const { installE2e } = await import('./e2e-install.mjs');
   installE2e();
   const { startCodeServer } = await import('./code-server.mjs');
-  const port = options.port === undefined ? undefined : Number(options.port);
   if (options.headless) return tour({ startCodeServer, vsix, workspace });
-  const server = await startCodeServer({ directory: cache, vsix, workspace, port });
-  console.log(`\nVS Code with BPF Studio: ${server.fileUrl(path.join(workspace, 'sample.bpf.c'))}`);
-  console.log('Only this machine can reach it. Ctrl-C ends it.');
+  const server = await startCodeServer({
+    directory: cache,
+    extensions: [vsix],
+    workspace,
+    port: options.port,
+  });
+  console.log(`\nOpen VS Code with BPF Studio in a browser on this machine:`);
+  console.log(`  ${server.fileUrl(path.join(workspace, 'sample.bpf.c'))}`);
+  console.log('No other machine can reach it. Ctrl-C here ends it.');
   await new Promise((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, resolve);
   });
   await server.stop();
+}
+
+/** Throws an Error that says what is wrong with the command line, and what may be on it. */
+function readOptions() {
+  const usage = 'npm run demo -- [--headless] [--port NUMBER]';
+  let values;
+  try {
+    ({ values } = parseArgs({ options: { headless: { type: 'boolean' }, port: { type: 'string' } } }));
+  } catch (error) {
+    throw new Error(`${error.message}\n  ${usage}`, { cause: error });
+  }
+  const port = values.port === undefined ? undefined : Number(values.port);
+  if (port !== undefined && !(Number.isInteger(port) && port > 0 && port < 65_536)) {
+    throw new Error(`--port ${values.port} is not a port, a number from 1 to 65535\n  ${usage}`);
+  }
+  return { headless: values.headless === true, port };
 }
 
 /** `code`, where there is a screen to show it on; it refuses to run as root. */
@@ -91,7 +110,8 @@ async function tour({ startCodeServer, vsix, workspace }) {
     console.log(line);
   };
   const { takeTour } = await import('./demo-tour.mjs');
-  const server = await startCodeServer({ directory: path.join(cache, 'headless'), vsix, workspace });
+  const directory = path.join(cache, 'headless');
+  const server = await startCodeServer({ directory, extensions: [vsix], workspace });
   try {
     await takeTour({ server, sample: path.join(workspace, 'sample.bpf.c'), output, say });
   } finally {

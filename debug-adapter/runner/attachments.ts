@@ -4,6 +4,7 @@ import { KernelError } from '../../kernel/client/errors';
 import type { AttachSpec, LinkDescription } from '../../kernel/protocol';
 import { attachFailed, badConfiguration, describeKernelError } from '../errors';
 import type { AttachArguments, ConfiguredSpec } from '../protocol';
+import { exampleFor } from './attach-spec';
 import type { LoadedObject } from './load';
 import { ignoreGone } from './records';
 
@@ -16,6 +17,8 @@ export interface Attachment extends LinkDescription {
 /** A program and its hook, or the map of a struct_ops, which is registered as a whole. */
 interface Planned {
   name: string;
+  /** Absent for struct_ops. */
+  section?: string;
   type: string;
   handle: number;
   spec: AttachSpec;
@@ -36,6 +39,7 @@ function planAttachments(loaded: LoadedObject, wanted: AttachArguments['attach']
     const { name, type, handle } = found;
     return {
       name,
+      ...('section' in found ? { section: found.section } : {}),
       type,
       handle,
       spec: spec ? withMapHandle(loaded, spec, `${place}.spec.map`) : { hook: 'auto' },
@@ -57,28 +61,6 @@ function withMapHandle(loaded: LoadedObject, spec: ConfiguredSpec, path: string)
   if (map) return { ...spec, map: map.handle };
   const names = loaded.maps.map(({ name }) => name).join(', ');
   throw badConfiguration(`"${path}": there is no map "${spec.map}"; there are ${names || 'none'}.`);
-}
-
-/** What `auto` cannot know, by program type: the part of the configuration that has to say it. */
-const CHOICES: Record<string, string> = {
-  xdp: '{"hook": "xdp", "interface": "eth0"}',
-  sched_cls: '{"hook": "tc", "interface": "eth0", "direction": "ingress", "implementation": "auto"}',
-  kprobe: '{"hook": "kprobe", "function": "tcp_sendmsg", "return": false}',
-  tracepoint: '{"hook": "tracepoint", "category": "sched", "name": "sched_switch"}',
-  raw_tracepoint: '{"hook": "rawTracepoint", "name": "sched_switch"}',
-  perf_event: '{"hook": "perfEvent", "type": 1, "config": 0, "sampleFrequency": 99}',
-  sk_msg: '{"hook": "sockmap", "map": "NAME"}',
-  sk_skb: '{"hook": "sockmap", "map": "NAME"}',
-  netfilter: '{"hook": "netfilter", "family": "ipv4", "hookNumber": "localIn", "priority": 0}',
-  sk_lookup: '{"hook": "netns"}',
-  flow_dissector: '{"hook": "netns"}',
-  socket_filter: '{"hook": "socket", "interface": "eth0"}',
-};
-const CGROUP_CHOICE = '{"hook": "cgroup", "path": "/sys/fs/cgroup"}';
-
-/** A configuration that would do, for a program whose SEC() does not say where to attach. */
-export function attachExample(type: string): string | undefined {
-  return CHOICES[type] ?? (type.startsWith('cgroup_') || type === 'sock_ops' ? CGROUP_CHOICE : undefined);
 }
 
 /**
@@ -118,19 +100,21 @@ async function orRollBack(
   } catch (error) {
     if (!(error instanceof KernelError) || error.code === 'hostGone') throw error;
     await detachAll(loaded.kernel, done);
-    throw error.code === 'cancelled' ? error : attachFailed(describeFailure(plan, error, done, planned));
+    if (error.code === 'cancelled') throw error;
+    const unsupported = error.code === 'unsupported';
+    throw attachFailed(describeFailure(plan, error, done, planned), { unsupported });
   }
 }
 
 function describeFailure(
-  { name, type, spec }: Planned,
+  { name, section, spec }: Planned,
   error: KernelError,
   done: Attachment[],
   planned: readonly Planned[],
 ): string {
   // libbpf answers EOPNOTSUPP when SEC() names no target; any other failure is not for want of a choice.
   const undecided = spec.hook === 'auto' && error.errno === 'EOPNOTSUPP';
-  const example = undecided ? attachExample(type) : undefined;
+  const example = undecided && section !== undefined ? exampleFor(section) : undefined;
   const advice = example === undefined ? '' : ` For example "spec": ${example}.`;
   const reports = planned.map((other) => {
     if (other.name === name) return `${name}: failed`;

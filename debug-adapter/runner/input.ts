@@ -15,6 +15,9 @@ import type { LaunchArguments } from '../protocol';
 /** A capture larger than this is not read into memory. */
 const MAX_CAPTURE = 512 * 1024 * 1024;
 
+const LAYERS = 'For example [{"type": "ethernet"}, {"type": "ipv4", "source": "10.0.0.7"}, {"type": "udp"}].';
+const PACKETS = `Write two digits a byte, as in "ffffffffffff 020000000001 0800", or describe layers. ${LAYERS}`;
+
 export interface PacketInput {
   data: Uint8Array;
   /** What was done to the packet on the way, for the console. */
@@ -29,7 +32,8 @@ export async function readPacket(
 ): Promise<PacketInput> {
   if (typeof packet === 'string') {
     const parsed = parseHex(packet);
-    if (!parsed.ok) throw badInput(`The packet is not hex text: ${describeProblems(parsed.problems)}.`);
+    if (!parsed.ok)
+      throw badInput(`The packet is not hex text: ${describeProblems(parsed.problems)}. ${PACKETS}`);
     return { data: parsed.value, notes: [] };
   }
   if (Array.isArray(packet)) return layersPacket(packet, framing);
@@ -61,7 +65,9 @@ async function readCaptured(file: string, index: number) {
 
 function layersPacket(layers: Record<string, unknown>[], framing: Framing): PacketInput {
   const built = buildPacket(layers);
-  if (!built.ok) throw badInput(`The packet cannot be built: ${describeProblems(built.problems)}.`);
+  if (!built.ok) {
+    throw badInput(`The packet cannot be built: ${describeProblems(built.problems)}. ${LAYERS}`);
+  }
   const outermost = layers[0]?.type;
   const etherType = { ipv4: EtherTypes.ipv4, ipv6: EtherTypes.ipv6, arp: EtherTypes.arp }[String(outermost)];
   if (framing === 'ethernet' && etherType !== undefined) {
@@ -89,7 +95,10 @@ export function readContext(
 ): Uint8Array {
   if (typeof context === 'string') {
     const parsed = parseHex(context);
-    if (!parsed.ok) throw badInput(`The context is not hex text: ${describeProblems(parsed.problems)}.`);
+    if (!parsed.ok) {
+      const reasons = describeProblems(parsed.problems);
+      throw badInput(`The context is not hex text: ${reasons}. Write bytes, or fields by name as JSON.`);
+    }
     return parsed.value;
   }
   if (!support.context) throw badInput('This program type takes no context fields.');

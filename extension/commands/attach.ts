@@ -38,6 +38,7 @@ async function attach(services: Services, lens: unknown): Promise<void> {
     name: vscode.l10n.t('Attach {0}', programs.map((program) => program.name).join(', ')),
     program: uri.fsPath,
     attach: programs.map((program) => ({ entry: program.name })),
+    unlisted: true,
   };
   await vscode.debug.startDebugging(vscode.workspace.getWorkspaceFolder(uri), configuration);
 }

@@ -21,6 +21,7 @@ export function activate(context: vscode.ExtensionContext, services: Services): 
           name: vscode.l10n.t('Run {0}', program.name),
           program: uri.fsPath,
           entry: program.name,
+          unlisted: true,
         });
       }),
     ),

@@ -2,6 +2,7 @@
 import * as vscode from 'vscode';
 import { DEBUG_TYPE } from '../../debug-adapter/protocol';
 import type { Services } from '../services';
+import { environmentOf, readSettings } from '../settings';
 
 export function activate(context: vscode.ExtensionContext, { installed }: Services): void {
   // Whoever develops this extension attaches here, see .vscode/launch.json.
@@ -14,7 +15,7 @@ export function activate(context: vscode.ExtensionContext, { installed }: Servic
           process.execPath,
           [...inspect, installed('dist/debug-adapter.js')],
           {
-            env: { ELECTRON_RUN_AS_NODE: '1' },
+            env: { ELECTRON_RUN_AS_NODE: '1', ...environmentOf(readSettings()) },
           },
         ),
     }),

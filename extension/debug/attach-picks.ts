@@ -143,8 +143,8 @@ export async function binary(
     .filter((running) => running.executable !== '')
     .map((running) => ({
       label: running.command,
-      description: String(running.pid),
-      detail: running.executable,
+      description: `${running.pid}  ${running.executable}`,
+      detail: running.arguments,
       running,
     }));
   const chosen = await vscode.window.showQuickPick(

@@ -79,6 +79,7 @@ async function complete(
     name: vscode.l10n.t('Run {0}', chosen.program.name),
     program: chosen.uri.fsPath,
     entry: chosen.program.name,
+    unlisted: true,
   };
 }
 

@@ -68,6 +68,7 @@ function editorAction(id: CheckId): Action | undefined {
     case 'privileges':
     case 'network':
     case 'btf':
+    case 'kprobes':
     case 'vmKernels':
       return select;
     case 'clang':
@@ -75,6 +76,12 @@ function editorAction(id: CheckId): Action | undefined {
         title: vscode.l10n.t('Set Path of clang'),
         command: 'workbench.action.openSettings',
         arguments: ['bpf.clang.path'],
+      };
+    case 'qemu':
+      return {
+        title: vscode.l10n.t('Set Path of QEMU'),
+        command: 'workbench.action.openSettings',
+        arguments: ['bpf.qemu.path'],
       };
     default:
       return undefined;

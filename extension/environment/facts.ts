@@ -1,7 +1,7 @@
 /** Gathers what toolchain/environment judges: tools and files of this machine, abilities of the kernel in use. */
 import { findKernels, fetchHint } from '../../kernel/targets/vm/kernels';
 import type { TargetProblem } from '../../kernel/targets/target';
-import { findQemu, noQemu } from '../../kernel/targets/vm/qemu';
+import { locateQemu } from '../../kernel/targets/vm/qemu';
 import { findClang, forgetClang } from '../../toolchain/clang/discover';
 import type { EnvironmentFacts, KernelFacts } from '../../toolchain/environment/environment';
 import { gatherFacts as gatherMachineFacts } from '../../toolchain/environment/facts';
@@ -14,11 +14,11 @@ export async function gatherFacts(
   kernel: RunningKernel | TargetProblem,
   services: Services,
 ): Promise<EnvironmentFacts> {
-  const qemu = findQemu();
+  const qemu = locateQemu(readSettings().qemu.path);
   return gatherMachineFacts({
     kernel: kernelFacts(kernel),
     clang: await clangFacts(),
-    qemu: qemu === undefined ? { problem: noQemu.message } : { path: qemu },
+    qemu: typeof qemu === 'string' ? { path: qemu } : { problem: qemu.message },
     vmKernels: vmKernelFacts(),
     headerDirectories: [services.installed('dist/include'), '/usr/include', '/usr/local/include'],
   });

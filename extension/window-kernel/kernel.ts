@@ -113,6 +113,7 @@ export function createKernel(context: vscode.ExtensionContext, { log, installed 
     const opened = await startTarget(spec, {
       distDirectory: installed('dist'),
       elevate,
+      qemu: readSettings().qemu.path,
       log: step,
       signal: abort.signal,
     });

@@ -3,7 +3,7 @@ import os from 'node:os';
 import path from 'node:path';
 import * as vscode from 'vscode';
 import { hasBpfPrivileges } from '../../kernel/targets/local';
-import { findKernels, type VmKernel } from '../../kernel/targets/vm/kernels';
+import { findKernels, inspectKernel, type VmKernel } from '../../kernel/targets/vm/kernels';
 import { errors, present, reporting } from '../errors';
 import type { Services } from '../services';
 import { downloadKernel } from './download';
@@ -81,11 +81,11 @@ async function listChoices(services: Services): Promise<Choice[]> {
     separator(vscode.l10n.t('this machine')),
     ...here,
     separator(vscode.l10n.t('in a VM, without root')),
-    ...kernels.map((kernel) => vmChoice(kernel, mark(`vm:${kernel.image}`))),
+    ...kernels.map((kernel) => vmChoice(kernel, services, mark(`vm:${kernel.image}`))),
     {
       label: vscode.l10n.t('$(file) A kernel image…'),
       detail: vscode.l10n.t('A vmlinuz or bzImage on this machine'),
-      choose: pickImage,
+      choose: () => pickImage(services),
     },
     {
       label: vscode.l10n.t('$(cloud-download) Get another kernel…'),
@@ -108,15 +108,16 @@ function currentTarget({ kernel }: Services): string | undefined {
 }
 
 /** An unusable kernel is listed with its reason; choosing it says what to do. */
-function vmChoice(kernel: VmKernel, description: string | undefined): Choice {
+function vmChoice(kernel: VmKernel, { log }: Services, description?: string): Choice {
   const { usable } = kernel;
   if (!usable.ok) {
     return {
       label: `$(circle-slash) Linux ${kernel.release || path.basename(kernel.image)}`,
       detail: usable.reason,
-      choose: async () => {
-        await vscode.window.showWarningMessage(`${usable.reason}. ${usable.fix}`);
-        return undefined;
+      choose: () => {
+        // Its buttons lead to another choice, which this one does not wait for.
+        void present(errors.unusableKernel(usable.reason, usable.fix), log);
+        return Promise.resolve(undefined);
       },
     };
   }
@@ -128,14 +129,15 @@ function vmChoice(kernel: VmKernel, description: string | undefined): Choice {
   };
 }
 
-async function pickImage(): Promise<{ target: string } | undefined> {
+async function pickImage(services: Services): ReturnType<NonNullable<Choice['choose']>> {
   const picked = await vscode.window.showOpenDialog({
     title: vscode.l10n.t('Kernel image'),
     defaultUri: vscode.Uri.file('/boot'),
     canSelectMany: false,
     openLabel: vscode.l10n.t('Use This Kernel'),
   });
-  return picked?.[0] && { target: `vm:${picked[0].fsPath}` };
+  // A file that is no kernel is told of now, while the kernel in use is still there.
+  return picked?.[0] && vmChoice(inspectKernel(picked[0].fsPath, true), services).choose?.();
 }
 
 /** Changes to `target`, or restarts the present one, with progress that can be cancelled. */

@@ -9,6 +9,7 @@ import type { DocumentStatusParams } from '../../language-server/protocol';
 import { notice } from '../notices';
 import type { Services } from '../services';
 import type { KernelState, RunningKernel } from './kernel';
+import { wrap } from './wrap';
 
 export function activate(context: vscode.ExtensionContext, { kernel, server }: Services): void {
   const item = vscode.languages.createLanguageStatusItem('bpf.kernel', SELECTOR);
@@ -24,8 +25,9 @@ export function activate(context: vscode.ExtensionContext, { kernel, server }: S
     item.severity = shown.severity;
     item.busy = state.phase === 'starting';
     item.command = shown.command;
-    more.show(shown.more ?? []);
-    item.accessibilityInformation = { label: `${shown.text}. ${shown.detail}` };
+    more.show((shown.more ?? []).flatMap((line) => wrap(line, WIDTH)));
+    const said = [shown.text, shown.detail, ...(shown.more ?? [])].filter((line) => line !== '');
+    item.accessibilityInformation = { label: said.join('. ') };
     void vscode.commands.executeCommand('setContext', 'bpf.kernelRunning', state.phase === 'running');
   };
   show();
@@ -47,6 +49,9 @@ const SELECTOR: vscode.DocumentSelector = [
   { language: 'bpf-log' },
   { scheme: 'file', language: 'cpp', pattern: '**/*.h' },
 ];
+
+/** Characters that the popup shows of a line before it has to be scrolled sideways. */
+const WIDTH = 72;
 
 /** The items below the first, as many as there are lines. */
 class FurtherLines implements vscode.Disposable {
@@ -89,8 +94,8 @@ function tell(context: vscode.ExtensionContext, { code, message, hint }: Problem
 function describeProblem({ message, hint }: Problem): Shown {
   return {
     text: vscode.l10n.t('BPF: no verdict'),
-    detail: message,
-    more: hint ? [hint] : [],
+    detail: '',
+    more: hint ? [message, hint] : [message],
     severity: Failed,
     command: { title: vscode.l10n.t('Check Environment'), command: 'bpf.checkEnvironment' },
   };
@@ -134,8 +139,8 @@ function describe(state: KernelState): Shown {
     case 'failed':
       return {
         text: vscode.l10n.t('BPF: no kernel'),
-        detail: state.problem.message,
-        more: [state.problem.hint],
+        detail: '',
+        more: [state.problem.message, state.problem.hint],
         severity: Failed,
         command: select,
       };
@@ -175,6 +180,10 @@ function abilities({ client, insteadOfLocal }: RunningKernel): string[] {
   const named: [string, Ability][] = [
     [vscode.l10n.t('load and verify'), capabilities.load],
     [vscode.l10n.t('tracing'), capabilities.tracing],
+    // What the kernel has matters to who may trace at all.
+    ...(capabilities.tracing.ok
+      ? ([[vscode.l10n.t('kprobes'), capabilities.kprobes]] satisfies [string, Ability][])
+      : []),
     [vscode.l10n.t('XDP and tc'), capabilities.network],
     ['BTF', capabilities.btf],
   ];

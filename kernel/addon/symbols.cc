@@ -144,8 +144,11 @@ Napi::Value ListBinarySymbols(const Napi::CallbackInfo& info) {
   });
 }
 
+// Padding in front of a function, which the compiler or objtool names for it; no code of the kernel calls it.
+bool IsPadding(const std::string& name) { return name.rfind("__pfx_", 0) == 0 || name.rfind("__cfi_", 0) == 0; }
+
 // The function that a line of available_filter_functions (`name [module]`) or kallsyms (`address t name [module]`) is
-// about; empty for data.
+// about; empty for data and padding.
 std::string FunctionOf(const std::string& line, bool kallsyms) {
   size_t start = 0;
   if (kallsyms) {
@@ -154,7 +157,8 @@ std::string FunctionOf(const std::string& line, bool kallsyms) {
     if (line[type + 1] != 't' && line[type + 1] != 'T') return {};
     start = type + 3;
   }
-  return line.substr(start, line.find_first_of(" \t", start) - start);
+  std::string name = line.substr(start, line.find_first_of(" \t", start) - start);
+  return IsPadding(name) ? std::string() : name;
 }
 
 // listKernelFunctions(operation, file, contains, limit): {functions, total}, sorted, each name once.

@@ -4,6 +4,8 @@ import os from 'node:os';
 import type { AddonError } from '../addon/addon';
 import type { AttachSpec } from '../protocol';
 import type { HostError } from './errors';
+import { hasKprobes, noKprobes } from './kprobes';
+import { findTracefs, tracefsMissing } from './tracefs';
 import { HostError as HostErrorClass, toProtocolError } from './errors';
 import { cleanLog } from './open-object';
 import type { HeldProgram } from './session';
@@ -34,25 +36,21 @@ function explain(
   const isProbe =
     spec.hook === 'kprobe' ||
     (spec.hook === 'auto' && /^(kprobe|kretprobe|ksyscall|kretsyscall)\//.test(program.section));
-  if (isProbe && !existsSync('/sys/bus/event_source/devices/kprobe')) {
+  if (isProbe && !hasKprobes()) {
     return {
-      message: `this kernel (${os.release()}) was built without kprobes (CONFIG_KPROBES)`,
-      hint: 'Choose another kernel: "BPF: Select Kernel", or --target vm.',
+      message: noKprobes(),
+      hint: 'Choose another kernel: "BPF: Select Kernel" in the editor, --target vm in a terminal.',
       unsupported: true,
     };
   }
-  const isTracepoint =
-    spec.hook === 'tracepoint' || (spec.hook === 'auto' && /^(tracepoint|tp)\//.test(program.section));
-  if (isTracepoint && code === 'EACCES' && !canRead('/sys/kernel/tracing')) {
-    return {
-      message: 'tracefs (/sys/kernel/tracing), which has the number of each tracepoint, is for root only',
-      hint: 'Let your group read it: `sudo mount -o remount,mode=750,gid=$(id -g) /sys/kernel/tracing`. Or use SEC("raw_tp/…"), which needs no tracefs.',
-    };
-  }
+  const probe = userProbeOf(program, spec);
+  if (probe) return explainUserProbe(code, probe);
+  const tracepoint = tracepointOf(program, spec);
+  if (tracepoint !== undefined) return explainTracepoint(code, tracepoint);
   if (operation.startsWith('find interface')) {
     return {
-      message: `there is no interface of that name (${operation})`,
-      hint: 'List them with `ip link`.',
+      message: `there is no interface ${interfaceOf(spec)}`,
+      hint: `List them with \`${'netns' in spec && spec.netns ? `nsenter --net=${spec.netns} ` : ''}ip link\`.`,
     };
   }
   switch (spec.hook) {
@@ -60,7 +58,7 @@ function explain(
       if (code !== 'EOPNOTSUPP' && code !== 'EINVAL') return undefined;
       return {
         message: `SEC("${program.section}") does not say what to attach to`,
-        hint: 'Choose the interface, cgroup, function or process: from the list that Attach offers in the editor, or with a `spec`.',
+        hint: 'Choose it from the list that Attach offers in the editor, or say it with "spec" in launch.json, --spec in a terminal.',
       };
     case 'kprobeMulti':
       if (code !== 'EINVAL' && code !== 'EOPNOTSUPP') return undefined;
@@ -99,19 +97,82 @@ function explain(
         };
       }
       return undefined;
-    case 'tracepoint':
-      if (code !== 'ENOENT') return undefined;
-      return {
-        message: existsSync('/sys/kernel/tracing/events')
-          ? `this kernel has no tracepoint ${spec.category}:${spec.name}`
-          : 'tracefs is not mounted',
-        hint: existsSync('/sys/kernel/tracing/events')
-          ? 'List them with `ls /sys/kernel/tracing/events`.'
-          : 'Mount it: `sudo mount -t tracefs tracefs /sys/kernel/tracing`.',
-      };
     default:
       return undefined;
   }
+}
+
+type UserProbe = Extract<AttachSpec, { hook: 'uprobe' | 'usdt' }>;
+
+/** What the spec or SEC("uprobe/PATH:FUNCTION") names; libbpf searches a PATH without a slash in PATH and libraries. */
+function userProbeOf(program: HeldProgram, spec: AttachSpec): UserProbe | undefined {
+  if (spec.hook === 'uprobe' || spec.hook === 'usdt') return spec;
+  if (spec.hook !== 'auto') return undefined;
+  const [, binary, name] = /^u(?:ret)?probe(?:\.s)?\/(\/[^:]+):([\w.@]+)/.exec(program.section) ?? [];
+  return binary && name ? { hook: 'uprobe', binary, function: name, return: false } : undefined;
+}
+
+/** The process may have ended, and the file or the name in it may not be there: all are ENOENT or ESRCH. */
+function explainUserProbe(code: string, spec: UserProbe): Explanation | undefined {
+  if (spec.pid !== undefined && !existsSync(`/proc/${spec.pid}`)) {
+    return {
+      message: `there is no process ${spec.pid}; it may have ended`,
+      hint: 'Start it again and choose it by its new number (`ps` lists them), or leave "pid" out to probe every process.',
+    };
+  }
+  if (!existsSync(spec.binary)) {
+    return {
+      message: `there is no file ${spec.binary}`,
+      hint: 'Name an executable or library by its absolute path; a running process has its own at /proc/PID/exe.',
+    };
+  }
+  if (code !== 'ENOENT') return undefined;
+  return spec.hook === 'uprobe'
+    ? {
+        message: `${spec.binary} has no function ${spec.function ?? 'there'}`,
+        hint: `\`nm -C ${spec.binary}\` lists its functions, \`nm -D\` those of a stripped one, which probes by "offset" only otherwise; functions of a library are in the library's file (\`ldd ${spec.binary}\`).`,
+      }
+    : {
+        message: `${spec.binary} has no USDT probe ${spec.provider}:${spec.name}`,
+        hint: `\`readelf -n ${spec.binary}\` lists the probes it has.`,
+      };
+}
+
+function interfaceOf(spec: AttachSpec): string {
+  return 'interface' in spec ? `named ${spec.interface}` : 'of that name';
+}
+
+/** `category:name` of the tracepoint that was asked for, by the spec or by SEC(); undefined for another hook. */
+function tracepointOf(program: HeldProgram, spec: AttachSpec): string | undefined {
+  if (spec.hook === 'tracepoint') return `${spec.category}:${spec.name}`;
+  if (spec.hook !== 'auto') return undefined;
+  const [, category, name] = /^(?:tracepoint|tp)\/([^/]+)\/(.+)$/.exec(program.section) ?? [];
+  return category && name ? `${category}:${name}` : undefined;
+}
+
+/** libbpf reads the number of a tracepoint from tracefs, so three different lacks end in an errno about a file. */
+function explainTracepoint(code: string, tracepoint: string): Explanation | undefined {
+  const tracefs = findTracefs();
+  if (tracefs === undefined) {
+    return { message: 'the number of a tracepoint is read from tracefs', hint: tracefsMissing() };
+  }
+  if (code === 'EACCES' && !canRead(tracefs)) {
+    return {
+      message: `tracefs (${tracefs}), which has the number of each tracepoint, is for root only`,
+      hint: `Let your group read it: \`sudo mount -o remount,mode=750,gid=$(id -g) ${tracefs}\`. Or use SEC("raw_tp/…"), which needs no tracefs.`,
+    };
+  }
+  if (code !== 'ENOENT') return undefined;
+  const category = tracepoint.split(':')[0]!;
+  return existsSync(`${tracefs}/events/${category}`)
+    ? {
+        message: `this kernel (${os.release()}) has no tracepoint ${tracepoint}`,
+        hint: `List those of ${category} with \`sudo ls ${tracefs}/events/${category}\`.`,
+      }
+    : {
+        message: `this kernel (${os.release()}) has no tracepoints of the category ${category}`,
+        hint: `List the categories with \`sudo ls ${tracefs}/events\`. SEC("tracepoint/CATEGORY/NAME") names a tracepoint, for example SEC("tracepoint/sched/sched_switch").`,
+      };
 }
 
 function canRead(directory: string): boolean {

@@ -37,6 +37,10 @@ SEC("iter/task") int aiter(struct bpf_iter__task *c) {
   return 0;
 }
 SEC("kprobe/tcp_sendmsg") int akprobe(void *c) { return 0; }
+SEC("uprobe//bpfs_none:main") int up_no_file(void *c) { return 0; }
+SEC("uprobe//bin/sh:bpfs_none") int up_no_name(void *c) { return 0; }
+SEC("tp/bpfs_none/enter") int tp_no_category(void *c) { return 0; }
+SEC("tp/sched/bpfs_none") int tp_no_name(void *c) { return 0; }
 `;
 const COUNTERS = ['axdp', 'atc', 'acgroup', 'asocket', 'aprobe', 'aperf', 'atp', 'araw', 'anf'];
 
@@ -188,8 +192,8 @@ describe('network hooks on a veth', () => {
     await expect(
       attach('axdp', { hook: 'xdp', interface: 'none0', netns: network.path }),
     ).rejects.toMatchObject({
-      message: expect.stringContaining('there is no interface of that name'),
-      hint: 'List them with `ip link`.',
+      message: expect.stringContaining('there is no interface named'),
+      hint: `List them with \`nsenter --net=${network.path} ip link\`.`,
     });
     await expect(
       attach('axdp', { hook: 'xdp', interface: 'in0', netns: '/run/netns/bpfs-none' }),
@@ -317,14 +321,39 @@ describe('hooks of processes', () => {
     }
   });
 
+  test.each([
+    ['tp_no_category', /has no tracepoints of the category bpfs_none/],
+    ['tp_no_name', /has no tracepoint sched:bpfs_none/],
+  ])('a tracepoint that SEC() misspells: %s', async (program, message) => {
+    await expect(attach(program, { hook: 'auto' })).rejects.toMatchObject({
+      errno: 'ENOENT',
+      ...(existsSync('/sys/kernel/tracing/events')
+        ? { message: expect.stringMatching(message), hint: expect.stringContaining('ls /sys/kernel/tracing') }
+        : { hint: expect.stringContaining('mount -t tracefs') }),
+    });
+  });
+
+  test.each([
+    ['up_no_file', /there is no file \/bpfs_none/],
+    ['up_no_name', /\/bin\/sh has no function bpfs_none/],
+  ])('a uprobe that SEC() points nowhere: %s', async (program, message) => {
+    await expect(attach(program, { hook: 'auto' })).rejects.toMatchObject({
+      errno: 'ENOENT',
+      message: expect.stringMatching(message),
+    });
+  });
+
   test('kprobe, or the reason why this kernel has none', async () => {
     const attached = attach('akprobe', { hook: 'kprobe', function: 'tcp_sendmsg', return: false });
-    if (existsSync('/sys/bus/event_source/devices/kprobe')) {
+    // What the host says of the kernel is what the kernel does.
+    const { kprobes } = client.hello.capabilities;
+    if (kprobes.ok) {
       await client.request('detach', { link: (await attached).link });
     } else {
+      expect(kprobes.reason).toContain('CONFIG_KPROBES');
       await expect(attached).rejects.toMatchObject({
         code: 'unsupported',
-        message: expect.stringContaining('CONFIG_KPROBES'),
+        message: expect.stringContaining(kprobes.reason),
       });
     }
   });

@@ -18,7 +18,7 @@ const hints: Hint[] = [
   {
     operation: /^(BPF_PROG_LOAD|bpf_object__(load|prepare))$/,
     errno: 'EPERM',
-    hint: 'Loading needs root or CAP_BPF with CAP_PERFMON (tracing) or CAP_NET_ADMIN (networking). With them, a security policy of this kernel (lockdown, an LSM, a container) refuses this program type: choose a VM kernel with "BPF: Select Kernel", or --target vm.',
+    hint: 'Loading needs root or CAP_BPF with CAP_PERFMON (tracing) or CAP_NET_ADMIN (networking). With them, a security policy of this kernel (lockdown, an LSM, a container) refuses this program type: choose a VM kernel with "BPF: Select Kernel" in the editor, --target vm in a terminal.',
   },
   {
     operation: /network namespace/,

@@ -151,8 +151,9 @@ function ofProcess(link: HeldLink, pid: number | undefined): HeldLink {
   link.goneReason = async () => {
     try {
       process.kill(pid, 0);
-    } catch {
-      return `process ${pid} has ended`;
+    } catch (error) {
+      // EPERM: it is there, and another user's.
+      if ((error as NodeJS.ErrnoException).code === 'ESRCH') return `process ${pid} has ended`;
     }
     return before();
   };

@@ -96,7 +96,10 @@ describe('what there is to attach to', () => {
       addresses: expect.arrayContaining(['127.0.0.1/8']),
     });
     const { processes } = await client.request('listProcesses', {});
-    expect(processes.find((one) => one.pid === process.pid)).toMatchObject({ executable: process.execPath });
+    expect(processes.find((one) => one.pid === process.pid)).toMatchObject({
+      executable: process.execPath,
+      arguments: readFileSync('/proc/self/cmdline', 'utf8').replaceAll('\0', ' ').trimEnd().slice(0, 1024),
+    });
     const { functions, total } = await client.request('listKernelFunctions', {
       contains: 'tcp_sendmsg',
       limit: 3,
@@ -106,6 +109,13 @@ describe('what there is to attach to', () => {
     expect(
       (await client.request('listKernelFunctions', { contains: 'tcp_sendmsg', limit: 999 })).functions,
     ).toContain('tcp_sendmsg');
+  });
+
+  test('padding in front of functions is not offered', async () => {
+    const everything = { contains: '', limit: 0xffff_ffff };
+    const { functions } = await client.request('listKernelFunctions', everything);
+    expect(functions.length).toBeGreaterThan(1000);
+    expect(functions.filter((name) => /^__(pfx|cfi)_/.test(name))).toEqual([]);
   });
 
   test('functions of kernel addresses', async () => {

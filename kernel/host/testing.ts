@@ -10,6 +10,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import type { KernelClient } from '../client/client';
 import { openKernel } from '../client/open';
+import { clangAtHand } from '../../test/support/clang';
 import type { LoadedMap, LoadedProgram, Params } from '../protocol';
 
 const run = promisify(execFile);
@@ -56,18 +57,7 @@ export class Compiler {
   private constructor(private readonly clang: string) {}
 
   static async create(client: KernelClient): Promise<Compiler> {
-    const clang = ['clang', 'clang-19', 'clang-18', 'clang-17', 'clang-16', 'clang-15', 'clang-14'].find(
-      (name) => {
-        try {
-          execFileSync(name, ['--version']);
-          return true;
-        } catch {
-          return false;
-        }
-      },
-    );
-    if (!clang) throw new Error('no clang: run `npm run setup`');
-    const compiler = new Compiler(clang);
+    const compiler = new Compiler(await clangAtHand());
     const { text } = await client.request('vmlinuxHeader', {});
     writeFileSync(path.join(compiler.directory, 'vmlinux.h'), text);
     return compiler;

@@ -16,7 +16,7 @@ export function findTracefs(): string | undefined {
 /** Why there is no tracefs, with the command that brings it. */
 export function tracefsMissing(): string {
   if (existsSync('/sys/kernel/tracing')) {
-    return 'tracefs is not mounted: `sudo mount -t tracefs tracefs /sys/kernel/tracing` makes tracepoints, kprobes by name and bpf_printk output available.';
+    return 'tracefs is not mounted: `sudo mount -t tracefs tracefs /sys/kernel/tracing` makes tracepoints and bpf_printk output available.';
   }
-  return 'This kernel has no tracefs (CONFIG_TRACING): no tracepoints by name, kprobe events or bpf_printk output.';
+  return 'This kernel has no tracefs (CONFIG_TRACING): no tracepoints by name and no bpf_printk output.';
 }

@@ -20,6 +20,18 @@ test('the socket is in a directory that only its user can enter, and gone afterw
   expect(await target.gone).toBe('the kernel host ended with status 0');
 });
 
+test('it needs nothing from PATH', async () => {
+  const { PATH } = process.env;
+  delete process.env['PATH'];
+  try {
+    const target = await startLocal(options);
+    if ('code' in target) throw new Error(target.message);
+    await target.dispose();
+  } finally {
+    process.env['PATH'] = PATH;
+  }
+});
+
 test('without a build it says what to run', async () => {
   expect(await startLocal({ ...options, distDirectory: '/nowhere' })).toMatchObject({
     code: 'addonFailed',

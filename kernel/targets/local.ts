@@ -21,11 +21,15 @@ export function hasBpfPrivileges(): boolean {
   return [NET_ADMIN, PERFMON, BPF].every((capability) => (mask & (1n << BigInt(capability))) !== 0n);
 }
 
+interface HostCommand {
+  command: string;
+  args: string[];
+  /** Who grants root; absent: this process starts the host with what it has. */
+  through?: 'sudo' | 'pkexec';
+}
+
 /** The command that starts the host, or why none can. */
-function hostCommand(
-  options: StartOptions,
-  args: string[],
-): { command: string; args: string[] } | TargetProblem {
+function hostCommand(options: StartOptions, args: string[]): HostCommand | TargetProblem {
   const bundle = path.join(options.distDirectory, 'kernel-host.js');
   if (!existsSync(bundle) || !existsSync(path.join(options.distDirectory, 'bpf-studio.node'))) {
     return {
@@ -34,19 +38,19 @@ function hostCommand(
       hint: 'Run `npm run build`, or install the extension again.',
     };
   }
-  // sudo and pkexec start with an empty environment; the variable makes Electron's binary behave as Node.
-  const host = ['ELECTRON_RUN_AS_NODE=1', process.execPath, bundle, ...args];
-  if (hasBpfPrivileges()) return { command: 'env', args: host };
+  if (hasBpfPrivileges()) return { command: process.execPath, args: [bundle, ...args] };
   switch (options.elevate) {
     case 'pkexec':
-      return { command: 'pkexec', args: ['env', ...host] };
-    case 'sudo':
-      return { command: 'sudo', args: ['env', ...host] };
+    case 'sudo': {
+      // They start with an empty environment, and Electron's binary behaves as Node only when this is set.
+      const host = ['env', 'ELECTRON_RUN_AS_NODE=1', process.execPath, bundle, ...args];
+      return { command: options.elevate, args: host, through: options.elevate };
+    }
     case 'never':
       return {
         code: 'noPrivileges',
         message: `Loading BPF programs on this machine needs root, or CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN; user ${os.userInfo().username} has none of them.`,
-        hint: 'Use a VM kernel, which needs no root: "BPF: Select Kernel", or `--target vm`. In a terminal, `sudo -E bpf-studio …` works too.',
+        hint: 'Use a VM kernel, which needs no root: "BPF: Select Kernel" in the editor, `--target vm` in a terminal, where `sudo -E bpf-studio …` works too.',
       };
   }
 }
@@ -61,7 +65,10 @@ export async function startLocal(options: StartOptions): Promise<RunningTarget |
     await rm(directory, { recursive: true, force: true });
     return command;
   }
-  const child = spawn(command.command, command.args, { stdio: ['pipe', 'pipe', 'pipe'] });
+  const child = spawn(command.command, command.args, {
+    stdio: ['pipe', 'pipe', 'pipe'],
+    env: { ...process.env, ELECTRON_RUN_AS_NODE: '1' },
+  });
   const output = collectOutput(child, options.log);
   const exited = new Promise<string>((resolve) => {
     child.on('error', (error) => resolve(`${command.command} could not be started: ${error.message}`));
@@ -84,7 +91,7 @@ export async function startLocal(options: StartOptions): Promise<RunningTarget |
     await exited;
     await cleanUp();
     if ('aborted' in outcome) return cancelled();
-    return startProblem(command.command, outcome.problem);
+    return startProblem(command.through, outcome.problem);
   }
   const gone = exited.then(async (reason) => {
     await cleanUp();
@@ -163,7 +170,7 @@ function cancelled(): TargetProblem {
   };
 }
 
-function startProblem(command: string, problem: string): TargetProblem {
+function startProblem(through: HostCommand['through'], problem: string): TargetProblem {
   if (/GLIBC_/.test(problem)) {
     return {
       code: 'addonFailed',
@@ -171,11 +178,11 @@ function startProblem(command: string, problem: string): TargetProblem {
       hint: 'This machine’s C library is older than the one the addon was built for: build it here with `npm run build`.',
     };
   }
-  if (command !== 'env') {
+  if (through) {
     return {
       code: 'noPrivileges',
-      message: `Root was not granted through ${command}: ${problem}`,
-      hint: 'Authorise it when asked, or use a VM kernel, which needs no root: "BPF: Select Kernel", or `--target vm`.',
+      message: `Root was not granted through ${through}: ${problem}`,
+      hint: 'Authorise it when asked, or use a VM kernel, which needs no root: "BPF: Select Kernel" in the editor, `--target vm` in a terminal.',
     };
   }
   return {

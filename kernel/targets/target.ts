@@ -25,6 +25,8 @@ export interface StartOptions {
   distDirectory: string;
   /** How to get privileges for `local` when this process has none; `never` fails instead of asking. */
   elevate: 'pkexec' | 'sudo' | 'never';
+  /** QEMU's executable for the vm target; empty or absent: what the environment names, else the one in PATH. */
+  qemu?: string;
   log(line: string): void;
   signal?: AbortSignal;
 }

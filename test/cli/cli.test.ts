@@ -1,10 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createNetworkPair, type NetworkPair } from '../support/network';
-import { bpfStudio, start } from './command-line';
+import { bpfStudio, start, startCommand } from './command-line';
 
 const asRoot = process.geteuid?.() === 0;
 let directory: string;
@@ -71,6 +71,13 @@ describe('bpf-studio', () => {
       expect(own.status).toBe(0);
       expect(own.stdout).toMatch(new RegExp(`^bpf-studio ${name}`));
     }
+  });
+
+  it('is a command by itself, as npm links it', async () => {
+    const link = file('bpf-studio');
+    symlinkSync(path.resolve(__dirname, '../../dist/cli.js'), link);
+    const { stdout } = await startCommand([link, '--version'], { env: process.env }).finished;
+    expect(stdout).toMatch(/^bpf-studio \d/);
   });
 
   it.each([

@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, readFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import type { DebugProtocol } from '@vscode/debugprotocol';
+import { clangAtHand } from '../support/clang';
 import type { User } from '../support/user';
 
 const DIST = path.resolve(import.meta.dirname, '../../dist');
@@ -242,6 +243,7 @@ export function markedLine(name: string, marker: string): number {
   return line + 1;
 }
 
+const clang = await clangAtHand();
 const objects = mkdtempSync(path.join(os.tmpdir(), 'bpfs-objects-'));
 
 /** A fixture compiled once, for tests that are not about compiling; `-g0` leaves out BTF. */
@@ -252,7 +254,7 @@ export function objectOf(name: string, debug: '-g' | '-g0' = '-g'): string {
   const headers = path.resolve(import.meta.dirname, '../../dist/include');
   const machine = `-D__TARGET_ARCH_${process.arch === 'x64' ? 'x86' : 'arm64'}`;
   const args = ['-O2', debug, '-target', 'bpf', machine, '-I', headers, '-idirafter', multiarch];
-  execFileSync(tool('clang'), [...args, '-c', fixture(name), '-o', object]);
+  execFileSync(clang, [...args, '-c', fixture(name), '-o', object]);
   return object;
 }
 

@@ -72,6 +72,7 @@ describe.each(versions)('Linux $version', ({ version, kprobeMulti, tcx }) => {
       load: { ok: true },
       btf: { ok: true },
       tracing: { ok: true },
+      kprobes: { ok: true },
       network: { ok: true },
       jit: true,
     });
@@ -203,8 +204,10 @@ describe('ends', () => {
   const kernel = kernelAtHand('6.12');
   if (typeof kernel === 'string') throw new Error(kernel);
   const options = { distDirectory: dist, elevate: 'never', log: () => {} } as const;
-  const start = async (): Promise<Exclude<Awaited<ReturnType<typeof startVm>>, { code: string }>> => {
-    const vm = await startVm({ kind: 'vm', kernel: kernel.image }, options);
+  const start = async (
+    named: { qemu?: string } = {},
+  ): Promise<Exclude<Awaited<ReturnType<typeof startVm>>, { code: string }>> => {
+    const vm = await startVm({ kind: 'vm', kernel: kernel.image }, { ...options, ...named });
     if ('code' in vm) throw new Error(vm.message);
     return vm;
   };
@@ -249,13 +252,11 @@ describe('ends', () => {
     async () => {
       // Takes back what ties QEMU's life to the relay's.
       const bin = mkdtempSync(path.join(scratch, 'bin-'));
-      const wrapper = path.join(bin, 'qemu-system-x86_64');
+      const wrapper = path.join(bin, 'my-qemu');
       writeFileSync(wrapper, `#!/bin/sh\nexec setpriv --pdeathsig clear ${findQemu()} "$@"\n`, {
         mode: 0o755,
       });
-      const searchPath = process.env['PATH'];
-      process.env['PATH'] = `${bin}:${searchPath}`;
-      const vm = await start().finally(() => (process.env['PATH'] = searchPath));
+      const vm = await start({ qemu: wrapper });
       const directory = path.dirname(vm.socketPath);
       const [qemu] = childrenOf(vm.pid);
       // Stopped, so that there is time to see that it outlives the relay.
@@ -350,6 +351,16 @@ describe('ends', () => {
       });
     } finally {
       process.env['PATH'] = searchPath;
+    }
+  });
+
+  test('a QEMU that is named and is none is told with who named it', async () => {
+    const named = (qemu: string) => startVm({ kind: 'vm', kernel: kernel.image }, { ...options, qemu });
+    for (const qemu of ['/nonexistent/qemu', scratch, kernel.image]) {
+      expect(await named(qemu)).toMatchObject({
+        code: 'noQemu',
+        message: expect.stringContaining(`${qemu}, which the setting bpf.qemu.path names`),
+      });
     }
   });
 });

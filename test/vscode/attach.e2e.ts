@@ -115,7 +115,7 @@ test('an interface that does not exist is named, with the command that lists tho
   );
   const dialog = bench.page.locator('.monaco-dialog-box');
   await dialog.waitFor();
-  expect(await dialog.innerText()).toMatch(/no interface of that name.*bpfs-none.*ip link/s);
+  expect(await dialog.innerText()).toMatch(/no interface named bpfs-none.*ip link/s);
   await bench.screenshot('no-interface');
   await bench.page.keyboard.press('Escape');
 });

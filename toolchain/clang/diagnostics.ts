@@ -138,7 +138,7 @@ function advice(message: string): string {
   const missing = /^'([^']+)' file not found/.exec(message)?.[1];
   if (missing === undefined) return '';
   if (/(^|\/)vmlinux\.h$/.test(missing))
-    return ' (run "BPF: Generate vmlinux.h" to make it from the kernel\'s types)';
+    return ' (it is made from the BTF of the kernel in use, which gave none: "BPF: Generate vmlinux.h" in the editor, `bpf-studio vmlinux` in a terminal, says why or writes it into the project)';
   if (/^(bpf\/)?(bpf_(helpers|helper_defs|endian|tracing|core_read)|usdt\.bpf)\.h$/.test(missing))
     return " (libbpf's headers: sudo apt-get install libbpf-dev)";
   if (missing.startsWith('asm/')) return " (the kernel's headers: sudo apt-get install linux-libc-dev)";

@@ -87,7 +87,8 @@ const recompile = 'Compile it again: clang -O2 -g -target bpf -c FILE.bpf.c -o F
 export function readElf(bytes: Uint8Array): Outcome<ElfFile> {
   if (bytes.length === 0) return fail('elf/empty', 'The file is empty, so it is no object file.', recompile);
   if (!(bytes[0] === 0x7f && bytes[1] === 0x45 && bytes[2] === 0x4c && bytes[3] === 0x46)) {
-    return fail('elf/not-elf', `This is ${describeForeign(bytes)}, not an ELF object file.`, recompile);
+    const hint = 'Name a .bpf.c source, or its object: clang -O2 -g -target bpf -c FILE.bpf.c -o FILE.o';
+    return fail('elf/not-elf', `This is ${describeForeign(bytes)}, not an ELF object file.`, hint);
   }
   if (bytes.length < HEADER_SIZE) return truncated(`its header needs 64 bytes and it has ${bytes.length}`);
   if (bytes[4] === 1) {

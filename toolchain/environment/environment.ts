@@ -23,6 +23,7 @@ export type CheckId =
   | 'network'
   | 'btf'
   | 'tracefs'
+  | 'kprobes'
   | 'bpffs'
   | 'clang'
   | 'libbpf'
@@ -42,6 +43,7 @@ export type KernelFacts =
       load: Ability;
       btf: Ability;
       tracing: Ability;
+      kprobes: Ability;
       network: Ability;
     }
   | { problem: string; hint: string };
@@ -124,7 +126,9 @@ function kernelChecks({ kernel, isRoot }: EnvironmentFacts): EnvironmentCheck[] 
       kernel.load,
       'allowed',
       'Syntax checks and clang diagnostics work; the vm target verifies, runs and attaches without root.',
-      asRoot.length > 0 ? asRoot : ['Use another kernel: --target vm, or BPF: Select Kernel.'],
+      asRoot.length > 0
+        ? asRoot
+        : ['Use another kernel: BPF: Select Kernel in the editor, --target vm in a terminal.'],
     ),
     check(
       'network',
@@ -147,10 +151,20 @@ function kernelChecks({ kernel, isRoot }: EnvironmentFacts): EnvironmentCheck[] 
       'Tracing',
       kernel.tracing,
       'tracefs is readable',
-      'Everything but attaching kprobes, tracepoints and uprobes and showing bpf_printk lines works.',
+      'Everything but attaching tracepoints by name and showing bpf_printk lines works.',
       kernel.local
         ? [`${isRoot ? '' : 'sudo '}mount -t tracefs tracefs /sys/kernel/tracing`]
-        : ['Choose a kernel built with CONFIG_FTRACE=y and CONFIG_KPROBES=y.'],
+        : ['Choose a kernel built with CONFIG_FTRACE=y.'],
+    ),
+    check(
+      'kprobes',
+      'Kprobes',
+      kernel.kprobes,
+      'built in',
+      'Everything but attaching kprobes works: fentry, raw tracepoints and tracepoints observe the kernel too.',
+      [
+        'Choose a kernel built with CONFIG_KPROBE_EVENTS=y, as those of distributions are: the vm target can run one.',
+      ],
     ),
   ];
 }

@@ -233,24 +233,9 @@ export const layerTypes = Object.keys(layerSchemas) as LayerType[];
 
 /** A layers description as JSON schema (draft 7), for `contributes.debuggers` and documentation. */
 export function layersJsonSchema(): Record<string, unknown> {
-  const items = z.toJSONSchema(
-    z.discriminatedUnion('type', [
-      ethernet,
-      vlan,
-      arp,
-      ipv4,
-      ipv6,
-      hopByHop,
-      fragment,
-      destinationOptions,
-      tcp,
-      udp,
-      icmp,
-      icmpv6,
-      payload,
-    ]),
-    { target: 'draft-7', io: 'input' },
-  );
+  const [first, ...others] = Object.values(layerSchemas);
+  const layer = z.discriminatedUnion('type', [first!, ...others]);
+  const items = z.toJSONSchema(layer, { target: 'draft-7', io: 'input' });
   delete items.$schema;
   return { type: 'array', description: 'Layers of a packet, from the outside in.', items };
 }

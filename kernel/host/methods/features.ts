@@ -64,7 +64,7 @@ async function readable(module: string): Promise<void> {
     'btf',
     `Linux ${os.release()} was built without BTF (CONFIG_DEBUG_INFO_BTF): /sys/kernel/btf/vmlinux is not there`,
     {
-      hint: 'Choose another kernel: "BPF: Select Kernel", or --target vm. Distribution kernels since 2021 have BTF.',
+      hint: 'Choose another kernel: "BPF: Select Kernel" in the editor, --target vm in a terminal. Distribution kernels since 2021 have BTF.',
     },
   );
 }

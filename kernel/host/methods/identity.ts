@@ -5,6 +5,7 @@ import type { Ability, HostCapabilities, KernelIdentity } from '../../protocol';
 import { PROTOCOL_VERSION } from '../../protocol';
 import type { Addon } from '../../addon/addon';
 import type { Handlers } from '../session';
+import { hasKprobes, noKprobes } from '../kprobes';
 import { findTracefs, tracefsMissing } from '../tracefs';
 
 /** Capability numbers of capability.h. */
@@ -41,6 +42,7 @@ export function findCapabilities(): HostCapabilities {
     load: canLoad(),
     btf: hasBtf(),
     tracing: canTrace(),
+    kprobes: hasKprobes() ? { ok: true } : { ok: false, reason: noKprobes() },
     network: canAttachToNetwork(),
     jit: jitIsOn(),
   };

@@ -184,12 +184,18 @@ function describeLink(addon: Addon, info: AddonLinkInfo): string {
   return `${info.type}${attached} ${details.filter(Boolean).join(' ')}`.trim();
 }
 
+const LONGEST_COMMAND_LINE = 1024;
+
 /** Undefined for a process that ended meanwhile and for kernel threads, which have no executable. */
 function describeProcess(pid: string): Results['listProcesses']['processes'][number] | undefined {
   try {
     return {
       pid: Number(pid),
       command: readFileSync(`/proc/${pid}/comm`, 'utf8').trimEnd(),
+      arguments: readFileSync(`/proc/${pid}/cmdline`, 'utf8')
+        .slice(0, LONGEST_COMMAND_LINE)
+        .replaceAll('\0', ' ')
+        .trimEnd(),
       executable: readlinkSync(`/proc/${pid}/exe`),
       user: statSync(`/proc/${pid}`).uid,
     };

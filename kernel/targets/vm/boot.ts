@@ -72,7 +72,7 @@ export async function boot(
   const problem = (what: string): TargetProblem => ({
     code: 'bootFailed',
     message: `The VM with Linux ${request.kernel.release} did not start: ${what}.${console.lastLines()}`,
-    hint: 'Choose another kernel (BPF: Select Kernel, or --target vm:PATH-TO-VMLINUZ).',
+    hint: 'Choose another kernel (BPF: Select Kernel in the editor, --target vm:PATH-TO-VMLINUZ in a terminal).',
   });
   const outcome = await new Promise<BootedVm | TargetProblem | 'noSignOfLife'>((resolve) => {
     hello(host).then(

@@ -1,5 +1,5 @@
 /** How QEMU is found and what it is told. */
-import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import type { TargetProblem } from '../target';
 import { HOST_PORT, TEST_PORT, type Share } from './boot-plan';
@@ -22,6 +22,22 @@ export function findQemu(searchPath = process.env['PATH'] ?? ''): string | undef
     .split(path.delimiter)
     .map((directory) => path.join(directory, 'qemu-system-x86_64'))
     .find((file) => path.isAbsolute(file) && isExecutable(file));
+}
+
+/** Names QEMU's executable for a process that no setting reaches. */
+export const QEMU_VARIABLE = 'BPF_STUDIO_QEMU';
+
+/** QEMU's executable: the one named, by a setting or the environment, else the one in PATH; or what is wrong. */
+export function locateQemu(named = ''): string | TargetProblem {
+  const wanted = named || (process.env[QEMU_VARIABLE] ?? '');
+  if (wanted === '') return findQemu() ?? noQemu;
+  if (isExecutable(wanted) && statSync(wanted).isFile()) return path.resolve(wanted);
+  const where = named === '' ? `the environment variable ${QEMU_VARIABLE}` : 'the setting bpf.qemu.path';
+  return {
+    code: 'noQemu',
+    message: `The vm target needs QEMU, and ${wanted}, which ${where} names, is no file that can be run.`,
+    hint: `Name the path of a qemu-system-x86_64 there, or leave it empty for the one in PATH (${noQemu.hint}).`,
+  };
 }
 
 function isExecutable(file: string): boolean {

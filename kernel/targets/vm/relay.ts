@@ -87,7 +87,8 @@ function privateDirectory(): string {
 
 async function prepare(request: RelayRequest, directory: string): Promise<PreparedGuest | TargetProblem> {
   const { kernel } = request;
-  const hint = 'Choose another kernel (BPF: Select Kernel, or --target vm:PATH-TO-VMLINUZ).';
+  const hint =
+    'Choose another kernel (BPF: Select Kernel in the editor, --target vm:PATH-TO-VMLINUZ in a terminal).';
   const [image, modules] = await Promise.all([
     bootableImage(kernel.image),
     kernel.modules === undefined ? [] : collectModules(kernel.modules, requiredModules),

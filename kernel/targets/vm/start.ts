@@ -12,7 +12,7 @@ import {
   type VmKernel,
 } from './kernels';
 import type { Phase, RelayMessage, RelayRequest } from './messages';
-import { findQemu, noQemu } from './qemu';
+import { locateQemu } from './qemu';
 
 export interface RunningVm extends RunningTarget {
   readonly kernel: VmKernel;
@@ -36,9 +36,9 @@ export async function startVm(
   options: StartOptions,
   testing: { testAgent?: string } = {},
 ): Promise<RunningVm | TargetProblem> {
-  const qemu = findQemu();
+  const qemu = locateQemu(options.qemu);
   const kernel = chooseKernel(spec.kernel);
-  if (qemu === undefined) return 'code' in kernel ? both(noQemu, kernel) : noQemu;
+  if (typeof qemu === 'object') return 'code' in kernel ? both(qemu, kernel) : qemu;
   if ('code' in kernel) return kernel;
   for (const needed of ['vm.js', 'vm-init', 'kernel-host.js']) {
     if (!existsSync(path.join(options.distDirectory, needed))) {

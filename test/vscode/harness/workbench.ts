@@ -91,8 +91,7 @@ export async function openWorkbench(server: EditorServer, suite: string): Promis
     ],
   });
   const page = await browser.newPage({ viewport: { width: 1400, height: 900 } });
-  const folder = encodeURIComponent(server.workspace);
-  await page.goto(`http://127.0.0.1:${server.port}/?folder=${folder}`);
+  await page.goto(server.url);
   await page.locator('.monaco-workbench').waitFor({ timeout: 30_000 });
   mkdirSync(results, { recursive: true });
 
