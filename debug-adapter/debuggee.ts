@@ -4,6 +4,7 @@ import type { SessionStateEvent } from './protocol';
 import type { Compile, SourcePlace } from './runner/object';
 import type { StepScope } from './stepping/scopes';
 import type { Granularity, Move, StepFrame, Stepper } from './stepping/stepper';
+import type { Recording } from './recorder/recording';
 import type { VariableContext } from './variables/context';
 
 export interface DebuggeeThread {
@@ -56,6 +57,8 @@ export interface Debuggee {
   readonly context: VariableContext;
   /** Present while a recorded run can be gone through. */
   readonly stepping?: Stepping | undefined;
+  /** The same as a value, to be saved. */
+  readonly recording?: Recording | undefined;
   /** Runs again, or reads again what is attached; reports `stopped` when done. */
   resume(): Promise<void>;
   /** Reports the state it is in as `stopped`, once the client is ready to hear it. */

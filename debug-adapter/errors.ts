@@ -55,6 +55,8 @@ export const unknownReference = (what: string, reference: number) =>
   );
 export const pathFormat = () =>
   forClient(1009, 'initialize: pathFormat must be "path"; other formats are not supported.');
+export const nothingRecorded = () =>
+  forUser(1011, 'No run was recorded that could be saved: run a program with F5 first, without "repeat".');
 export const steppingUnsupported = (command: string) =>
   forUser(
     1010,

@@ -1,5 +1,5 @@
 /** `request: "launch"`: a program run once through BPF_PROG_TEST_RUN, its maps kept to be looked at. */
-import type { Debuggee, DebuggeeThread, Environment, Stepping } from './debuggee';
+import type { Debuggee, DebuggeeThread, Environment } from './debuggee';
 import { noSuchProgram } from './errors';
 import type { LaunchArguments } from './protocol';
 import {
@@ -14,11 +14,10 @@ import { chooseEntry, openProgramFile, placeOf, usesPrintk } from './runner/obje
 import { RecordReaders } from './runner/records';
 import { runProgram, type Execute, type RunReport } from './runner/run';
 import { TracePipe } from './runner/trace-pipe';
-import { recordedTestRun } from './stepping/recorded-launch';
-import { stepScopes } from './stepping/scopes';
-import type { Granularity, Move, Rest, Stepper } from './stepping/stepper';
-import { DwarfTypes } from '../toolchain/dwarf/types-as-btf';
-import type { Ending } from './recorder/replay/machine';
+import { recordProgram } from './recorder/record-program';
+import type { Recording } from './recorder/recording';
+import { openRecording } from './stepping/open-recording';
+import { RecordedStepping } from './stepping/recorded-stepping';
 import { VariableContext } from './variables/context';
 import type { LoadedProgram } from '../kernel/protocol';
 
@@ -58,9 +57,9 @@ export async function launch(given: LaunchArguments, environment: Environment): 
 class Run implements Debuggee {
   /** Of the kernel as it is now. */
   private readonly present: VariableContext;
-  private recorded: { stepper: Stepper; context: VariableContext; close(): Promise<void> } | undefined;
-  /** Nobody has been told of the last run yet. */
-  private isNews = true;
+  stepping: RecordedStepping | undefined;
+  recording: Recording | undefined;
+  private closeRecording: () => Promise<void> = async () => {};
   private last: RunReport | undefined;
   private executing: Promise<void> | undefined;
   private readonly stopping = new AbortController();
@@ -76,41 +75,7 @@ class Run implements Debuggee {
 
   /** Behind its last step a run is what the kernel holds; before, what it held then. */
   get context(): VariableContext {
-    return this.recorded && !this.recorded.stepper.isAtEnd ? this.recorded.context : this.present;
-  }
-
-  get stepping(): Stepping | undefined {
-    if (!this.recorded) return undefined;
-    const { stepper } = this.recorded;
-    const { littleEndian } = this.loaded.file.object.elf;
-    const types = stepper.dwarf && new DwarfTypes(stepper.dwarf, littleEndian);
-    return {
-      stepper,
-      scopes: (frame) => stepScopes(stepper, frame, types),
-      move: (move, granularity) => this.move(move, granularity),
-    };
-  }
-
-  private async move(move: Move, granularity: Granularity): Promise<void> {
-    const rest = this.recorded!.stepper.move(move, granularity);
-    await this.context.refresh();
-    this.rested(rest);
-  }
-
-  private rested(rest: Rest): void {
-    const { listener } = this.environment;
-    const { stepper } = this.recorded!;
-    const { ending, length } = stepper.run.timeline;
-    const at = `step ${stepper.step.toLocaleString('en')} of ${length.toLocaleString('en')}`;
-    if (rest !== 'end') listener.stopped(rest, rest === 'entry' ? 'The beginning of the recorded run' : at);
-    else if (ending.kind === 'diverged') listener.stopped('pause', this.describeDivergence(ending));
-    else listener.stopped('pause', `Run finished: ${this.last!.returned.text}`);
-  }
-
-  private describeDivergence({ insn, reason }: Extract<Ending, { kind: 'diverged' }>): string {
-    const line = this.recorded!.stepper.source.placeOf(insn)?.line;
-    const where = line === undefined ? `instruction ${insn}` : `line ${line}, instruction ${insn}`;
-    return `Replay and kernel disagree from here on (${where}): ${reason}. What came after is not shown.`;
+    return this.stepping && !this.stepping.stepper.isAtEnd ? this.stepping.context : this.present;
   }
 
   get threads(): DebuggeeThread[] {
@@ -143,8 +108,9 @@ class Run implements Debuggee {
         listener.output('console', [`${map}: ${count} records were lost, the buffer was full`]),
     });
     try {
-      const report = await runProgram(this.loaded, this.program, this.given, signal, this.recording(signal));
-      this.last = { ...report, recorded: this.recorded !== undefined };
+      const report = await runProgram(this.loaded, this.program, this.given, signal, this.recorder(signal));
+      this.last = { ...report, recorded: this.recording !== undefined };
+      this.openRecording(report);
       if (trace && 'pipe' in trace) await trace.pipe.settled();
       await readers.settled();
     } finally {
@@ -162,29 +128,38 @@ class Run implements Debuggee {
   }
 
   /** How to run so that the run can be gone through afterwards; undefined to run and be done. */
-  private recording(signal: AbortSignal): Execute | undefined {
-    const before = this.recorded;
-    this.recorded = undefined;
-    this.isNews = true;
+  private recorder(signal: AbortSignal): Execute | undefined {
+    this.stepping = undefined;
+    this.recording = undefined;
     // A run without debugging is measured as it is, and of many runs none is the one to look at.
     if (this.given.noDebug === true || (this.given.repeat ?? 1) > 1) return undefined;
     return async ({ repeat: _, ...input }) => {
-      await before?.close();
-      const recorded = await recordedTestRun(this.loaded, this.program, input, signal);
-      if ('reason' in recorded) {
+      await this.closeRecording();
+      const recorded = await recordProgram(this.loaded, this.program, input, signal);
+      if ('recording' in recorded) {
+        this.recording = recorded.recording;
+        this.closeRecording = once(recorded.close);
+      } else {
         this.environment.listener.output('console', [
           `This run cannot be stepped through: ${recorded.reason}.`,
         ]);
-      } else {
-        this.recorded = recorded;
       }
       return recorded.result;
     };
   }
 
+  /** Opens what was recorded, for going through. */
+  private openRecording({ returned }: RunReport): void {
+    if (!this.recording) return;
+    const opened = openRecording(this.recording, this.loaded.kernel);
+    const { listener } = this.environment;
+    if (opened.ok) this.stepping = new RecordedStepping(opened.value, listener, returned.text);
+    else listener.output('console', [`This run cannot be stepped through: ${opened.problem.message}`]);
+  }
+
   async resume(): Promise<void> {
-    if (this.recorded && !this.recorded.stepper.isAtEnd) {
-      await this.move('continue', 'line');
+    if (this.stepping && !this.stepping.stepper.isAtEnd) {
+      await this.stepping.move('continue', 'line');
       return;
     }
     await this.execute();
@@ -193,12 +168,7 @@ class Run implements Debuggee {
 
   announce(): void {
     const { listener } = this.environment;
-    if (this.recorded && this.isNews) {
-      this.isNews = false;
-      // The first stop of a run: the first breakpoint, or else its end.
-      const { stepper } = this.recorded;
-      this.rested(stepper.isAtBreakpoint() ? 'breakpoint' : stepper.move('continue', 'line'));
-    } else if (this.recorded && !this.recorded.stepper.isAtEnd) this.rested('step');
+    if (this.stepping) this.stepping.announce();
     else if (this.last) listener.stopped('pause', `Run finished: ${this.last.returned.text}`);
     else listener.stopped('entry', 'Loaded, not run yet: Continue runs it');
   }
@@ -209,6 +179,12 @@ class Run implements Debuggee {
     await this.executing?.catch(() => undefined);
     await this.loaded.close();
   }
+}
+
+/** Work that is done at the first call only. */
+function once(work: () => Promise<void>): () => Promise<void> {
+  let done: Promise<void> | undefined;
+  return () => (done ??= work());
 }
 
 /** Test runs happen in the kernel host, whose threads are Node's or Electron's. */

@@ -73,6 +73,7 @@ export const requests = {
     value: z.string(),
     flags: z.enum(['any', 'noexist', 'exist']).optional(),
   }),
+  'bpf/saveRecording': z.looseObject({ path: z.string().min(1) }),
   'bpf/refresh': z.unknown(),
 } as const;
 

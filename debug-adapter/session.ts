@@ -1,4 +1,5 @@
 /** The debug adapter's conversation with its client: DAP and nothing else is known here and only here. */
+import { writeFile } from 'node:fs/promises';
 import { Event, Response } from '@vscode/debugadapter';
 import { ProtocolServer } from '@vscode/debugadapter/lib/protocol';
 import type { DebugProtocol } from '@vscode/debugprotocol';
@@ -10,6 +11,8 @@ import * as errors from './errors';
 import { SessionState } from './protocol';
 import { launch } from './launch';
 import { listenerFor } from './notices';
+import { encodeRecording } from './recorder/recording';
+import { replay } from './replay';
 import { checkArguments, requests, STEPPING, type Arguments, type Command } from './requests';
 import { capabilities } from './capabilities';
 import { compilerFor, describeDiagnostic } from './runner/compile';
@@ -113,7 +116,7 @@ export class BpfDebugSession extends ProtocolServer {
     restart: async (given, request) => {
       if (!this.configuration || this.phase !== 'started') throw errors.notStarted('restart');
       const next = given?.arguments
-        ? readConfiguration(this.configuration.request, given.arguments)
+        ? readConfiguration(this.configuration.request === 'attach' ? 'attach' : 'launch', given.arguments)
         : this.configuration;
       await this.debuggee?.stop();
       this.debuggee = undefined;
@@ -222,6 +225,11 @@ export class BpfDebugSession extends ProtocolServer {
       this.started('bpf/setMapEntry');
       await this.view.setEntry(map, key, value, flags ?? 'any');
     },
+    'bpf/saveRecording': async ({ path }) => {
+      const { recording } = this.started('bpf/saveRecording');
+      if (!recording) throw errors.nothingRecorded();
+      await writeFile(path, encodeRecording(recording));
+    },
     'bpf/refresh': async () => {
       if (await this.started('bpf/refresh').context.refresh()) this.listener.changed();
     },
@@ -268,17 +276,7 @@ export class BpfDebugSession extends ProtocolServer {
     this.phase = 'starting';
     const { signal } = this.controller(request);
     try {
-      const { target, hostSocket } = configuration.given;
-      this.kernel = await this.openKernel(
-        { ...(target === undefined ? {} : { target }), ...(hostSocket === undefined ? {} : { hostSocket }) },
-        (line) => this.listener.output('stdout', [line]),
-        signal,
-      );
-      const opened = this.kernel;
-      void opened.client.gone.then((reason) => {
-        // Connections that this session closed itself are no news.
-        if (this.kernel === opened) this.kernelGone(reason);
-      });
+      if (configuration.request !== 'replay') await this.connect(configuration.given, signal);
       await this.begin(configuration, signal);
       if (this.ending) throw errors.cancelled();
       this.phase = 'started';
@@ -289,7 +287,36 @@ export class BpfDebugSession extends ProtocolServer {
     }
   }
 
+  private async connect(
+    { target, hostSocket }: { target?: string; hostSocket?: string },
+    signal: AbortSignal,
+  ): Promise<void> {
+    const opened = await this.openKernel(
+      { ...(target === undefined ? {} : { target }), ...(hostSocket === undefined ? {} : { hostSocket }) },
+      (line) => this.listener.output('stdout', [line]),
+      signal,
+    );
+    this.kernel = opened;
+    void opened.client.gone.then((reason) => {
+      // Connections that this session closed itself are no news.
+      if (this.kernel === opened) this.kernelGone(reason);
+    });
+  }
+
   private async begin(configuration: Configuration, signal: AbortSignal): Promise<void> {
+    this.debuggee =
+      configuration.request === 'replay'
+        ? await replay(configuration.given.recording, this.listener)
+        : await this.debuggeeFor(configuration, signal);
+    this.configuration = configuration;
+    this.view.show(this.debuggee.context);
+    this.placeBreakpoints();
+  }
+
+  private debuggeeFor(
+    configuration: Exclude<Configuration, { request: 'replay' }>,
+    signal: AbortSignal,
+  ): Promise<Debuggee> {
     const kernel = this.kernel!;
     const { given } = configuration;
     const environment: Environment = {
@@ -304,13 +331,9 @@ export class BpfDebugSession extends ProtocolServer {
       listener: this.listener,
       signal,
     };
-    this.debuggee =
-      configuration.request === 'launch'
-        ? await launch(configuration.given, environment)
-        : await attach(configuration.given, environment);
-    this.configuration = configuration;
-    this.view.show(this.debuggee.context);
-    this.placeBreakpoints();
+    return configuration.request === 'launch'
+      ? launch(configuration.given, environment)
+      : attach(configuration.given, environment);
   }
 
   /** The first stop is told when the client has said all it wants to say before, and the launch is answered. */

@@ -47,7 +47,10 @@ test(`${COUNT} random programs`, { timeout: 60_000 + COUNT * 50 }, async () => {
       continue;
     }
     accepted++;
-    const machine = new Machine(replayCode(run.instrumented, run.stackDepth, run.addresses), run.trace);
+    const machine = new Machine(
+      replayCode(run.prepared.instructions, run.records, run.stackDepth, run.addresses),
+      run.trace,
+    );
     while (!machine.ending) machine.run();
     steps += machine.step;
     await run.close();

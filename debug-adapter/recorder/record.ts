@@ -8,8 +8,9 @@ import type { Btf } from '../../toolchain/btf/btf';
 import type { TraceLayout } from './instrument/emit';
 import { TRACE_HEADER } from './instrument/emit';
 import { instrument } from './instrument/instrument';
-import type { CannotRecord, Instrumented, PreparedProgram } from './instrument/instrument';
+import type { CannotRecord, PreparedProgram } from './instrument/instrument';
 import type { Recording } from './instrument/points';
+import type { TraceRecord } from './instrument/records';
 
 export interface RecorderOptions {
   license: string;
@@ -25,7 +26,10 @@ export type RunInput = Omit<Params<'testRun'>, 'program' | 'repeat'>;
 
 export interface RecordedRun {
   prepared: PreparedProgram;
-  instrumented: Instrumented;
+  /** What is recorded where. */
+  records: TraceRecord[];
+  /** The program that ran. */
+  variant: PreparedProgram;
   stackDepth: readonly number[];
   /** Kernel addresses that 64-bit immediate loads give, by instruction. */
   addresses: Map<number, bigint>;
@@ -129,7 +133,8 @@ export async function openRecorder(
       }
       return {
         prepared,
-        instrumented,
+        records: instrumented.records,
+        variant: instrumented.variant,
         stackDepth,
         addresses,
         trace: await read(0, TRACE_HEADER + written),

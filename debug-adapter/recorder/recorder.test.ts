@@ -51,7 +51,10 @@ async function record(
 }
 
 function replay(run: RecordedRun): Machine {
-  const machine = new Machine(replayCode(run.instrumented, run.stackDepth, run.addresses), run.trace);
+  const machine = new Machine(
+    replayCode(run.prepared.instructions, run.records, run.stackDepth, run.addresses),
+    run.trace,
+  );
   while (!machine.ending) machine.run();
   return machine;
 }

@@ -22,12 +22,16 @@ export class Stepper {
   /** Lines to stop at, by their numbers in {@link SourceMap.line}. */
   private readonly breakpoints = new Map<string, Set<number>>();
 
-  constructor(
-    readonly run: OpenedRun,
-    readonly source: SourceMap,
-    readonly dwarf: Dwarf | undefined,
-  ) {
+  constructor(readonly run: OpenedRun) {
     this.toBeginning();
+  }
+
+  get source(): SourceMap {
+    return this.run.source;
+  }
+
+  get dwarf(): Dwarf | undefined {
+    return this.run.dwarf;
   }
 
   get step(): number {

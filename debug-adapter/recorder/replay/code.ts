@@ -1,5 +1,6 @@
 /** A program and its points of recording, laid out for quick execution. */
-import type { Instrumented } from '../instrument/instrument';
+import { analyseFlow } from '../instrument/flow';
+import type { TraceRecord } from '../instrument/records';
 import type { Field } from '../instrument/points';
 import { Class, LD_IMM64, Pseudo } from '../../../toolchain/insn/opcodes';
 import {
@@ -13,6 +14,7 @@ import {
   isPacketLoad,
   isSubprogramCall,
 } from '../../../toolchain/insn/effects';
+import { decodeInsns } from '../../../toolchain/insn/insn';
 import type { Insn } from '../../../toolchain/insn/insn';
 
 export const Kind = {
@@ -63,10 +65,12 @@ export interface ReplayCode {
  * @param addresses what 64-bit immediate loads of maps and kernel variables give, by instruction.
  */
 export function replayCode(
-  { flow, records }: Instrumented,
+  instructions: Uint8Array,
+  records: readonly Pick<TraceRecord, 'id' | 'points'>[],
   stackDepth: readonly number[],
   addresses: ReadonlyMap<number, bigint>,
 ): ReplayCode {
+  const flow = analyseFlow(decodeInsns(instructions));
   const count = flow.insns.length;
   const code: ReplayCode = {
     insns: flow.insns,
