@@ -1,4 +1,7 @@
 /** Going through a recorded run, forward and backward: what a debugger's user sees at each place. */
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import { DapClient, fixture, markedLine } from './client';
@@ -185,5 +188,40 @@ describe('a recorded run', () => {
     expect((await steps.dap.row('Globals', 'runs')).value).toBe('0');
     await steps.move('next');
     expect(steps.dap.console).toContain('steps returned XDP_PASS (2)');
+  });
+
+  it('is saved to a file, and gone through from it without a kernel', async () => {
+    const steps = await Steps.launch(['#LOOP']);
+    const file = path.join(mkdtempSync(path.join(os.tmpdir(), 'bpfs-recording-')), 'run.bpfrec');
+    await steps.dap.request('bpf/saveRecording', { path: file });
+    const seen = await steps.dap.tree('Locals', 'sum');
+    await steps.dap.close();
+
+    // No host is named and none may be started: this target does not exist.
+    const again = await Steps.launch(['#LOOP'], { recording: file, hostSocket: '/nope.sock' });
+    expect(await again.line()).toBe(line('#LOOP'));
+    expect(await again.dap.tree('Locals', 'sum')).toEqual(seen);
+    expect((await again.dap.row('Maps', 'lengths', '[48]')).value).toBe('1');
+    await again.move('reverseContinue');
+    expect((await again.dap.row('Maps', 'lengths')).value).toMatch(/^hash, 0 entries/);
+    expect(await again.move('continue')).toMatchObject({ reason: 'breakpoint' });
+    await again.move('continue');
+    expect((await again.stack())[0]!.name).toBe('steps() = XDP_PASS (2)');
+  });
+
+  it.each([
+    ['no such file', undefined, /there is no such file/],
+    ['another kind of file', Buffer.from('ELF and nothing else'), /not a recording/],
+    ['a newer format', Buffer.from('bpf-studio recording 9\n...'), /format 9/],
+    ['a damaged one', Buffer.from('bpf-studio recording 1\nrubbish'), /damaged/],
+  ])('%s is refused in words', async (_, content, expected) => {
+    client = await DapClient.initialized();
+    const file = path.join(mkdtempSync(path.join(os.tmpdir(), 'bpfs-recording-')), 'run.bpfrec');
+    if (content) writeFileSync(file, content);
+    const refused = await client.request('launch', { recording: file }).then(
+      () => 'launched',
+      (error: Error) => error.message,
+    );
+    expect(refused).toMatch(expected);
   });
 });
