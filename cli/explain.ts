@@ -5,15 +5,16 @@ import { explainer } from '../language-server/model/verify';
 import { loadParser } from '../toolchain/c/parser';
 import { readSource, type SourceFile } from '../toolchain/c/source';
 import type { Diagnostic } from '../toolchain/diagnostic';
+import type { TargetFacts } from '../toolchain/load-failure/target';
 import type { Input } from './source';
 
 /** Needs `input.object`. */
 export async function explainPrograms(
   input: Input,
-  kernel: string,
+  target: TargetFacts,
 ): Promise<(verdict: ProgramVerdict) => Diagnostic[]> {
   const source = input.text === undefined ? undefined : await read(input.text);
-  return explainer(Uint8Array.from(input.object!), input.path, source, kernel).explainProgram;
+  return explainer(Uint8Array.from(input.object!), input.path, source, target).explainProgram;
 }
 
 /**
@@ -25,7 +26,10 @@ export async function syntaxBesideClang(
   text: string,
   clang: Diagnostic[] | undefined,
 ): Promise<Diagnostic[]> {
-  return besideClang(syntaxDiagnostics(await read(text), path), clang);
+  return besideClang(
+    syntaxDiagnostics(await read(text), path),
+    clang && { isOfThisText: true, findings: clang },
+  );
 }
 
 async function read(text: string): Promise<SourceFile> {

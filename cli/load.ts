@@ -1,4 +1,5 @@
 /** From a FILE argument to programs and maps in the kernel, for `run` and `attach`. */
+import { factsForFailure } from '../language-server/model/target-facts';
 import type { KernelClient } from '../kernel/client/client';
 import type { OpenedKernel } from '../kernel/client/open';
 import { AdapterError } from '../debug-adapter/errors';
@@ -107,7 +108,7 @@ async function load(
   } catch (error) {
     if (rejected.length === 0) throw error;
     // The explained rejection says it all.
-    const explain = await explainPrograms(input, client.hello.kernel.release);
+    const explain = await explainPrograms(input, await factsForFailure(client, rejected));
     showFindings(rejected.flatMap(explain), io);
     return { stop: 1 };
   }

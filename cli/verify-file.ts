@@ -1,9 +1,9 @@
 /** One file's verdicts, as `verify --json` prints them and as the terminal shows them. */
 import { pathToFileURL } from 'node:url';
 import type { KernelClient } from '../kernel/client/client';
-import { KernelError } from '../kernel/client/errors';
 import type { ProgramVerdict, ProtocolError, VerifierStats } from '../kernel/protocol';
 import { Severity, type Diagnostic } from '../toolchain/diagnostic';
+import type { TargetFacts } from '../toolchain/load-failure/target';
 import type { Problem } from '../toolchain/problem';
 import type { ExitStatus } from './io';
 import { problemOf } from './kernel';
@@ -59,26 +59,37 @@ export async function verifyFile(
   const kernel = client.hello.kernel.release;
   if (input.object === undefined) return result(input, kernel, []);
   try {
-    const answer = await client.request('verify', { object: input.object, log: 'rejected' }, { signal });
-    return await judged(input, kernel, answer);
+    const { factsForFailure } = await import('../language-server/model/target-facts');
+    const { verdictsOf, failuresOf } = await import('../language-server/model/verify');
+    const answer = await verdictsOf(client, input.object, signal);
+    return await judged(input, await factsForFailure(client, failuresOf(answer)), answer);
   } catch (error) {
     return result({ ...input, problems: [...input.problems, problemOf(error)] }, kernel, []);
   }
 }
 
-/** A kernel's answer on a file's object, explained. */
+/** A kernel's answer on a file's object, explained with what is known of the kernel. */
 export async function judged(
   input: Input,
-  kernel: string,
+  target: TargetFacts,
   answer: { programs: ProgramVerdict[]; error?: ProtocolError },
 ): Promise<FileResult> {
-  const rejected = answer.programs.some(({ verdict }) => verdict !== 'accepted');
+  const { error } = answer;
+  // An object without a source has no place for findings, and is no answer to what was asked.
+  if (error?.code === 'badObject' && input.text === undefined) {
+    return unanswered(input, target.release, problemOf(error));
+  }
+  const { failuresOf } = await import('../language-server/model/verify');
+  const failures = failuresOf(answer);
+  const rejected = failures.some(({ verdict }) => verdict !== 'accepted');
   // Explaining takes the object's BTF and the catalogue; accepted programs need neither.
-  const explain = rejected ? await (await import('./explain')).explainPrograms(input, kernel) : () => [];
+  const explain = rejected ? await (await import('./explain')).explainPrograms(input, target) : () => [];
   const programs = answer.programs.map((verdict) => ({ verdict, diagnostics: explain(verdict) }));
-  if (!answer.error) return result(input, kernel, programs);
-  const problem = problemOf(new KernelError(answer.error));
-  return result({ ...input, problems: [...input.problems, problem] }, kernel, programs);
+  if (!error) return result(input, target.release, programs);
+  // What fails for the whole object is said of its first program, or of the file when it has none.
+  for (const program of programs.slice(1)) program.diagnostics = [];
+  const whole = programs.length > 0 ? [] : failures.flatMap(explain);
+  return result({ ...input, diagnostics: [...input.diagnostics, ...whole] }, target.release, programs);
 }
 
 /** A file of which this kernel said nothing, and why. */

@@ -96,7 +96,7 @@ function hasObject(input: Input): input is Input & { object: Uint8Array } {
 async function resultOf(input: Input, cell: Cell, row: ObjectRow): Promise<FileResult> {
   const { release } = cell.kernel;
   const { problem } = cell;
-  const result = problem ? unanswered(input, release, problem) : await judged(input, release, cell);
+  const result = problem ? unanswered(input, release, problem) : await judged(input, { release }, cell);
   // A kernel that gave no answer is not said to lack anything, also when another image of its release did answer.
   const missing = row.missing
     .filter(({ missingIn }) => !problem && missingIn.includes(release))

@@ -131,6 +131,36 @@ export const errors = {
       actions: [checkEnvironment()],
     };
   },
+  noFailingPath(program: string, reason: string): UserError {
+    return {
+      code: 'noFailingPath',
+      message: sentences(vscode.l10n.t('There is no failing path of {0}: {1}', program, reason)),
+      severity: 'warning',
+      actions: [],
+    };
+  },
+  noLogLine(line: number): UserError {
+    return {
+      code: 'noLogLine',
+      message: vscode.l10n.t(
+        'The verifier log has no instruction of line {0}: the compiler made none of it, or the verifier did not come to it. Put the cursor on another line of the program.',
+        line,
+      ),
+      severity: 'warning',
+      actions: [],
+    };
+  },
+  noPage(code: string): UserError {
+    return {
+      code: 'noPage',
+      message: vscode.l10n.t(
+        'There is no documentation page on {0} in this installation. Run BPF: Explain Finding for the list of those there are.',
+        code,
+      ),
+      severity: 'warning',
+      actions: [{ title: vscode.l10n.t('Explain Finding'), command: 'bpf.explainFinding' }],
+    };
+  },
   /** No kernel image for a VM, and no privileges on this machine. */
   noKernelAtHand(): UserError {
     return {

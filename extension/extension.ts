@@ -16,6 +16,9 @@ import * as selectKernel from './window-kernel/select';
 import * as kernelStatus from './window-kernel/status';
 import { createLanguageServer } from './language-server';
 import * as tasks from './tasks';
+import * as explanation from './verifier/explanation';
+import * as failingPath from './verifier/failing-path';
+import * as heatMap from './verifier/heat-map';
 import * as kernelView from './views/kernel-view';
 import type { Feature, Services } from './services';
 
@@ -26,6 +29,9 @@ const features: Feature[] = [
   attach,
   verifyNow,
   verifierLog,
+  failingPath,
+  heatMap,
+  explanation,
   verifyOnKernels,
   secondOpinion,
   templates,

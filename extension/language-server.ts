@@ -34,6 +34,8 @@ export interface LanguageServer {
   readonly onDidChangeStatus: vscode.Event<DocumentStatusParams>;
   verifyNow(uri: vscode.Uri): Promise<void>;
   verifierLog(parameters: VerifierLogParams): Promise<VerifierLogResult>;
+  /** One of the requests of language-server/protocol.ts. Rejects with the server's reason. */
+  request<Result>(method: string, parameters: object): Promise<Result>;
   /** The object of the open document's text as it is in the editor. */
   compile(uri: vscode.Uri): Promise<CompileDocumentResult>;
   /** Starts the server as soon as a BPF source is open. */
@@ -167,9 +169,11 @@ export function createLanguageServer(
     }, delay);
   }
 
-  /** For `when` clauses: `resource in bpf.sources`. */
+  /** For `when` clauses: `resource in bpf.sources` in menus, `bpf.isActiveSource` in the palette. */
   function publishSources(): void {
+    const active = vscode.window.activeTextEditor?.document.uri.toString() ?? '';
     void vscode.commands.executeCommand('setContext', 'bpf.sources', [...statuses.keys()]);
+    void vscode.commands.executeCommand('setContext', 'bpf.isActiveSource', statuses.has(active));
   }
 
   async function announce(to: LanguageClient): Promise<void> {
@@ -201,6 +205,7 @@ export function createLanguageServer(
       void starting?.then((running) => running.sendNotification(TrustGranted));
       if (statuses.size > 0) void kernel.ensure();
     }),
+    vscode.window.onDidChangeActiveTextEditor(publishSources),
     vscode.workspace.onDidCloseTextDocument((document) => {
       staleLenses.delete(document.uri.toString());
       if (statuses.delete(document.uri.toString())) publishSources();
@@ -215,6 +220,8 @@ export function createLanguageServer(
     },
     verifierLog: async (parameters) =>
       (await client()).sendRequest<VerifierLogResult>(VerifierLog, parameters),
+    request: async <Result>(method: string, parameters: object) =>
+      (await client()).sendRequest<Result>(method, parameters),
     compile: async (uri) =>
       (await client()).sendRequest<CompileDocumentResult>(CompileDocument, { uri: uri.toString() }),
     watchForBpfSources: () => {

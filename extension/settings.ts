@@ -40,6 +40,7 @@ export function readSettings(resource?: vscode.Uri): Settings {
       when: configuration.get('verify.when', 'onType'),
       delay: configuration.get('verify.delay', 300),
     },
+    inlayHints: { ranges: configuration.get('inlayHints.ranges', false) },
     target: configuration.get<string>('target', ''),
     qemu: { path: substitute(configuration.get<string>('qemu.path', ''), folder) },
   };

@@ -1,14 +1,12 @@
 /** Connects the features to an LSP connection. Nothing else knows that there is one. */
 import { fileURLToPath } from 'node:url';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import {
   CodeLensRefreshRequest,
   DidChangeConfigurationNotification,
-  ErrorCodes,
-  ResponseError,
-  TextDocumentSyncKind,
+  InlayHintRefreshRequest,
   type Connection,
-  type Diagnostic as LspDiagnostic,
   type InitializeParams,
   type TextDocumentContentChangeEvent,
 } from 'vscode-languageserver';
@@ -17,33 +15,24 @@ import { TextDocument } from 'vscode-languageserver-textdocument';
 import { loadParser } from '../toolchain/c/parser';
 import { forgetClang } from '../toolchain/clang/discover';
 import { cacheDirectory } from '../toolchain/clang/flags';
-import { readBpfObject } from '../toolchain/elf/object';
-import { codeLenses } from './features/code-lens';
-import { completions } from './features/completion';
-import { definition } from './features/definition';
 import { toLspDiagnostics } from './features/diagnostics';
-import { hover } from './features/hover';
-import { documentSymbols } from './features/symbols';
-import { verifierLog } from './features/verifier-log';
 import { KernelLink } from './kernel-link';
+import { moveHints } from './features/inlay-hints';
 import { BpfDocument } from './model/document';
 import { Environment } from './model/environment';
+import { stopAsking } from './model/knowledge';
 import { editBetween, type Edit } from './model/track';
 import {
-  CompileDocument,
   DocumentStatus,
   HostChanged,
   TrustGranted,
-  VerifierLog,
-  VerifyNow,
-  type CompileDocumentParams,
-  type CompileDocumentResult,
   type HostChangedParams,
   type InitializationOptions,
-  type VerifierLogParams,
-  type VerifyNowParams,
 } from './protocol';
+import { installedPages } from './pages';
 import { Published } from './published';
+import { capabilities, requests } from './requests';
+import type { Session } from './session';
 import { readSettings } from './settings';
 
 interface Open {
@@ -56,9 +45,10 @@ export function serve(connection: Connection, distDirectory: string): { dispose(
   const log = (line: string): void => connection.console.log(line);
   const documents = new Map<string, Open>();
   const published = new Published(
-    (uri, diagnostics: LspDiagnostic[]) => void connection.sendDiagnostics({ uri, diagnostics }),
+    (uri, diagnostics, version) => void connection.sendDiagnostics({ uri, version, diagnostics }),
   );
   const kernel = new KernelLink({ distDirectory, log, onChange: verifyAll });
+  const pages = installedPages(distDirectory, log);
   const environment = new Environment(
     readSettings({}).settings,
     kernel,
@@ -66,6 +56,15 @@ export function serve(connection: Connection, distDirectory: string): { dispose(
     distDirectory,
     log,
   );
+  const session: Session = {
+    get client() {
+      return client;
+    },
+    environment,
+    kernel,
+    published,
+    document: (uri) => documents.get(uri)?.bpf,
+  };
   let parser: Parser;
   let client: InitializeParams['capabilities'] = {};
   let root = process.cwd();
@@ -75,7 +74,11 @@ export function serve(connection: Connection, distDirectory: string): { dispose(
     findings(document: BpfDocument): void {
       const { uri } = document;
       if (documents.get(uri)?.bpf === document) {
-        published.set(uri, toLspDiagnostics(document.diagnostics, uri, document.path));
+        published.set(
+          uri,
+          document.version,
+          toLspDiagnostics(document.diagnostics, { uri, path: document.path, pages }),
+        );
       }
     },
     status(document: BpfDocument): void {
@@ -86,6 +89,7 @@ export function serve(connection: Connection, distDirectory: string): { dispose(
           // The editor may be closing; it asks for lenses itself when it shows the document again.
         });
       }
+      if (environment.settings.inlayHints.ranges && document.status.phase === 'done') refreshHints();
     },
   };
 
@@ -104,14 +108,7 @@ export function serve(connection: Connection, distDirectory: string): { dispose(
     if (folder?.startsWith('file:')) root = fileURLToPath(folder);
     return {
       serverInfo: { name: 'BPF Studio' },
-      capabilities: {
-        textDocumentSync: { openClose: true, change: TextDocumentSyncKind.Incremental, save: true },
-        codeLensProvider: {},
-        documentSymbolProvider: true,
-        hoverProvider: true,
-        definitionProvider: true,
-        completionProvider: { triggerCharacters: ['_', '"', '/', '&'] },
-      },
+      capabilities,
     };
   });
 
@@ -144,10 +141,20 @@ export function serve(connection: Connection, distDirectory: string): { dispose(
     const { settings, problems } = readSettings(raw);
     problems.forEach((problem) => connection.console.warn(problem));
     if (JSON.stringify(settings) === JSON.stringify(environment.settings)) return;
+    const toggled = settings.inlayHints.ranges !== environment.settings.inlayHints.ranges;
     environment.settings = settings;
+    if (toggled) refreshHints();
     forgetClang();
     if (kernel.ownsHost) kernel.useTarget(settings.target);
     verifyAll();
+  }
+
+  /** The editor asks for hints again; by itself it does so only after edits. */
+  function refreshHints(): void {
+    if (!client.workspace?.inlayHint?.refreshSupport) return;
+    connection.sendRequest(InlayHintRefreshRequest.type).catch(() => {
+      // The editor may be closing.
+    });
   }
 
   function verifyAll(): void {
@@ -161,6 +168,7 @@ export function serve(connection: Connection, distDirectory: string): { dispose(
     documents.set(uri, { text: TextDocument.create(uri, languageId, version, text), bpf });
     if (!bpf.isBpf) return;
     events.findings(bpf);
+    void rememberSaved(bpf);
     bpf.schedule();
   });
 
@@ -169,10 +177,13 @@ export function serve(connection: Connection, distDirectory: string): { dispose(
     if (!open) return;
     const edits = contentChanges.map((change) => toEdit(open, change, contentChanges.length));
     TextDocument.update(open.text, contentChanges, version ?? open.text.version + 1);
+    stopAsking(open.bpf);
+    moveHints(open.bpf, edits);
     open.bpf.change(open.text.getText(), open.text.version, edits);
   });
 
   connection.onDidSaveTextDocument(({ textDocument: { uri } }) => {
+    documents.get(uri)?.bpf.saved();
     if (environment.settings.verify.when === 'onSave') void documents.get(uri)?.bpf.start(true);
   });
 
@@ -185,34 +196,9 @@ export function serve(connection: Connection, distDirectory: string): { dispose(
   /** A header or the flags of a build changed on disk. */
   connection.onDidChangeWatchedFiles(verifyAll);
 
-  connection.onCodeLens(({ textDocument }) => {
-    const bpf = documents.get(textDocument.uri)?.bpf;
-    return bpf?.isBpf ? codeLenses(bpf.status) : [];
-  });
-  connection.onDocumentSymbol(({ textDocument }) => {
-    const source = bpfSource(textDocument.uri);
-    return source ? documentSymbols(source) : [];
-  });
-  connection.onDefinition(({ textDocument, position }) => {
-    const source = bpfSource(textDocument.uri);
-    return source && definition(source, textDocument.uri, position);
-  });
-  connection.onHover(async ({ textDocument, position }) => {
-    const bpf = documents.get(textDocument.uri)?.bpf;
-    const source = bpfSource(textDocument.uri);
-    if (!bpf || !source) return undefined;
-    const { args } = await environment.flags(bpf.path, bpf.text);
-    const read = bpf.newestObject && readBpfObject(bpf.newestObject);
-    const object = read?.ok ? read.value : undefined;
-    return hover({ source, status: bpf.status, args, object }, position);
-  });
-  connection.onCompletion(async ({ textDocument, position }) => {
-    const bpf = documents.get(textDocument.uri)?.bpf;
-    if (!bpf || !bpfSource(textDocument.uri)) return undefined;
-    const { args } = await environment.flags(bpf.path, bpf.text);
-    const source = bpfSource(textDocument.uri);
-    return source && completions(source, args, position);
-  });
+  for (const [method, answer] of Object.entries(requests)) {
+    connection.onRequest(method, (params: unknown, token) => answer(session, params as never, token));
+  }
 
   connection.onNotification(HostChanged, ({ socket, reason }: HostChangedParams) =>
     kernel.useSocket(socket, reason),
@@ -220,37 +206,6 @@ export function serve(connection: Connection, distDirectory: string): { dispose(
   connection.onNotification(TrustGranted, () => {
     environment.trusted = true;
     verifyAll();
-  });
-  connection.onRequest(VerifyNow, async (params: VerifyNowParams) => {
-    const { bpf } = known(params);
-    await bpf.start(true);
-    await bpf.settled();
-    return bpf.status;
-  });
-  connection.onRequest(
-    CompileDocument,
-    async (params: CompileDocumentParams): Promise<CompileDocumentResult> => {
-      const result = await known(params).bpf.compiledObject();
-      if ('problem' in result) return result;
-      return { object: Buffer.from(result.object).toString('base64') };
-    },
-  );
-  connection.onRequest(VerifierLog, async (params: VerifierLogParams) => {
-    const { bpf } = known(params);
-    if (!bpf.verification) {
-      await bpf.start(true);
-      await bpf.settled();
-    }
-    const session = await kernel.client();
-    if (!('request' in session)) throw failure(session.message);
-    const { verification, newestObject } = bpf;
-    const result =
-      verification && newestObject
-        ? await verifierLog(session, verification, newestObject, bpf.path, params.program)
-        : undefined;
-    if (!result)
-      throw failure(bpf.status.problem?.message ?? `There is no verdict on "${params.program}" yet.`);
-    return result;
   });
 
   connection.onShutdown(() => dispose());
@@ -261,21 +216,16 @@ export function serve(connection: Connection, distDirectory: string): { dispose(
     for (const { bpf } of documents.values()) bpf.close();
     await kernel.dispose();
   }
-
-  function bpfSource(uri: string): BpfDocument['source'] {
-    const bpf = documents.get(uri)?.bpf;
-    return bpf?.isBpf ? bpf.source : undefined;
-  }
-
-  function known(params: { uri: string } | undefined): Open {
-    const open = documents.get(params?.uri ?? '');
-    if (!open) throw failure(`The document "${params?.uri}" is not open.`);
-    return open;
-  }
 }
 
-function failure(message: string): ResponseError<void> {
-  return new ResponseError(ErrorCodes.InvalidParams, message);
+/** An editor may open a document with changes that it kept, so what is saved stands on the disk alone. */
+async function rememberSaved(bpf: BpfDocument): Promise<void> {
+  if (!bpf.uri.startsWith('file:')) return;
+  try {
+    bpf.saved(await readFile(bpf.path, 'utf8'));
+  } catch {
+    // It was never saved, or cannot be read: then there is nothing to compare with.
+  }
 }
 
 function toEdit(open: Open, change: TextDocumentContentChangeEvent, count: number): Edit {

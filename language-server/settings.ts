@@ -5,6 +5,7 @@ import type { Settings } from './protocol';
 export const defaultSettings: Settings = {
   clang: { path: '', args: null, extraArgs: [] },
   verify: { when: 'onType', delay: 300 },
+  inlayHints: { ranges: false },
   target: '',
 };
 
@@ -14,6 +15,7 @@ const schemas = {
   'clang.extraArgs': z.array(z.string()),
   'verify.when': z.enum(['onType', 'onSave', 'manual']),
   'verify.delay': z.number().min(0).max(60_000),
+  'inlayHints.ranges': z.boolean(),
   target: z.string().refine((text) => text === '' || !('problem' in parseTarget(text))),
 };
 
@@ -37,7 +39,7 @@ export function readSettings(raw: unknown): { settings: Settings; problems: stri
     } else if (key === undefined) {
       Object.assign(settings, { [group]: parsed.data });
     } else {
-      Object.assign(settings[group as 'clang' | 'verify'], { [key]: parsed.data });
+      Object.assign(settings[group as 'clang' | 'verify' | 'inlayHints'], { [key]: parsed.data });
     }
   }
   return { settings, problems };

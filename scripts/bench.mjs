@@ -1,6 +1,7 @@
 // `npm run bench`: builds what is missing and measures, see test/bench/main.ts for the lines and their bounds.
 //   npm run bench -- --veristat PATH   measures against veristat too
-//   npm run bench -- --only map,vm     some lines: verdict, objects, keystroke, map, vm
+//   npm run bench -- --bpfvv DIRECTORY  measures the reading of logs against a clone of bpfvv too
+//   npm run bench -- --only map,vm     some lines: verdict, explained, objects, keystroke, log, map, vm
 import { spawnSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
@@ -27,6 +28,8 @@ async function bench() {
     bundle: true,
     platform: 'node',
     format: 'cjs',
+    // Finds its own binary beside it.
+    external: ['esbuild'],
     logLevel: 'error',
     // The tests' helpers find dist/ from where their source lies.
     define: {

@@ -42,6 +42,8 @@ export interface Diagnostic {
     program?: string;
     /** Index of the failing instruction in the verifier's log. */
     instruction?: number;
+    /** Line of the whole log, zero-based, on which the verifier came to that instruction. */
+    logLine?: number;
     /** What the programmer can do about it. */
     help?: string;
     /** What a newer kernel, which explains its rejections itself, says of the same program. */

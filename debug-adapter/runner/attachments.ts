@@ -1,4 +1,5 @@
 /** Attaching all programs of a session, or none; and taking them off again. */
+import { attachAdvice } from './attach-advice';
 import type { KernelClient } from '../../kernel/client/client';
 import { KernelError } from '../../kernel/client/errors';
 import type { AttachSpec, LinkDescription } from '../../kernel/protocol';
@@ -101,8 +102,10 @@ async function orRollBack(
     if (!(error instanceof KernelError) || error.code === 'hostGone') throw error;
     await detachAll(loaded.kernel, done);
     if (error.code === 'cancelled') throw error;
+    const section = loaded.programs.find(({ name }) => name === plan.name)?.section ?? '';
+    const advice = await attachAdvice(loaded.kernel, error.errno, plan.spec, section);
     const unsupported = error.code === 'unsupported';
-    throw attachFailed(describeFailure(plan, error, done, planned), { unsupported });
+    throw attachFailed(describeFailure(plan, error, done, planned, advice), { unsupported });
   }
 }
 
@@ -111,11 +114,12 @@ function describeFailure(
   error: KernelError,
   done: Attachment[],
   planned: readonly Planned[],
+  instead: string,
 ): string {
   // libbpf answers EOPNOTSUPP when SEC() names no target; any other failure is not for want of a choice.
   const undecided = spec.hook === 'auto' && error.errno === 'EOPNOTSUPP';
   const example = undecided && section !== undefined ? exampleFor(section) : undefined;
-  const advice = example === undefined ? '' : ` For example "spec": ${example}.`;
+  const advice = example === undefined ? instead && ` ${instead}` : ` For example "spec": ${example}.`;
   const reports = planned.map((other) => {
     if (other.name === name) return `${name}: failed`;
     const attached = done.find((attachment) => attachment.program === other.name);

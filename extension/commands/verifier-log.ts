@@ -7,8 +7,13 @@ import { EditorCommands, LOG_SCHEME, type VerifierLogResult } from '../../langua
 import { errors, present, reporting } from '../errors';
 import { isProblem } from '../window-kernel/kernel';
 import type { Services } from '../services';
-import { chooseProgram } from './programs';
+import { OpenLog, connectLogs } from '../verifier/log-navigation';
+import { fitLog } from '../verifier/log-size';
+import { activeSource, chooseProgram, programsOf } from './programs';
 import { asLens } from './run';
+
+/** Links drawn into one log, at its beginning and at its end; in between a definition leads to the source. */
+const MAX_LINKS = 4000;
 
 /** `bpf-log:/PROGRAM.bpflog?SOURCE-URI` */
 export function logUri(source: vscode.Uri, program: string): vscode.Uri {
@@ -22,7 +27,7 @@ export function parseLogUri(uri: vscode.Uri): { source: vscode.Uri; program: str
 
 export function activate(context: vscode.ExtensionContext, services: Services): void {
   const { log, server } = services;
-  const logs = new Map<string, VerifierLogResult>();
+  const logs = new Map<string, OpenLog>();
   const renewed = new vscode.EventEmitter<vscode.Uri>();
 
   const content: vscode.TextDocumentContentProvider = {
@@ -30,34 +35,30 @@ export function activate(context: vscode.ExtensionContext, services: Services): 
     provideTextDocumentContent: async (uri) => {
       const { source, program } = parseLogUri(uri);
       try {
-        const result = await fetchLog(services, source, program);
-        logs.set(uri.toString(), result);
-        return result.text;
+        const fitted = fitLog(await fetchLog(services, source, program));
+        logs.set(uri.toString(), new OpenLog(fitted));
+        return fitted.text;
       } catch (error) {
         const reason = error instanceof Error ? error.message : String(error);
         log.error(`[noVerifierLog] ${program}: ${reason}`);
+        logs.delete(uri.toString());
         return `; ${errors.noVerifierLog(program, reason).message}\n`;
       }
     },
   };
   const links: vscode.DocumentLinkProvider = {
-    provideDocumentLinks: (document) => {
-      const result = logs.get(document.uri.toString());
-      return result ? documentLinks(document, result) : [];
-    },
-  };
-  const codeActions: vscode.CodeActionProvider = {
-    provideCodeActions: (document, _range, { diagnostics }) => actionsFor(document, diagnostics),
+    provideDocumentLinks: (document) =>
+      documentLinks(document, logs.get(document.uri.toString())?.links ?? []),
   };
 
-  const selector = { scheme: LOG_SCHEME };
+  const openLog = (uri: vscode.Uri): OpenLog | undefined => logs.get(uri.toString());
+  const command = (id: string, handler: (argument?: unknown) => Promise<void>): vscode.Disposable =>
+    vscode.commands.registerCommand(id, reporting(vscode.l10n.t('Showing the verifier log'), log, handler));
   context.subscriptions.push(
     renewed,
     vscode.workspace.registerTextDocumentContentProvider(LOG_SCHEME, content),
-    vscode.languages.registerDocumentLinkProvider(selector, links),
-    vscode.languages.registerCodeActionsProvider({ language: 'c' }, codeActions, {
-      providedCodeActionKinds: [vscode.CodeActionKind.QuickFix],
-    }),
+    vscode.languages.registerDocumentLinkProvider({ scheme: LOG_SCHEME }, links),
+    connectLogs(openLog, (uri) => parseLogUri(uri).source),
     vscode.workspace.onDidCloseTextDocument((document) => logs.delete(document.uri.toString())),
     server.onDidChangeStatus(({ uri, phase }) => {
       if (phase !== 'done') return;
@@ -66,10 +67,8 @@ export function activate(context: vscode.ExtensionContext, services: Services): 
         if (open.scheme === LOG_SCHEME && parseLogUri(open).source.toString() === source) renewed.fire(open);
       }
     }),
-    vscode.commands.registerCommand(
-      EditorCommands.showVerifierLog,
-      reporting(vscode.l10n.t('Showing the verifier log'), log, (lens?: unknown) => showLog(services, lens)),
-    ),
+    command(EditorCommands.showVerifierLog, (lens) => showLog(services, lens)),
+    command('bpf.goToLogLine', () => goToLogLine(services, openLog)),
   );
 }
 
@@ -86,15 +85,62 @@ async function showLog(services: Services, lens: unknown): Promise<void> {
   const title = vscode.l10n.t('Program whose verifier log to show');
   const chosen = await chooseProgram(services, asLens(lens), title);
   if (!chosen) return;
-  const document = await vscode.workspace.openTextDocument(logUri(chosen.uri, chosen.program.name));
-  const editor = await vscode.window.showTextDocument(document, {
-    viewColumn: vscode.ViewColumn.Beside,
+  const editor = await openLogBeside(logUri(chosen.uri, chosen.program.name));
+  const { line } = (lens ?? {}) as { line?: unknown };
+  revealLine(editor, typeof line === 'number' ? line : lastInstruction(editor.document));
+}
+
+/** From the source line under the cursor to where the log speaks of it last. */
+async function goToLogLine(
+  services: Services,
+  openLog: (uri: vscode.Uri) => OpenLog | undefined,
+): Promise<void> {
+  if (!vscode.workspace.isTrusted) {
+    return present(errors.untrusted(vscode.l10n.t('Showing a verifier log')), services.log);
+  }
+  const source = activeSource();
+  const cursor = vscode.window.activeTextEditor?.selection.active.line;
+  if (!source || cursor === undefined) return present(errors.notABpfSource(), services.log);
+  // A function that programs share is in the log of each; the one that is looked at already goes first.
+  const shown = vscode.window.visibleTextEditors
+    .map(({ document }) => document.uri)
+    .filter(
+      (uri) => uri.scheme === LOG_SCHEME && parseLogUri(uri).source.toString() === source.uri.toString(),
+    );
+  for (const uri of [...shown, ...logsFor(services, source, cursor)]) {
+    // Opening it makes its links known.
+    await vscode.workspace.openTextDocument(uri);
+    const line = openLog(uri)?.linesOf(source.uri.fsPath, cursor).at(-1);
+    if (line === undefined) continue;
+    return revealLine(await openLogBeside(uri), line);
+  }
+  return present(errors.noLogLine(cursor + 1), services.log);
+}
+
+/** Logs of the document's programs, that of the program at the line first. */
+function logsFor(services: Services, source: vscode.TextDocument, line: number): vscode.Uri[] {
+  const programs = programsOf(services, source);
+  const own = programs.findLast((program) => program.line <= line);
+  const ordered = own ? [own, ...programs.filter((program) => program !== own)] : programs;
+  return ordered.map(({ name }) => logUri(source.uri, name));
+}
+
+async function openLogBeside(uri: vscode.Uri): Promise<vscode.TextEditor> {
+  const open = vscode.window.visibleTextEditors.find(
+    ({ document }) => document.uri.toString() === uri.toString(),
+  );
+  return vscode.window.showTextDocument(await vscode.workspace.openTextDocument(uri), {
+    viewColumn: open?.viewColumn ?? vscode.ViewColumn.Beside,
     preserveFocus: true,
     preview: true,
   });
-  const place = lastInstruction(document);
+}
+
+function revealLine(editor: vscode.TextEditor, line: number): void {
+  const position = new vscode.Position(line, 0);
+  editor.selection = new vscode.Selection(position, position);
   editor.revealRange(
-    new vscode.Range(place, 0, place, 0),
+    new vscode.Range(position, position),
     vscode.TextEditorRevealType.InCenterIfOutsideViewport,
   );
 }
@@ -108,8 +154,12 @@ function lastInstruction(document: vscode.TextDocument): number {
 }
 
 /** A link over each instruction's number and colon, where the eye looks for it; the tooltip names the place. */
-function documentLinks(document: vscode.TextDocument, result: VerifierLogResult): vscode.DocumentLink[] {
-  return result.links.flatMap((link) => {
+function documentLinks(
+  document: vscode.TextDocument,
+  all: VerifierLogResult['links'],
+): vscode.DocumentLink[] {
+  const links = all.length <= 2 * MAX_LINKS ? all : [...all.slice(0, MAX_LINKS), ...all.slice(-MAX_LINKS)];
+  return links.flatMap((link) => {
     if (link.line >= document.lineCount) return [];
     const text = document.lineAt(link.line).text;
     const number = /^\s*\d+:/.exec(text)?.[0] ?? /^;.*/.exec(text)?.[0];
@@ -123,34 +173,5 @@ function documentLinks(document: vscode.TextDocument, result: VerifierLogResult)
     );
     found.tooltip = vscode.l10n.t('Go to line {0}', line);
     return [found];
-  });
-}
-
-/** *Show verifier log* on every diagnostic that came from a verifier. */
-function actionsFor(
-  document: vscode.TextDocument,
-  diagnostics: readonly vscode.Diagnostic[],
-): vscode.CodeAction[] {
-  const programs = new Map<string, vscode.Diagnostic[]>();
-  const known = vscode.languages.getDiagnostics(document.uri) as (vscode.Diagnostic & {
-    data?: { program?: string };
-  })[];
-  for (const diagnostic of diagnostics) {
-    // What the editor hands in is a copy without `data`; the published one has it.
-    const program = known.find(
-      (candidate) => candidate.range.isEqual(diagnostic.range) && candidate.message === diagnostic.message,
-    )?.data?.program;
-    if (program !== undefined) programs.set(program, [...(programs.get(program) ?? []), diagnostic]);
-  }
-  return [...programs].map(([program, about]) => {
-    const title = vscode.l10n.t('Show verifier log of {0}', program);
-    const action = new vscode.CodeAction(title, vscode.CodeActionKind.QuickFix);
-    action.command = {
-      title,
-      command: EditorCommands.showVerifierLog,
-      arguments: [{ uri: document.uri.toString(), program }],
-    };
-    action.diagnostics = about;
-    return action;
   });
 }

@@ -43,10 +43,28 @@ function explain(
       unsupported: true,
     };
   }
+  if (isProbe && (code === 'ENOENT' || code === 'EINVAL' || code === 'EADDRNOTAVAIL')) {
+    const name =
+      spec.hook === 'kprobe' ? spec.function : program.section.slice(program.section.indexOf('/') + 1);
+    return {
+      message: `this kernel has no function ${name} that can be probed at that place`,
+      hint: 'It may be inlined, renamed, in a module that is not loaded, or among those that may not be probed (`cat /sys/kernel/debug/kprobes/blacklist`).',
+    };
+  }
   const probe = userProbeOf(program, spec);
   if (probe) return explainUserProbe(code, probe);
   const tracepoint = tracepointOf(program, spec);
   if (tracepoint !== undefined) return explainTracepoint(code, tracepoint);
+  const isRaw =
+    spec.hook === 'rawTracepoint' || (spec.hook === 'auto' && /^raw_(tp|tracepoint)/.test(program.section));
+  if (isRaw && code === 'ENOENT') {
+    const name =
+      spec.hook === 'rawTracepoint' ? spec.name : program.section.slice(program.section.indexOf('/') + 1);
+    return {
+      message: `this kernel has no tracepoint ${name}`,
+      hint: 'Its tracepoints are the types btf_trace_… of its BTF; most are also in /sys/kernel/tracing/events.',
+    };
+  }
   if (operation.startsWith('find interface')) {
     return {
       message: `there is no interface ${interfaceOf(spec)}`,

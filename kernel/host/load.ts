@@ -105,7 +105,7 @@ export async function loadObject(
       // Without statistics nothing shows that it was loaded at all; it gets a load of its own.
       if (verdict.stats) verdicts.set(program.name, verdict);
     }
-    const verdict = judge(refused, attempt.libbpfLog, await unknownType(addon, refused));
+    const verdict = judge(refused, attempt.libbpfLog, await unknownType(addon, refused, attempt.libbpfLog));
     if (verdict.verdict === 'rejected' && wanted === 'rejected') {
       // Statistics alone cost nothing; now somebody wants to read why.
       Object.assign(verdict, await explainingLog(addon, params, refused.program.name, operation));

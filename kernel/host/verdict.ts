@@ -34,6 +34,13 @@ function linesAbout(name: string, log: string): string {
     .join('\n');
 }
 
+/** What libbpf says of a program beyond that it was not loaded. */
+function reasonOf(name: string, log: string): string | undefined {
+  return linesAbout(name, log)
+    .split('\n')
+    .find((line) => line !== '' && !/failed to load: |BPF program load failed: /.test(line));
+}
+
 export function accepted(program: AddonProgram, wanted: WantedLog, libbpfLog: string): ProgramVerdict {
   const stats = parseStats(program.log);
   return {
@@ -73,8 +80,7 @@ export function judge(
       ...(stats ? { stats } : {}),
     };
   }
-  const reason =
-    unknown ?? lines.split('\n').find((line) => !/failed to load: |BPF program load failed: /.test(line));
+  const reason = unknown ?? reasonOf(program.name, libbpfLog);
   const hint = hintFor('BPF_PROG_LOAD', errno, libbpfLog);
   return {
     ...facts(program),
@@ -90,10 +96,14 @@ export function judge(
   };
 }
 
-/** EINVAL without a word is what a kernel says to a program type it does not have. */
-export async function unknownType(addon: Addon, refused: Refused): Promise<string | undefined> {
+/** EINVAL without a word, of the kernel or of libbpf, is what a kernel says to a program type it does not have. */
+export async function unknownType(
+  addon: Addon,
+  refused: Refused,
+  libbpfLog: string,
+): Promise<string | undefined> {
   const { program, errno } = refused;
-  if (errno !== 'EINVAL' || program.log !== '') return undefined;
+  if (errno !== 'EINVAL' || program.log !== '' || reasonOf(program.name, libbpfLog)) return undefined;
   const { programTypes } = await addon.probeFeatures(null);
   if (programTypes[program.type] !== false) return undefined;
   return `Linux ${os.release()} has no program type ${program.type}, or it was built without it`;

@@ -12,11 +12,14 @@ export function codeLenses(status: DocumentStatusParams): CodeLens[] {
       command: { title, command, arguments: [argument] },
     });
     const verdict = verdictText(program, status);
+    const difference = differenceText(program);
     return [
       lens(
         verdict,
         program.verdict === 'unknown' ? EditorCommands.verifyNow : EditorCommands.showVerifierLog,
       ),
+      ...(difference === undefined ? [] : [{ range, command: { title: difference, command: '' } }]),
+      ...(program.verdict === 'rejected' ? [lens('Failing path', EditorCommands.showFailingPath)] : []),
       lens('Run', EditorCommands.runProgram),
       lens('Attach', EditorCommands.attachProgram),
     ];
@@ -37,6 +40,26 @@ export function verdictText(program: ProgramStatus, status: DocumentStatusParams
       if (status.phase === 'compiling' || status.phase === 'verifying') return 'verifying…';
       return status.problem ? 'no verdict' : 'not verified';
   }
+}
+
+/** `+1,204 insns, −3 states since saved`; undefined when there is nothing to tell. */
+export function differenceText({ verdict, insns, states, saved }: ProgramStatus): string | undefined {
+  if (!saved || verdict === 'unknown') return undefined;
+  if (saved.verdict !== verdict) {
+    const was = { accepted: 'accepted', rejected: 'rejected', error: 'not loaded' }[saved.verdict];
+    return `was ${was} when saved`;
+  }
+  // What was counted up to a rejection says how far the verifier came, not what the program costs.
+  if (verdict !== 'accepted') return undefined;
+  const changes = [change(insns, saved.insns, 'insns'), change(states, saved.states, 'states')];
+  const told = changes.filter((text) => text !== undefined);
+  return told.length > 0 ? `${told.join(', ')} since saved` : undefined;
+}
+
+function change(now: number | undefined, before: number | undefined, unit: string): string | undefined {
+  if (now === undefined || before === undefined || now === before) return undefined;
+  const amount = Math.abs(now - before).toLocaleString('en-US');
+  return `${now > before ? '+' : '−'}${amount} ${unit}`;
 }
 
 function figures({ insns, states, stackDepth }: ProgramStatus): string[] {

@@ -1,7 +1,7 @@
 import { CompletionItemKind, type CompletionItem, type Position } from 'vscode-languageserver';
 import type { SourceFile } from '../../toolchain/c/source';
 import { helpers, kfuncs, mapTypes } from './headers';
-import { sections } from './sections';
+import { sections } from '../../toolchain/program/sections';
 
 /** At most this many items: the editor asks again as more is typed. */
 const MAX_ITEMS = 500;

@@ -1,4 +1,4 @@
-import type { Hover, Position } from 'vscode-languageserver';
+import type { Hover, MarkupContent, Position } from 'vscode-languageserver';
 import type { BpfObject } from '../../toolchain/elf/object';
 import type { MapDefinition } from '../../toolchain/c/outline';
 import { positionAt, type SourceFile } from '../../toolchain/c/source';
@@ -7,7 +7,7 @@ import type { DocumentStatusParams } from '../protocol';
 import { verdictText } from './code-lens';
 import { declarationOf, wordAt } from './definition';
 import { helpers, kfuncs } from './headers';
-import { sectionOf } from './sections';
+import { sectionOf } from '../../toolchain/program/sections';
 
 export interface HoverContext {
   source: SourceFile;
@@ -28,6 +28,13 @@ export function hover(context: HoverContext, position: Position): Hover | undefi
   if (!text) return undefined;
   const range = { start: positionAt(source, word.span.start), end: positionAt(source, word.span.end) };
   return { contents: { kind: 'markdown', value: text }, range };
+}
+
+/** A hover, and below it what the verifier knows at its line. */
+export function withKnowledge(about: Hover | undefined, known: string | undefined): Hover | undefined {
+  if (!known) return about;
+  const text = about && (about.contents as MarkupContent).value;
+  return { ...about, contents: { kind: 'markdown', value: text ? `${text}\n\n---\n\n${known}` : known } };
 }
 
 function wordText(context: HoverContext, name: string): string | undefined {

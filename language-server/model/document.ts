@@ -3,13 +3,16 @@
  * Whatever is under way for an older text is stopped.
  */
 import type { Parser } from 'web-tree-sitter';
+import type { KernelClient } from '../../kernel/client/client';
 import { isBpfSource, positionAt, readSource, type SourceFile } from '../../toolchain/c/source';
 import { compile, MAX_SOURCE_BYTES } from '../../toolchain/clang/compile';
 import type { Diagnostic } from '../../toolchain/diagnostic';
 import type { DocumentStatusParams, ProgramStatus } from '../protocol';
+import { Baseline } from './baseline';
 import type { Environment } from './environment';
+import { attachHints } from './attach-hints';
 import { besideClang, moveDiagnostics, syntaxDiagnostics } from './findings';
-import type { Edit } from './track';
+import { moveRange, stretchRange, type Edit } from './track';
 import { verifyObject, type Verification } from './verify';
 
 type Problem = NonNullable<DocumentStatusParams['problem']>;
@@ -40,6 +43,9 @@ export class BpfDocument {
   private clang: Dated<Diagnostic[]> | undefined;
   private verdict: Dated<Verification> | undefined;
   private verdictDiagnostics: Diagnostic[] = [];
+  private readonly baseline = new Baseline();
+  /** Of the newest verdict whose programs were looked up; they stay until newer ones are known. */
+  private hints: Diagnostic[] = [];
   private problem: Problem | undefined;
   private phase: DocumentStatusParams['phase'] = 'idle';
   private work: AbortController | undefined;
@@ -67,6 +73,11 @@ export class BpfDocument {
     return this.verdict?.value;
   }
 
+  /** Version of the text that {@link verification} is about. */
+  get verifiedVersion(): number | undefined {
+    return this.verdict?.version;
+  }
+
   /** The object of the newest text that compiled. */
   get newestObject(): Uint8Array<ArrayBuffer> | undefined {
     return this.object?.value;
@@ -75,9 +86,12 @@ export class BpfDocument {
   /** What is known now, at the places of the newest text. */
   get diagnostics(): Diagnostic[] {
     if (!this.isBpf || !this.source) return [];
-    const sameText = this.clang?.version === this.version ? this.clang.value : undefined;
-    const syntax = besideClang(syntaxDiagnostics(this.source, this.path), sameText);
-    return [...syntax, ...(this.clang?.value ?? []), ...this.verdictDiagnostics];
+    const clang = this.clang && {
+      isOfThisText: this.clang.version === this.version,
+      findings: this.clang.value,
+    };
+    const syntax = besideClang(syntaxDiagnostics(this.source, this.path), clang);
+    return [...syntax, ...(this.clang?.value ?? []), ...this.verdictDiagnostics, ...this.hints];
   }
 
   get status(): DocumentStatusParams {
@@ -116,6 +130,7 @@ export class BpfDocument {
           stackDepth: stats.stackDepth.reduce((sum, depth) => sum + depth, 0),
           microseconds: stats.microseconds,
         }),
+        ...(known && this.baseline.of(name, this.text, verdict!.value.kernel)),
       };
     });
   }
@@ -125,13 +140,24 @@ export class BpfDocument {
     this.stop();
     this.text = text;
     this.version = version;
+    // With newer findings on their way an edited place keeps its own until they are there; without, nobody would
+    // ever say whether they still hold.
+    const move = this.verifiesOnType ? stretchRange : moveRange;
     for (const edit of edits) {
-      if (this.clang) this.clang.value = moveDiagnostics(this.clang.value, this.path, edit);
-      this.verdictDiagnostics = moveDiagnostics(this.verdictDiagnostics, this.path, edit);
+      if (this.clang) this.clang.value = moveDiagnostics(this.clang.value, this.path, edit, move);
+      this.verdictDiagnostics = moveDiagnostics(this.verdictDiagnostics, this.path, edit, move);
+      this.hints = moveDiagnostics(this.hints, this.path, edit, move);
     }
     this.parse();
     this.events.findings(this);
     this.schedule(this.environment.settings.verify.delay);
+  }
+
+  /** The file on disk has this text; the text of the document when left out. */
+  saved(text = this.text): void {
+    const current = this.verdict?.version === this.version ? this.verdict.value : undefined;
+    this.baseline.saved(text, text === this.text ? current : undefined);
+    this.events.status(this);
   }
 
   /** Does what the settings ask for after `delay` milliseconds without another edit. */
@@ -229,8 +255,9 @@ export class BpfDocument {
     this.clang = { version, value: result.diagnostics };
     this.object = result.outcome === 'compiled' ? { version, value: result.object } : undefined;
     if (result.outcome === 'errors') {
-      // The kernel's words were about a text that compiled; this one has no verdict.
-      this.forgetVerdict();
+      // Nobody finishes a statement within one pause: the kernel's words stay at their places until it has judged the
+      // text again, or until what they are about was deleted. When nobody asks it again by itself, they are dropped.
+      if (!this.verifiesOnType) this.forgetVerdict();
       // A kernel that was asked for vmlinux.h and is not there may be why it does not compile.
       const { problem } = environment.kernel;
       if (problem) this.fail(problem);
@@ -242,7 +269,7 @@ export class BpfDocument {
   }
 
   private async verify(object: Uint8Array<ArrayBuffer>, signal: AbortSignal): Promise<void> {
-    const { version, source } = this;
+    const { version, source, text } = this;
     this.enter('verifying');
     const client = await this.environment.kernel.client();
     if (signal.aborted || !source) return;
@@ -254,8 +281,10 @@ export class BpfDocument {
       const verification = await verifyObject(client, object, source, this.path, signal);
       if (signal.aborted) return;
       this.verdict = { version, value: verification };
+      this.baseline.judged(text, verification);
       this.verdictDiagnostics = verification.diagnostics;
       this.finish(undefined, 'done');
+      void this.hint(client, verification, source, signal);
     } catch (error) {
       if (signal.aborted) return;
       this.forgetVerdict();
@@ -264,9 +293,23 @@ export class BpfDocument {
     }
   }
 
+  /** Hints follow the verdict and never keep it waiting. */
+  private async hint(
+    client: KernelClient,
+    { programs }: Verification,
+    source: SourceFile,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const hints = await attachHints(client, source, this.path, programs);
+    if (signal.aborted || (hints.length === 0 && this.hints.length === 0)) return;
+    this.hints = hints;
+    this.events.findings(this);
+  }
+
   private forgetVerdict(): void {
     this.verdict = undefined;
     this.verdictDiagnostics = [];
+    this.hints = [];
   }
 
   private enter(phase: DocumentStatusParams['phase']): void {

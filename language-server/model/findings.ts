@@ -2,7 +2,7 @@
 import { Severity, type Diagnostic, type Range } from '../../toolchain/diagnostic';
 import type { SyntaxFinding } from '../../toolchain/c/finding';
 import { positionAt, type SourceFile } from '../../toolchain/c/source';
-import { moveRange, type Edit } from './track';
+import type { Edit } from './track';
 
 /** Syntax findings in the common shape. */
 export function syntaxDiagnostics(source: SourceFile, path: string): Diagnostic[] {
@@ -24,29 +24,42 @@ export function syntaxDiagnostics(source: SourceFile, path: string): Diagnostic[
 }
 
 /**
- * Syntax findings beside clang's: when clang has read this very text, it is the judge and ours are not shown. Only
- * where a missing header made it give up, those away from its errors are what it did not get to.
- * @param clang what clang said of the same text; undefined when it has not read it.
+ * Syntax findings beside clang's. When clang has read this very text, it is the judge and ours are not shown; only
+ * where a missing header made it give up, those away from its errors are what it did not get to. While it has read
+ * an older text, its errors stand at their places and ours are shown away from them: what both see is said once, by
+ * whoever said it first, so that a keystroke elsewhere changes nothing.
+ * @param clang what clang said last; undefined when it has read nothing yet.
  */
-export function besideClang(syntax: Diagnostic[], clang: Diagnostic[] | undefined): Diagnostic[] {
+export function besideClang(
+  syntax: Diagnostic[],
+  clang: { isOfThisText: boolean; findings: Diagnostic[] } | undefined,
+): Diagnostic[] {
   if (!clang) return syntax;
-  const errors = clang.filter(({ severity }) => severity === Severity.Error);
+  const errors = clang.findings.filter(({ severity }) => severity === Severity.Error);
   const gaveUp = errors.some(({ message }) => message.includes('file not found'));
-  if (!gaveUp) return [];
+  if (clang.isOfThisText && !gaveUp) return [];
   const near = (a: Diagnostic, b: Diagnostic): boolean =>
     a.path === b.path && Math.abs(a.range.start.line - b.range.start.line) <= 1;
   return syntax.filter((finding) => !errors.some((error) => near(finding, error)));
 }
 
-/** Findings of an older text at their places in the newer one; those whose text was edited are held back. */
-export function moveDiagnostics(diagnostics: Diagnostic[], path: string, edit: Edit): Diagnostic[] {
+/** How a finding's range goes through an edit; undefined when the finding goes. */
+export type Mover = (range: Range, edit: Edit) => Range | undefined;
+
+/** Findings of an older text at their places in the newer one; those that `move` has no place for go. */
+export function moveDiagnostics(
+  diagnostics: Diagnostic[],
+  path: string,
+  edit: Edit,
+  move: Mover,
+): Diagnostic[] {
   return diagnostics.flatMap((diagnostic) => {
     const related = diagnostic.related.flatMap((item) => {
-      const range = item.path === path ? moveRange(item.range, edit) : item.range;
+      const range = item.path === path ? move(item.range, edit) : item.range;
       return range ? [{ ...item, range }] : [];
     });
     if (diagnostic.path !== path) return [{ ...diagnostic, related }];
-    const range = moveRange(diagnostic.range, edit);
+    const range = move(diagnostic.range, edit);
     return range ? [{ ...diagnostic, range, related }] : [];
   });
 }

@@ -14,6 +14,21 @@ export function moveRange(range: Range, edit: Edit): Range | undefined {
   return { start: movePosition(range.start, edit), end: movePosition(range.end, edit) };
 }
 
+/**
+ * Where `range` is after an edit that may reach into it: what was inserted at its edge or inside belongs to it.
+ * Undefined when nothing of it is left.
+ */
+export function stretchRange(range: Range, edit: Edit): Range | undefined {
+  const moved = moveRange(range, edit);
+  if (moved) return moved;
+  const { start, end } = edit.range;
+  if (atOrBefore(start, range.start) && atOrBefore(range.end, end)) return undefined;
+  return {
+    start: atOrBefore(range.start, start) ? range.start : movePosition(end, edit),
+    end: atOrBefore(end, range.end) ? movePosition(range.end, edit) : start,
+  };
+}
+
 /** The edit that makes `after` of `before`, for clients that send whole texts. */
 export function editBetween(before: string, after: string): Edit {
   const limit = Math.min(before.length, after.length);

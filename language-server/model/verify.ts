@@ -1,21 +1,30 @@
 /** Asks the kernel about an object and turns its verdicts into findings and figures. */
 import path from 'node:path';
 import type { KernelClient } from '../../kernel/client/client';
+import { KernelError } from '../../kernel/client/errors';
 import type { ProgramVerdict, ProtocolError } from '../../kernel/protocol';
-import { Severity, type Diagnostic, type Range } from '../../toolchain/diagnostic';
+import type { Diagnostic, Range } from '../../toolchain/diagnostic';
 import type { Btf } from '../../toolchain/btf/btf';
-import { positionAt, type SourceFile } from '../../toolchain/c/source';
+import { placeInSource } from '../../toolchain/c/places';
+import type { SourceFile } from '../../toolchain/c/source';
 import { readBpfObject } from '../../toolchain/elf/object';
+import type { NamedPlace } from '../../toolchain/load-failure/finding';
+import type { TargetFacts } from '../../toolchain/load-failure/target';
 import { toDiagnostics } from '../../toolchain/verifier/diagnostics';
-import { explain } from '../../toolchain/verifier/report';
+import { explain, type Report } from '../../toolchain/verifier/report';
+import { factsForFailure } from './target-facts';
 
 export interface Verification {
   /** `uname -r` of the kernel that spoke. */
   kernel: string;
   programs: ProgramVerdict[];
   diagnostics: Diagnostic[];
+  /** What was verified. */
+  object: Uint8Array<ArrayBuffer>;
   /** Types and strings of the object, for the log document. */
   btf: Btf | undefined;
+  /** The whole report on a program, made when somebody asks for more than its diagnostics. */
+  reportOn(program: string): Report | undefined;
 }
 
 /** Rejects with a KernelError when the kernel cannot be asked or the work was cancelled. */
@@ -26,13 +35,58 @@ export async function verifyObject(
   file: string,
   signal: AbortSignal,
 ): Promise<Verification> {
-  const result = await client.request('verify', { object, log: 'rejected' }, { signal });
   const kernel = client.hello.kernel.release;
-  const { btf, explainProgram } = explainer(object, file, source, kernel);
-  const diagnostics = result.programs.flatMap(explainProgram);
+  const answer = await verdictsOf(client, object, signal);
+  const { programs, error } = answer;
+  const failures = failuresOf(answer);
+  const target = await factsForFailure(client, failures);
+  const { btf, report, explainProgram } = explainer(object, file, source, target);
   // What fails for the whole object is said of each of its programs; once is enough.
-  if (result.error && diagnostics.length === 0) diagnostics.push(objectError(result.error, source, file));
-  return { kernel, programs: result.programs, diagnostics: withoutRepeats(diagnostics), btf };
+  const found = error && programs[0] ? programs.slice(0, 1) : failures;
+  const reportOn = (program: string): Report | undefined => {
+    const verdict = programs.find(({ name }) => name === program);
+    return verdict && report(verdict);
+  };
+  const diagnostics = withoutRepeats(found.flatMap(explainProgram));
+  return { kernel, programs, diagnostics, object, btf, reportOn };
+}
+
+/**
+ * The kernel's answer; an object that libbpf cannot even open is one too, since what is wrong with it stands in its
+ * source. Rejects with a KernelError when there is no answer.
+ */
+export async function verdictsOf(
+  client: KernelClient,
+  object: Uint8Array,
+  signal: AbortSignal,
+): Promise<{ programs: ProgramVerdict[]; error?: ProtocolError }> {
+  try {
+    return await client.request('verify', { object, log: 'rejected' }, { signal });
+  } catch (error) {
+    if (error instanceof KernelError && error.code === 'badObject') return { programs: [], error };
+    throw error;
+  }
+}
+
+/** What there is to explain: the programs' verdicts, or the one on the object as a whole. */
+export function failuresOf(answer: { programs: ProgramVerdict[]; error?: ProtocolError }): ProgramVerdict[] {
+  return answer.error ? [objectVerdict(answer.error)] : answer.programs;
+}
+
+/** What keeps the whole object from being loaded, in the shape of a verdict, for whoever explains it. */
+function objectVerdict(error: ProtocolError): ProgramVerdict {
+  return {
+    name: '',
+    section: '',
+    type: '',
+    typeNumber: 0,
+    verdict: 'error',
+    message: error.message,
+    ...(error.errno !== undefined && { errno: error.errno }),
+    libbpfLog: error.libbpfLog ?? '',
+    insnCount: 0,
+    lineInfo: new Uint8Array(),
+  };
 }
 
 /**
@@ -43,20 +97,32 @@ export function explainer(
   object: Uint8Array<ArrayBuffer>,
   file: string,
   source: SourceFile | undefined,
-  kernel: string,
-): { btf: Btf | undefined; explainProgram(verdict: ProgramVerdict): Diagnostic[] } {
+  target: TargetFacts,
+): {
+  btf: Btf | undefined;
+  report(verdict: ProgramVerdict): Report;
+  explainProgram(verdict: ProgramVerdict): Diagnostic[];
+} {
   const read = readBpfObject(object);
   const btf = read.ok ? read.value.btf : undefined;
-  const mapPath = pathsOf(file);
-  const find = (kind: 'program' | 'map' | 'include', name: string): Range | undefined =>
-    source && placeOf(source, kind, name);
+  const context = {
+    btf,
+    mapPath: pathsOf(file),
+    kernel: target.release,
+    target,
+    ...(read.ok && { object: read.value }),
+  };
+  const find = (place: NamedPlace): Range | undefined => source && placeInSource(source, place);
+  const report = (verdict: ProgramVerdict): Report => explain(verdict, context);
   return {
     btf,
-    explainProgram: (verdict) =>
-      toDiagnostics(explain(verdict, { btf, object: read.ok ? read.value : undefined, mapPath, kernel }), {
-        path: file,
-        find,
-      }),
+    report,
+    explainProgram(verdict) {
+      const diagnostics = toDiagnostics(report(verdict), { path: file, find });
+      // Lines of a log's tail are not those of the whole log that a reader is shown.
+      if (verdict.logIsTail) for (const { data } of diagnostics) delete data?.logLine;
+      return diagnostics;
+    },
   };
 }
 
@@ -72,30 +138,4 @@ function withoutRepeats(diagnostics: Diagnostic[]): Diagnostic[] {
 export function pathsOf(file: string): (name: string) => string {
   const directory = path.dirname(file);
   return (name) => path.resolve(directory, name);
-}
-
-function placeOf(source: SourceFile, kind: 'program' | 'map' | 'include', name: string): Range | undefined {
-  const spans = {
-    program: source.programs.find((program) => program.name === name)?.nameSpan,
-    map: source.maps.find((map) => map.name === name)?.nameSpan,
-    include: source.includes.find((include) => include.path.endsWith(name))?.span,
-  };
-  const span = spans[kind];
-  return span && { start: positionAt(source, span.start), end: positionAt(source, span.end) };
-}
-
-/** What keeps the whole object from being loaded has no place of its own: the first map or program stands for it. */
-function objectError(error: ProtocolError, source: SourceFile, path: string): Diagnostic {
-  const named = source.maps.find((map) => error.message.includes(`'${map.name}'`));
-  const span = (named ?? source.maps[0] ?? source.programs[0])?.nameSpan ?? { start: 0, end: 0 };
-  return {
-    path,
-    range: { start: positionAt(source, span.start), end: positionAt(source, span.end) },
-    severity: Severity.Error,
-    code: `bpf/${error.code}`,
-    source: 'libbpf',
-    message: error.hint ? `${error.message} ${error.hint}` : error.message,
-    related: [],
-    data: { kernelMessage: error.message },
-  };
 }

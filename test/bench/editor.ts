@@ -37,6 +37,40 @@ export async function editToVerdict({ directory, clang, include, source }: Works
   return ratioLine('edit to verdict / clang + bpftool prog load', 0.7, measured);
 }
 
+/**
+ * Edit to the explained verdict on a rejected program, against edit to the verdict on the same program without its
+ * mistake, which there is nothing to explain of.
+ */
+export async function editToExplanation({ directory, source }: Workshop): Promise<Line> {
+  const rejected = source.replace('(void *)(ip + 1) > end || ', '');
+  const client = await Client.start({
+    initializationOptions: { target: 'local', verify: { when: 'onType', delay: 0 } },
+  });
+  const [wrong, right] = await Promise.all(
+    [rejected, source].map((text, index) =>
+      client.open(path.join(directory, `explained-${index}.bpf.c`), text),
+    ),
+  );
+  let edit = 0;
+  const change = async (uri: string, text: string, wanted: string) => {
+    // A statement that changes the program each time, so that nothing can be answered from before.
+    const edited = text.replace('/* EDIT */', `asm volatile("r0 = ${edit++}" ::: "r0");`);
+    const status = await client.finished(uri, await client.change(uri, edited));
+    if (status.programs.some(({ verdict }) => verdict !== wanted)) throw new Error(JSON.stringify(status));
+    return client.diagnostics(uri);
+  };
+  const measured = await sideBySide(
+    41,
+    async () => {
+      const found = await change(wrong!, rejected, 'rejected');
+      if (!found.some(({ code }) => code === 'bpf/packet-bounds')) throw new Error(JSON.stringify(found));
+    },
+    () => change(right!, source, 'accepted'),
+  );
+  await client.stop();
+  return ratioLine('edit to explained verdict / edit to bare verdict', 1.1, measured);
+}
+
 const WANTED_LINES = 5000;
 
 /** One character typed into a file of 5,000 lines, until its findings are there, with the settings that users have. */

@@ -29,6 +29,8 @@ export interface StartOptions {
 export class Client {
   readonly statuses = new Map<string, DocumentStatusParams>();
   readonly log: string[] = [];
+  /** Every list of findings in the order it came. */
+  readonly publications: { uri: string; version?: number; diagnostics: Diagnostic[] }[] = [];
   private readonly diagnosticsByUri = new Map<string, Diagnostic[]>();
   private readonly versions = new Map<string, number>();
   private readonly waiting = new Set<() => void>();
@@ -58,7 +60,8 @@ export class Client {
     });
     connection.onNotification(
       'textDocument/publishDiagnostics',
-      (params: { uri: string; diagnostics: Diagnostic[] }) => {
+      (params: { uri: string; version?: number; diagnostics: Diagnostic[] }) => {
+        client.publications.push(params);
         client.diagnosticsByUri.set(params.uri, params.diagnostics);
         client.wake();
       },
@@ -121,11 +124,16 @@ export class Client {
   }
 
   /** The status of a version once the work on it is over. */
-  async finished(uri: string, version = this.versions.get(uri)!): Promise<DocumentStatusParams> {
-    await this.until(`the work on version ${version}`, () => {
+  async finished(
+    uri: string,
+    version = this.versions.get(uri)!,
+    milliseconds?: number,
+  ): Promise<DocumentStatusParams> {
+    const isOver = (): boolean => {
       const status = this.statuses.get(uri);
       return status?.version === version && (status.phase === 'done' || status.phase === 'failed');
-    });
+    };
+    await this.until(`the work on version ${version}`, isOver, milliseconds);
     return this.statuses.get(uri)!;
   }
 

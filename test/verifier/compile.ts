@@ -15,20 +15,26 @@ const includes = [
   `/usr/include/${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu`,
 ];
 
+/** The object that clang makes of a source; clang's warnings are not of interest. */
 export async function compileBpf(source: string, extraArgs: string[] = []): Promise<Uint8Array<ArrayBuffer>> {
+  return (await compileFixture(source, extraArgs)).object;
+}
+
+/** As {@link compileBpf}, with what clang said on the way: a fixture has one mistake, not one that clang sees. */
+export async function compileFixture(
+  source: string,
+  extraArgs: string[] = [],
+): Promise<{ object: Uint8Array<ArrayBuffer>; clang: string }> {
   const directory = await mkdtemp(path.join(os.tmpdir(), 'bpf-studio-'));
   const object = path.join(directory, 'fixture.o');
   try {
     const flags = [
-      '-O2',
-      '-g',
-      '-target',
-      'bpf',
+      ...['-O2', '-g', '-target', 'bpf'],
       ...includes.flatMap((include) => ['-I', include]),
       ...extraArgs,
     ];
-    await run(await clangAtHand(), [...flags, '-c', source, '-o', object]);
-    return new Uint8Array(await readFile(object));
+    const { stderr } = await run(await clangAtHand(), [...flags, '-c', source, '-o', object]);
+    return { object: new Uint8Array(await readFile(object)), clang: stderr };
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
@@ -62,7 +68,10 @@ export async function readFixture(file: string): Promise<Fixture> {
 }
 
 /** Whether a fixture is meant for a kernel. */
-export function isFor(fixture: Fixture, kernel: { major: number; minor: number }): boolean {
+export function isFor(
+  fixture: Pick<Fixture, 'since' | 'until'>,
+  kernel: { major: number; minor: number },
+): boolean {
   const number = ([major, minor]: [number, number]) => major * 1000 + minor;
   const here = number([kernel.major, kernel.minor]);
   return here >= number(fixture.since ?? [0, 0]) && here <= number(fixture.until ?? [999, 999]);

@@ -5,22 +5,20 @@
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { openKernel } from '../../kernel/client/open';
-import type { OpenedKernel } from '../../kernel/client/open';
-import { parseTarget } from '../../kernel/targets/target';
-import { readBpfObject } from '../../toolchain/elf/object';
 import { toDiagnostics } from '../../toolchain/verifier/diagnostics';
-import { parseLog } from '../../toolchain/verifier/log';
+import { parseLog } from '../../toolchain/verifier/logIndex';
 import { placesInText } from '../../toolchain/verifier/places';
 import { explain } from '../../toolchain/verifier/report';
 import type { Report } from '../../toolchain/verifier/report';
-import { compileBpf, isFor, readFixture, repository } from './compile';
+import { isFor, readFixture, repository } from './compile';
 import type { Fixture } from './compile';
+import { openTestKernel, verifySource } from './kernel';
+import type { TestKernel } from './kernel';
 
 const directory = path.join(repository, 'test/fixtures/verifier');
 const rejected = await fixturesIn('rejected');
 const accepted = await fixturesIn('accepted');
-let kernel: OpenedKernel;
+let kernel: TestKernel;
 
 async function fixturesIn(folder: string): Promise<Fixture[]> {
   const names = await readdir(path.join(directory, folder));
@@ -28,17 +26,7 @@ async function fixturesIn(folder: string): Promise<Fixture[]> {
 }
 
 beforeAll(async () => {
-  const target = parseTarget(process.env.BPF_STUDIO_TEST_TARGET ?? 'local');
-  if ('problem' in target) throw new Error(target.problem);
-  const opened = await openKernel({
-    target,
-    name: 'verifier fixtures',
-    distDirectory: path.join(repository, 'dist'),
-    elevate: 'never',
-    log: () => {},
-  });
-  if ('code' in opened) throw new Error(`${opened.message} ${opened.hint}`);
-  kernel = opened;
+  kernel = await openTestKernel('verifier fixtures');
 });
 afterAll(() => kernel?.dispose());
 
@@ -49,13 +37,8 @@ async function reportOf(
   fixture: Fixture,
   log: 'rejected' | 'all' | 'states',
 ): Promise<{ report: Report; text: string }> {
-  const bytes = await compileBpf(fixture.path);
-  const object = readBpfObject(bytes);
-  if (!object.ok) throw new Error(object.problem.message);
-  const { programs } = await kernel.client.request('verify', { object: bytes, log });
-  const [verdict] = programs;
-  if (!verdict) throw new Error('the kernel host returned no verdict');
-  const report = explain(verdict, { btf: object.value.btf, object: object.value });
+  const { report, verdict, clang } = await verifySource(kernel, fixture.path, log);
+  expect(clang, 'what clang said').toBe('');
   if (verdict.log) logs.push({ fixture, log: verdict.log, report });
   return { report, text: JSON.stringify({ ...verdict, lineInfo: undefined }, null, 1) };
 }
@@ -65,7 +48,7 @@ const patience = 300_000;
 
 describe('rejected', () => {
   test.for(rejected)('$name', { timeout: patience }, async (fixture, { skip, expect }) => {
-    const { version, release } = kernel.client.hello.kernel;
+    const { version, release } = kernel;
     if (!isFor(fixture, version)) skip(`not for Linux ${release}`);
     const { report, text } = await reportOf(fixture, 'rejected');
     const [diagnostic] = toDiagnostics(report, placesInText(fixture.path, fixture.text));
@@ -86,7 +69,7 @@ describe('rejected', () => {
 
 describe('accepted', () => {
   test.for(accepted)('$name', async (fixture, { skip, expect }) => {
-    const { version, release } = kernel.client.hello.kernel;
+    const { version, release } = kernel;
     if (!isFor(fixture, version)) skip(`not for Linux ${release}`);
     const { report, text } = await reportOf(fixture, 'all');
     expect(report.verdict, text).toBe('accepted');

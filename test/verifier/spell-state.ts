@@ -39,6 +39,7 @@ function spellSlot(slot: StackSlot, dialect: Dialect): string {
   const fields = [
     object.id && `id=${object.id}`,
     object.reference && `ref_id=${object.reference}`,
+    object.parent && `parent_id=${object.parent}`,
     object.dynptrId && `dynptr_id=${object.dynptrId}`,
     object.state && `state=${object.state},depth=${object.depth}`,
   ];

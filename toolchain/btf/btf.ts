@@ -101,6 +101,17 @@ export class Btf implements Types {
     }
   }
 
+  /** Names of all types of a kind, own and the base's, read without keeping the types; anonymous ones left out. */
+  *namesOf(kind: BtfType['kind']): Generator<string> {
+    if (this.base) yield* this.base.namesOf(kind);
+    const wanted = kindNames.indexOf(kind);
+    for (const position of this.positions) {
+      const info = this.view.getUint32(position + 4, this.littleEndian);
+      const name = this.view.getUint32(position, this.littleEndian);
+      if (((info >>> 24) & 0x1f) === wanted && name !== 0) yield this.string(name);
+    }
+  }
+
   /** Where each DATASEC's record lies in the bytes, for a loader that fills in offsets; names already read. */
   *datasecRecords(): Generator<{ id: number; name: string; position: number; count: number }> {
     for (let index = 0; index < this.positions.length; index++) {

@@ -239,12 +239,20 @@ it('reads what the BPF backend prints', () => {
     'clang-19: error: clang frontend command failed with exit code 70 (use -v to see invocation)',
   ].join('\n');
   const found = parseDiagnostics(printed, '/s/a.bpf.c', 'a\n'.repeat(9));
-  expect(found.map(({ range, message }) => [range.start.line + 1, message])).toEqual([
-    [4, 'too many arguments in the call of big'],
-    [5, expect.stringContaining('stack limit is exceeded')],
-    [6, "in function prog: A call to built-in function 'memset' is not supported."],
-    [7, expect.stringMatching(/^error in backend: Cannot select/)],
+  // Where LLVM gave up at last is left out: what it complained of before says more.
+  expect(found.map(({ range, code, message }) => [range.start.line + 1, code, message])).toEqual([
+    [4, 'bpf/function-signature', expect.stringContaining('at most 5 arguments')],
+    [5, 'bpf/stack-size', expect.stringContaining('512 bytes')],
+    [6, 'bpf/builtin-call', expect.stringContaining('memset()')],
   ]);
+  expect(found.map(({ data }) => data?.kernelMessage)).toEqual([
+    'too many arguments in the call of big',
+    expect.stringContaining('stack limit is exceeded'),
+    "in function prog: A call to built-in function 'memset' is not supported.",
+  ]);
+  expect(found.every(({ data }) => data?.help)).toBe(true);
+  const alone = parseDiagnostics(printed.split('\n').slice(4).join('\n'), '/s/a.bpf.c', 'a\n'.repeat(9));
+  expect(alone.map(({ range, code }) => [range.start.line + 1, code])).toEqual([[7, 'bpf/unsupported-code']]);
 });
 
 describe('the precompiled vmlinux.h', () => {

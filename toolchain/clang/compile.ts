@@ -5,7 +5,7 @@ import { Severity, type Diagnostic } from '../diagnostic';
 import { DIAGNOSTIC_FLAGS, parseDiagnostics } from './diagnostics';
 import type { Clang } from './discover';
 import { withLinesOf } from './line-text';
-import { precompiledVmlinux } from './pch';
+import { lacksTypeOfExtern, precompiledVmlinux } from './pch';
 import { run } from './run';
 
 const TIMEOUT_MILLISECONDS = 60_000;
@@ -49,6 +49,10 @@ export async function compile(request: CompileRequest): Promise<CompileResult> {
   let result = await runClang(request, sourceDirectory, pch);
   if (pch && result.ended === 'exit' && result.status !== 0 && blamesPrecompiled(result.stderr)) {
     request.log(`the precompiled header was refused, compiling without: ${result.stderr.split('\n')[0]}`);
+    result = await runClang(request, sourceDirectory, undefined);
+  }
+  if (pch && result.ended === 'exit' && result.status === 0 && lacksTypeOfExtern(result.stdout)) {
+    request.log('the precompiled header lost the type of a kernel function, compiling without');
     result = await runClang(request, sourceDirectory, undefined);
   }
   const milliseconds = performance.now() - started;

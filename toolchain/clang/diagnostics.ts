@@ -1,6 +1,7 @@
 /** Reads what clang and LLVM's BPF backend print about a source file. */
 import { readFileSync } from 'node:fs';
 import { Severity, type Diagnostic, type Position, type Range } from '../diagnostic';
+import { explainBackend } from './backend-errors';
 
 /** Flags that make clang print what {@link parseDiagnostics} reads; put after the user's own. */
 export const DIAGNOSTIC_FLAGS = [
@@ -25,6 +26,8 @@ const unlocated = /^(?:fatal )?(error|warning): (.*)$/;
 const includedFrom = /^In file included from (.+?):(\d+)[,:]$/;
 /** `error: FILE:LINE:COLUMN: in function NAME TYPE: MESSAGE`, as LLVM prints it without clang's help. */
 const backend = /^(.+?):(\d+):(\d+): in function (\S+) .*?: (.*)$/;
+/** What follows the error of an instruction selection that failed without a place. */
+const inFunction = /^In function: (\w+)$/;
 /** LLVM names the place itself when clang, which knows only files on disk, cannot find it. */
 const realPlace = /^could not determine the original source location for (.+):(\d+):(\d+)$/;
 
@@ -71,6 +74,10 @@ export function parseDiagnostics(stderr: string, mainPath: string, text: string)
       includeStack = [];
       continue;
     }
+    const gaveUpIn = inFunction.exec(line)?.[1];
+    if (gaveUpIn !== undefined && current?.code === GAVE_UP && current.range.start.line === 0) {
+      current.range = sources.definition(mainPath, gaveUpIn) ?? current.range;
+    }
     const bare = unlocated.exec(line);
     if (bare) {
       current = fromBackend(bare[1]!, bare[2]!, mainPath, sources);
@@ -78,13 +85,33 @@ export function parseDiagnostics(stderr: string, mainPath: string, text: string)
       includeStack = [];
     }
   }
-  return found.slice(0, MAX_DIAGNOSTICS);
+  // Where LLVM gave up at last says less than what it complained of before.
+  const errors = found.filter(({ severity }) => severity === Severity.Error);
+  const telling = errors.some(({ code }) => code !== GAVE_UP);
+  return found.filter(({ code }) => !telling || code !== GAVE_UP).slice(0, MAX_DIAGNOSTICS);
 }
+
+/** The code for an instruction selection that failed. */
+const GAVE_UP = 'bpf/unsupported-code';
 
 function diagnosticOf(path: string, range: Range, kind: string, text: string): Diagnostic {
   const option = / \[(-W[^\],]+)(?:,[^\]]*)?\]$/.exec(text);
   const message = option ? text.slice(0, option.index) : text;
   const isWarning = kind === 'warning' || kind === 'remark';
+  // Clang says the same of a call with too many arguments in C, and marks that "to function call".
+  const backend = isWarning || /to function call/.test(message) ? undefined : explainBackend(message);
+  if (backend) {
+    return {
+      path,
+      range,
+      severity: Severity.Error,
+      code: backend.id,
+      source: 'clang',
+      message: backend.message,
+      related: [],
+      data: { kernelMessage: plainBackendMessage(message), help: backend.help },
+    };
+  }
   return {
     path,
     range,
@@ -172,6 +199,18 @@ class Sources {
       start: { line, character: from },
       end: { line, character: Math.max(from + 1, text.trimEnd().length) },
     };
+  }
+
+  /** A function's name where the file defines it, as well as the text alone tells. */
+  definition(path: string, name: string): Range | undefined {
+    const pattern = new RegExp(`^(?!\\s*(?:return|//|\\*)).*\\b(${name})(?=\\s*(?:\\(|,)[^;]*$)`);
+    for (const [line, text] of this.lines(path).entries()) {
+      const match = pattern.exec(text);
+      if (!match) continue;
+      const end = match[0].length;
+      return { start: { line, character: end - name.length }, end: { line, character: end } };
+    }
+    return undefined;
   }
 
   private position(path: string, row: number, column: number): Position {

@@ -1,10 +1,12 @@
 /**
  * A precompiled vmlinux.h: the header has some 130,000 lines, and reading it is half of a compilation. Object code,
- * line information and BTF are the same, byte for byte, with and without it (a test compares them).
+ * line information and BTF are the same, byte for byte, with and without it (a test compares them), but for the case
+ * of {@link lacksTypeOfExtern}.
  */
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, utimesSync } from 'node:fs';
 import path from 'node:path';
+import { readBpfObject } from '../elf/object';
 import { run } from './run';
 import type { Clang } from './discover';
 
@@ -47,6 +49,21 @@ export async function precompiledVmlinux(request: PrecompiledRequest): Promise<s
     building.set(file, build);
   }
   return build;
+}
+
+/**
+ * Whether an object names a kernel function or variable without a type for it, which libbpf refuses. For a function
+ * that the header declares and that is used only by `__attribute__((cleanup(…)))`, as `bpf_for()` does, clang 19 leaves
+ * its type out when the header was precompiled.
+ */
+export function lacksTypeOfExtern(object: Uint8Array): boolean {
+  const read = readBpfObject(new Uint8Array(object));
+  if (!read.ok || !read.value.btf) return false;
+  const { elf, btf } = read.value;
+  return elf.symbols.some(
+    ({ section, name, binding }) =>
+      section === 0 && name !== '' && binding !== 'local' && btf.findAll(name).length === 0,
+  );
 }
 
 /** Nothing but comments and blank lines may come before: a macro defined earlier could change the header. */

@@ -120,6 +120,12 @@ export class Dwarf {
     return { littleEndian: this.elf.littleEndian, frameSize };
   }
 
+  /** The base type that a conversion in an expression names, which counts from the unit of `near`, a type beside it. */
+  convertedType(near: TypeId, operand: number): DwarfType {
+    const unit = this.units.find(({ offset, end }) => near >= offset && near < end);
+    return unit ? this.type(unit.offset + operand) : { kind: 'unknown', tag: 0 };
+  }
+
   type(id: TypeId): DwarfType {
     if (id === 0) return { kind: 'void' };
     let type = this.types.get(id);

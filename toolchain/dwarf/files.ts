@@ -9,7 +9,7 @@ const DIRECTORY_INDEX = 2;
 
 /**
  * Names by the numbers that DW_AT_decl_file and DW_AT_call_file use: from 0 in DWARF 5, from 1 before. A name is
- * joined with its directory, as clang was given them; empty list when the table cannot be read.
+ * joined with its directory and the compilation's; empty list when the table cannot be read.
  */
 export function readFileNames(sections: DebugSections, offset: number, directory: string): string[] {
   const cursor = sections.cursor('.debug_line', offset);
@@ -29,7 +29,11 @@ export function readFileNames(sections: DebugSections, offset: number, directory
 
 function tables(sections: DebugSections, cursor: Cursor): string[] {
   const directories = entries(sections, cursor).map(({ name }) => name);
-  return entries(sections, cursor).map(({ name, directory }) => join(directories[directory] ?? '', name));
+  // The first is the compilation's own, which the others may be relative to.
+  const own = directories[0] ?? '';
+  return entries(sections, cursor).map(({ name, directory }) =>
+    join(own, join(directories[directory] ?? '', name)),
+  );
 }
 
 function entries(sections: DebugSections, cursor: Cursor): { name: string; directory: number }[] {
@@ -97,7 +101,7 @@ function oldTables(sections: DebugSections, cursor: Cursor, directory: string): 
     const index = cursor.uleb();
     cursor.uleb();
     cursor.uleb();
-    names.push(join(directories[index] ?? '', name));
+    names.push(join(directory, join(directories[index] ?? '', name)));
   }
   return names;
 }

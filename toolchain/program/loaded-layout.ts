@@ -13,6 +13,13 @@ export interface ObjectInsn {
   insn: number;
 }
 
+export interface LoadedLayout {
+  /** Where an instruction of the loaded program stands in the object; undefined where that is not known. */
+  at(insn: number): ObjectInsn | undefined;
+  /** First instructions of the functions it consists of. */
+  functions: ObjectInsn[];
+}
+
 interface Block extends ObjectProgram {
   /** Index of its first instruction in the loaded program. */
   at: number;
@@ -29,17 +36,16 @@ const MAX_BLOCKS = 1024;
  * @param lineInfo The loaded program's, see ProgramVerdict.lineInfo. Where it contradicts the object, nothing is
  * mapped: libbpf has laid the program out in another way than this reader knows.
  */
-export function loadedLayout(
-  object: BpfObject,
-  program: string,
-  lineInfo: Uint8Array,
-): (insn: number) => ObjectInsn | undefined {
+export function loadedLayout(object: BpfObject, program: string, lineInfo: Uint8Array): LoadedLayout {
   const main = object.programs.find(({ name }) => name === program);
   const lines = parseLineInfo(lineInfo, object.elf.littleEndian);
   const blocks = main ? agreeing(blocksOf(object, main), lines, object) : [];
-  return (insn) => {
-    const block = blocks.find(({ at, insnCount }) => insn >= at && insn < at + insnCount);
-    return block && { section: block.section, insn: block.firstInsn + insn - block.at };
+  return {
+    functions: blocks.map(({ section, firstInsn }) => ({ section, insn: firstInsn })),
+    at(insn) {
+      const block = blocks.find(({ at, insnCount }) => insn >= at && insn < at + insnCount);
+      return block && { section: block.section, insn: block.firstInsn + insn - block.at };
+    },
   };
 }
 
@@ -87,7 +93,9 @@ function calledBy({ elf, subprograms }: BpfObject, block: ObjectProgram): Object
     } else if (symbol) target = symbol.value / INSN_SIZE + immediate + 1;
     else if (source === BPF_PSEUDO_CALL && block.section === '.text') target = at / INSN_SIZE + immediate + 1;
     else continue;
-    const found = subprograms.find((one) => target >= one.firstInsn && target < one.firstInsn + one.insnCount);
+    const found = subprograms.find(
+      (one) => target >= one.firstInsn && target < one.firstInsn + one.insnCount,
+    );
     if (found) called.push(found);
   }
   return called;

@@ -5,6 +5,7 @@
  */
 import { callEntries } from './catalogue/calls';
 import { flowEntries } from './catalogue/flow';
+import { kernelEntries } from './catalogue/kernel';
 import type { Entry, Rule } from './catalogue/kinds';
 import { loadingEntries } from './catalogue/loading';
 import { memoryEntries } from './catalogue/memory';
@@ -32,6 +33,7 @@ export const unreadableEntry: Entry = {
 
 /** In the order in which rules are tried: what is said most precisely stands first. */
 export const catalogue: readonly Entry[] = [
+  ...kernelEntries,
   ...memoryEntries,
   ...pointerEntries,
   ...flowEntries,

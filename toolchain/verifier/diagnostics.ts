@@ -1,13 +1,14 @@
 import { Severity } from '../diagnostic';
 import type { Diagnostic, Range } from '../diagnostic';
+import type { NamedPlace } from '../load-failure/finding';
 import type { Report } from './report';
 
 /** Where programs and maps stand in a source file, for findings that carry no position of their own. */
 export interface Places {
   /** Absolute path of the file that was compiled. */
   path: string;
-  /** Range of a program's name, a map's name, or an `#include`; undefined when it is not in the file. */
-  find?(kind: 'program' | 'map' | 'include', name: string): Range | undefined;
+  /** Range of what an object's names lead to; undefined when it is not in the file. */
+  find?(place: NamedPlace): Range | undefined;
 }
 
 const fileStart: Range = { start: { line: 0, character: 0 }, end: { line: 0, character: 0 } };
@@ -17,10 +18,13 @@ export function toDiagnostics(report: Report, places: Places): Diagnostic[] {
   const { failure } = report;
   if (!failure) return [];
   const place = failure.at ?? placeWithoutInstruction(report, places);
-  const data: NonNullable<Diagnostic['data']> = { program: report.program };
+  const data: NonNullable<Diagnostic['data']> = {};
+  if (report.program) data.program = report.program;
   if (failure.kernelMessage) data.kernelMessage = failure.kernelMessage;
   if (report.kernel !== undefined) data.kernel = report.kernel;
   if (failure.instruction !== undefined) data.instruction = failure.instruction;
+  const step = failure.path.steps.findLast(({ insn }) => insn === failure.instruction);
+  if (step) data.logLine = step.logLine;
   return [
     {
       path: place.path,
@@ -39,14 +43,11 @@ export function toDiagnostics(report: Report, places: Places): Diagnostic[] {
 
 function placeWithoutInstruction(
   { program, failure }: Report,
-  places: Places,
+  { path, find }: Places,
 ): { path: string; range: Range } {
-  const map = /\bmap '?([\w.]+)'?/.exec(failure?.kernelMessage ?? '')?.[1];
-  const range =
-    (failure?.id === 'bpf/map-create' && map ? places.find?.('map', map) : undefined) ??
-    // BTF is what a program includes vmlinux.h for.
-    (failure?.id === 'bpf/btf' ? places.find?.('include', 'vmlinux.h') : undefined) ??
-    places.find?.('program', program);
-  if (range) return { path: places.path, range };
-  return failure?.programAt ?? { path: places.path, range: fileStart };
+  for (const place of [...(failure?.places ?? []), { kind: 'program' as const, name: program }]) {
+    const range = find?.(place);
+    if (range) return { path, range };
+  }
+  return failure?.programAt ?? { path, range: fileStart };
 }

@@ -1,6 +1,7 @@
 /** From the kernel's last words to a place and to words of the programmer's. */
 import type { Entry, Facts } from './catalogue/kinds';
 import type { Trace } from './cause/cause';
+import { wayTo } from './cause/decisions';
 import { expressionAt } from './cause/names';
 import { invalidationOf } from './cause/pointer';
 import type { FailingPath, Step } from './path';
@@ -25,8 +26,8 @@ export function placeOfFailure(path: FailingPath, entry: Entry, line: string): n
       line,
     ) ??
     /^insn (\d+) cannot/.exec(line) ??
-    /\binsn_idx (\d+)/.exec(line);
-  if (named) return Number(named[1]);
+    /\binsn_idx (\d+)|\(insn (\d+)\) cannot be called/.exec(line);
+  if (named) return Number(named[1] ?? named[2]);
   if (entry.id === 'bpf/complexity') return lastLoop(path) ?? lastInsn(path);
   return lastInsn(path);
 }
@@ -59,6 +60,7 @@ export function factsOf(verdict: VerdictInput, trace: Trace): Facts {
   return {
     match: classified.match ?? (/^/.exec('') as RegExpExecArray),
     here: expressionAt(trace.failing) ?? 'this instruction',
+    way: wayTo(trace),
     assembly: path.steps[trace.here]?.text ?? '',
     programType: verdict.type,
     find: (pattern) =>
@@ -66,7 +68,7 @@ export function factsOf(verdict: VerdictInput, trace: Trace): Facts {
     register: (number) => describe(number) ?? `the value in R${number ?? '?'}`,
     variable: (number) => {
       const found = value(number);
-      return found && trace.names.ofValue(found, trace.here);
+      return found && trace.variable(found);
     },
     source: describe,
     invalidation: (number) => {

@@ -1,39 +1,44 @@
 /**
- * The verifier's log, line by line. A log may have millions of lines, so a line is a slice of the text it came
- * from plus its class; what stands in it is taken apart only for the lines somebody asks about. Every line is
- * yielded, known or not: joined by newlines they are the log again.
+ * The lines of a verifier log: what class each is of, and what stands in it. Every line has a class, known or not,
+ * so that nothing is dropped; {@link indexLog} of logIndex.ts reads whole logs.
  */
 
-export type LineKind =
+export const LINE_KINDS = [
   /** `12: (85) call bpf_map_lookup_elem#1 ; R0=map_value_or_null(…)` */
-  | 'instruction'
+  'instruction',
   /** `12: R0=… R10=fp0`, ` R0_w=inv1 R10=fp0` (up to 5.x), ` frame1: R1=…` */
-  | 'state'
+  'state',
   /** `from 10 to 20: R0=…`, also with `(speculative execution)` and `: safe` */
-  | 'branch'
+  'branch',
   /** `; if (x) @ file.bpf.c:12` (6.9 and later), `; if (x)`, `14: if (x)` */
-  | 'source'
+  'source',
   /** `12: safe`: the state was seen before. */
-  | 'pruned'
-  /** `mark_precise: frame0: regs=r2 stack= before 11: …`, `last_idx 8 first_idx 0`, `regs=4 stack=0 before …`, `frame 1: propagating r6` */
-  | 'precision'
+  'pruned',
+  /** `mark_precise: frame0: regs=r2 stack= before 11: …`, `last_idx 8 first_idx 0`, `frame 1: propagating r6` */
+  'precision',
   /** `func#1 @14`, `Validating f() func#1...`, `Func#1 ('f') is safe for any args …`, `func 'f' arg0 has btf_id …` */
-  | 'function'
+  'function',
   /** `caller:`, `callee:`, `returning from callee:`, `to caller at 8:` */
-  | 'call'
-  /** `Live regs before insn:` and its rows (6.17 and later), `(0) frame 0 insn 13 +live -8,-16` (6.18 and later) */
-  | 'liveness'
+  'call',
+  /**
+   * What is computed before or beside the walk: `Live regs before insn:` and its rows (6.17 and later), `(0) frame 0
+   * insn 13 +live -8,-16` (6.18), `subprog#0 f:`, `stack use/def subprog#0 …` and their rows, `SCC enter (1)` (7.x)
+   */
+  'liveness',
   /** `cur state:`, `old state:`: what stands under "infinite loop detected". */
-  | 'comparison'
+  'comparison',
   /** `processed …`, `stack depth …`, `verification time …`, `insns processed …`; the log's end. */
-  | 'statistics'
+  'statistics',
   /** The explanation that Linux 7.3 adds, from `Verification failed:` to the statistics. */
-  | 'report'
+  'report',
   /** libbpf's own lines around a log. */
-  | 'libbpf'
-  | 'blank'
+  'libbpf',
+  'blank',
   /** Anything else, among it the verifier's reasons for rejecting. */
-  | 'text';
+  'text',
+] as const;
+
+export type LineKind = (typeof LINE_KINDS)[number];
 
 export interface LogLine {
   /** Zero-based. */
@@ -42,36 +47,6 @@ export interface LogLine {
   text: string;
   /** Instruction the line is about: of an instruction, a state, a branch's target; -1 for other lines. */
   insn: number;
-}
-
-/** Lines of a log that is at hand as one string. */
-export function* parseLog(log: string): Generator<LogLine> {
-  yield* parseLogChunks([log]);
-}
-
-/** Lines of a log that arrives in pieces, which need not end where lines do. A final newline makes no line. */
-export function* parseLogChunks(chunks: Iterable<string>): Generator<LogLine> {
-  let number = 0;
-  let rest = '';
-  let inReport = false;
-  const classified = (text: string): LogLine => {
-    const line = classify(text, number++);
-    if (text.startsWith('Verification failed:')) inReport = true;
-    else if (line.kind === 'statistics' || line.kind === 'libbpf') inReport = false;
-    if (inReport && line.kind !== 'blank') return { ...line, kind: 'report', insn: -1 };
-    return line;
-  };
-  for (const chunk of chunks) {
-    let start = 0;
-    for (let end = chunk.indexOf('\n'); end >= 0; end = chunk.indexOf('\n', start)) {
-      const piece = chunk.slice(start, end);
-      yield classified(rest ? rest + piece : piece);
-      rest = '';
-      start = end + 1;
-    }
-    rest += chunk.slice(start);
-  }
-  if (rest) yield classified(rest);
 }
 
 /**
@@ -89,7 +64,7 @@ export function classify(text: string, number: number): LogLine {
     case ' ':
       if (/^\s+(frame\d+: ?)?(R\d+|fp-?\d+|refs=|cb$)/.test(text)) return line('state');
       // A number before the instruction's names the loop that it belongs to.
-      if (/^\s+(\d+ +)?\d+: [.\d]{10} \([0-9a-f]{2}\) /.test(text)) return line('liveness');
+      if (/^\s+(\d+ +)?\d+: ([.\d]{10} )?\([0-9a-f]{2}\) /.test(text)) return line('liveness');
       return /^\s+frame\d+:/.test(text) ? line('state') : line('text');
     case 'f': {
       const branch = /^from (\d+) to (\d+)(?: \([^)]*\))?:/.exec(text);
@@ -100,7 +75,7 @@ export function classify(text: string, number: number): LogLine {
       return /^frame\d+: R/.test(text) ? line('state') : line('text');
     }
     case '(':
-      return /^\([\d,]+\) (frame \d+ insn \d+ \+(live|written) |live stack update done )/.test(text)
+      return /^\([\d,]+\) (frame \d+ insn \d+ [+-](live|written) |live stack update done )/.test(text)
         ? line('liveness')
         : line('text');
     case 'p':
@@ -108,7 +83,8 @@ export function classify(text: string, number: number): LogLine {
       return /^parent (didn't have|already had|state) /.test(text) ? line('precision') : line('text');
     case 's':
       if (/^stack depth (max )?\d/.test(text) && !text.includes('exceeds')) return line('statistics');
-      return /^subprog \d+ \(.*\) .*insns_self \d/.test(text) ? line('statistics') : line('text');
+      if (/^(subprog#\d+( \S+)?:|stack use\/def subprog#\d)/.test(text)) return line('liveness');
+      return /^subprog \d+ \([^()]*\) [^()]*insns_self \d/.test(text) ? line('statistics') : line('text');
     case 'v':
       return text.startsWith('verification time ') ? line('statistics') : line('text');
     case 'm':
@@ -119,7 +95,12 @@ export function classify(text: string, number: number): LogLine {
     case 'r':
       if (/^regs=\w+ stack=/.test(text)) return line('precision');
       return text === 'returning from callee:' ? line('call') : line('text');
+    case 'S':
+      return /^SCC \w+ \([\d,]+\)/.test(text) ? line('liveness') : line('text');
+    case 'a':
+      return text.startsWith('arg JOIN insn ') ? line('liveness') : line('text');
     case 't':
+      if (/^topo_order\[\d+\] = /.test(text)) return line('liveness');
       return /^to caller at \d+:/.test(text) ? line('call') : line('text');
     case 'c':
       if (text === 'caller:' || text === 'callee:') return line('call');
@@ -177,18 +158,24 @@ export interface LoggedInstruction {
   state: string;
 }
 
+/** Before a state on an instruction's line; behind a jump it has the number of the next instruction. */
+const STATE = /(?:; | \d{1,8}: ?)(?=(?:frame\d{1,8}: ?)?(?:R\d|fp-|refs=))/;
+
 /** Takes an instruction line apart. */
 export function instructionOf(line: LogLine): LoggedInstruction | undefined {
-  const poisoned = /^(\d+): (<.*)$/.exec(line.text);
-  if (poisoned) return { insn: Number(poisoned[1]), opcode: 0x85, text: poisoned[2] as string, state: '' };
-  // Behind a jump the state is printed on the same line, with the number of the next instruction before it.
-  const match =
-    /^(\d+): \(([0-9a-f]{2})\) (.*?)\s*(?:(?:; | \d+: ?)((?:frame\d+: ?)?(?:R\d|fp-|refs=).*))?$/.exec(
-      line.text,
-    );
-  if (!match) return undefined;
-  const [, insn, opcode, text, state = ''] = match;
-  return { insn: Number(insn), opcode: parseInt(opcode as string, 16), text: (text as string).trim(), state };
+  const head = /^(\d+): (?:\(([0-9a-f]{2})\) |(?=<))/.exec(line.text);
+  if (!head) return undefined;
+  const rest = line.text.slice(head[0].length);
+  const state = STATE.exec(rest);
+  const text = (state ? rest.slice(0, state.index) : rest).trimEnd();
+  return {
+    insn: Number(head[1]),
+    // libbpf puts a call in place of an instruction that it poisons.
+    opcode: parseInt(head[2] ?? '85', 16),
+    // Nothing stands behind the semicolon when all that changed holds nothing now.
+    text: text.endsWith(';') ? text.slice(0, -1).trimEnd() : text,
+    state: state ? rest.slice(state.index + state[0].length) : '',
+  };
 }
 
 export interface LoggedSource {

@@ -1,4 +1,4 @@
-import { parseLog } from './log';
+import { indexLog } from './logIndex';
 import type { SourcePositions } from './position';
 
 /** A verifier log for reading, with the source position of each line that has one. */
@@ -11,7 +11,10 @@ export interface LogDocument {
 /** The log as it is; instructions, states and branch targets link to the source they were compiled from. */
 export function logDocument(log: string, positions: SourcePositions): LogDocument {
   const links: LogDocument['links'] = [];
-  for (const { number, kind, insn } of parseLog(log)) {
+  const index = indexLog(log);
+  for (let number = 0; number < index.length; number++) {
+    const kind = index.kind(number);
+    const insn = index.insn(number);
     if (insn < 0 || (kind !== 'instruction' && kind !== 'branch' && kind !== 'state')) continue;
     const at = positions.at(insn);
     if (!at) continue;

@@ -2,26 +2,30 @@
  * What a log says of the path on which the verifier gave up: the instructions in the order they were looked at,
  * the branches taken, and the words it ended with.
  */
-import { branchOf, instructionOf, parseLogChunks } from './log';
-import type { LogLine } from './log';
+import { branchOf, instructionOf } from './log';
+import { indexLog } from './logIndex';
+import type { LogIndex } from './logIndex';
+import { PathStates } from './pathStates';
+import { CALL, EXIT, Walk } from './walk';
+import type { Branch } from './walk';
+
+export { MAX_STEPS } from './walk';
+export type { Branch } from './walk';
 
 /** An instruction the verifier looked at. Its line is taken apart when somebody asks for what stands in it. */
 export class Step {
   private parsed: { text: string; state: string } | undefined;
 
   constructor(
-    private readonly line: LogLine,
+    private readonly log: LogIndex,
+    /** Line of the log, zero-based. */
+    readonly logLine: number,
     /** Call depth: 0 in the program itself. */
     readonly frame: number,
   ) {}
 
   get insn(): number {
-    return this.line.insn;
-  }
-
-  /** Line of the log, zero-based. */
-  get logLine(): number {
-    return this.line.number;
+    return this.log.insn(this.logLine);
   }
 
   /** In the kernel's assembly. */
@@ -29,32 +33,25 @@ export class Step {
     return (this.parsed ??= this.parse()).text;
   }
 
-  /** Registers it changed, as logged; empty before Linux 6.0. */
+  /** Registers it changed, as logged; empty before Linux 5.17. {@link FailingPath.states} has all that is known. */
   get state(): string {
     return (this.parsed ??= this.parse()).state;
   }
 
   /** Whether it ends a function. */
   get isExit(): boolean {
-    return this.line.text.includes(': (95) ');
+    return this.log.opcode(this.logLine) === EXIT;
   }
 
   /** Whether it calls a function of the program's own. */
   get isLocalCall(): boolean {
-    return this.line.text.includes(') call pc');
+    return this.log.opcode(this.logLine) === CALL && this.log.target(this.logLine) >= 0;
   }
 
   private parse(): { text: string; state: string } {
-    return instructionOf(this.line) ?? { text: this.line.text, state: '' };
+    const line = this.log.at(this.logLine);
+    return instructionOf(line) ?? { text: line.text, state: '' };
   }
-}
-
-export interface Branch {
-  /** The conditional jump, and where the path went on. */
-  from: number;
-  to: number;
-  /** Position in {@link FailingPath.steps} of the first step after it. */
-  step: number;
 }
 
 /** Linux 7.3's own report. */
@@ -82,6 +79,9 @@ export interface FailingPath {
   /** Steps from the program's start to its end; the oldest are dropped beyond {@link MAX_STEPS}. */
   steps: Step[];
   branches: Branch[];
+  /** What the verifier knew before and after each of the steps. */
+  states: PathStates;
+  log: LogIndex;
   /** The verifier's last words before its statistics, one line each; empty when it accepted. */
   terminal: string[];
   /** Instruction the log was at when it said them: the last one printed, or the target of a branch. */
@@ -96,68 +96,55 @@ export interface FailingPath {
   unknownLines: number;
 }
 
-/** Enough for any path that a person or an explanation follows; the memory for it stays under some 50 MB. */
-export const MAX_STEPS = 200_000;
-
 /** The verifier's reasons have a handful of lines; of a longer run of unknown ones only the end can be its reason. */
 const MAX_WORDS = 32;
 
 /** Follows a log from its first line to its last. */
-export function followPath(log: string | Iterable<string>): FailingPath {
-  const path: FailingPath = {
-    steps: [],
-    branches: [],
+export function followPath(log: string | LogIndex): FailingPath {
+  const index = typeof log === 'string' ? indexLog(log) : log;
+  const walk = new Walk(index);
+  const path: Omit<FailingPath, 'steps' | 'branches' | 'states'> = {
+    log: index,
     terminal: [],
     insn: -1,
     statistics: [],
-    lines: 0,
+    lines: index.length,
     unknownLines: 0,
   };
   const reportLines: string[] = [];
   let words: string[] = [];
-  let frame = 0;
-  /** Whether the path went to its end, so that what follows belongs to another. */
-  let ended = false;
-  for (const line of parseLogChunks(typeof log === 'string' ? [log] : log)) {
-    path.lines++;
-    switch (line.kind) {
-      case 'instruction': {
+  for (let line = 0; line < index.length; line++) {
+    switch (index.kind(line)) {
+      case 'instruction':
         path.unknownLines += words.length;
         words = [];
-        // Up to 5.10 a log of level 2 says nothing where a branch put off is taken up again.
-        if (ended || isElsewhere(path.steps.at(-1), line.insn)) frame = resume(path, line.insn, frame);
-        frame = addStep(path, line, frame);
-        ended = frame === 0 && path.steps.at(-1)?.isExit === true;
-        path.insn = line.insn;
+        walk.step(line);
+        path.insn = index.insn(line);
         break;
-      }
       case 'branch': {
-        const branch = branchOf(line);
+        const branch = branchOf(index.at(line));
         if (!branch || branch.safe) break;
         path.unknownLines += words.length;
         words = [];
-        frame = rewind(path, branch.from, frame);
-        ended = false;
-        path.branches.push({ from: branch.from, to: branch.to, step: path.steps.length });
+        walk.branch(branch.from, branch.to);
         path.insn = branch.to;
         break;
       }
       case 'pruned':
-        ended = true;
+        walk.end();
         break;
-      case 'function':
-        if (line.text.startsWith('Validating ')) {
-          path.validating = /^Validating (\S+?)\(\)/.exec(line.text)?.[1] ?? path.validating;
-          // A function that is verified on its own has a path of its own.
-          path.steps = [];
-          path.branches = [];
-          frame = 0;
+      case 'function': {
+        const text = index.text(line);
+        if (text.startsWith('Validating ')) {
+          path.validating = /^Validating (\S+?)\(\)/.exec(text)?.[1] ?? path.validating;
+          walk.restart();
         }
-        if (/^Func#\d+ \('?.*'?\) is safe|^Func#\d+ is safe/.test(line.text)) delete path.validating;
+        if (/^Func#\d+ (\(.*\) )?is safe/.test(text)) delete path.validating;
         break;
+      }
       case 'text':
         // libbpf and bpftool go on talking after the statistics; their words are not the verifier's.
-        if (path.statistics.length === 0) words.push(line.text);
+        if (path.statistics.length === 0) words.push(index.text(line));
         else path.unknownLines++;
         if (words.length > MAX_WORDS) {
           words.shift();
@@ -165,10 +152,10 @@ export function followPath(log: string | Iterable<string>): FailingPath {
         }
         break;
       case 'report':
-        reportLines.push(line.text);
+        reportLines.push(index.text(line));
         break;
       case 'statistics':
-        path.statistics.push(line.text);
+        path.statistics.push(index.text(line));
         break;
       default:
         break;
@@ -176,63 +163,8 @@ export function followPath(log: string | Iterable<string>): FailingPath {
   }
   path.terminal = words;
   if (reportLines.length) path.report = readKernelReport(reportLines);
-  return path;
-}
-
-function addStep(path: FailingPath, line: LogLine, frame: number): number {
-  const { steps } = path;
-  const last = steps.at(-1);
-  let depth = frame;
-  // A call of a global function is not followed: the next instruction is the one after the call.
-  if (last?.isLocalCall && line.insn !== last.insn + 1) depth++;
-  else if (last?.isExit && depth > 0) depth--;
-  steps.push(new Step(line, depth));
-  if (steps.length > MAX_STEPS) {
-    const dropped = steps.length - MAX_STEPS / 2;
-    steps.splice(0, dropped);
-    path.branches = path.branches
-      .map((branch) => ({ ...branch, step: branch.step - dropped }))
-      .filter((branch) => branch.step >= 0);
-  }
-  return depth;
-}
-
-/**
- * The verifier goes depth first, so a branch followed later continues the path up to the last visit of its
- * jump. At log level 1 the kernel has cut the abandoned part from the log itself; at level 2 it stands there still.
- */
-function rewind(path: FailingPath, from: number, frame: number): number {
-  for (let at = path.steps.length - 1; at >= 0; at--) {
-    const step = path.steps[at] as Step;
-    if (step.insn !== from) continue;
-    path.steps.length = at + 1;
-    path.branches = path.branches.filter((branch) => branch.step <= at);
-    return step.frame;
-  }
-  return frame;
-}
-
-/** Whether control cannot go from a step to an instruction; calls and returns may go anywhere. */
-function isElsewhere(last: Step | undefined, insn: number): boolean {
-  if (!last || insn === last.insn + 1 || last.isLocalCall || last.isExit) return false;
-  const offset = /goto pc([+-]\d+)/.exec(last.text)?.[1];
-  // A 64-bit constant takes two instructions, and may_goto and callbacks have targets of their own.
-  if (offset === undefined) return insn !== last.insn + 2 && !/^(call|may_goto|gotol|<)/.test(last.text);
-  return insn !== last.insn + 1 + Number(offset);
-}
-
-/** Takes up the latest conditional jump that leads to an instruction. */
-function resume(path: FailingPath, insn: number, frame: number): number {
-  for (let at = path.steps.length - 1; at >= 0; at--) {
-    const step = path.steps[at] as Step;
-    const offset = /^if .* goto pc([+-]\d+)$/.exec(step.text)?.[1];
-    if (offset === undefined || (insn !== step.insn + 1 && insn !== step.insn + 1 + Number(offset))) continue;
-    path.steps.length = at + 1;
-    path.branches = path.branches.filter((branch) => branch.step <= at);
-    path.branches.push({ from: step.insn, to: insn, step: at + 1 });
-    return step.frame;
-  }
-  return frame;
+  const steps = walk.lines.map((line, step) => new Step(index, line, walk.frames[step] as number));
+  return { ...path, steps, branches: walk.branches, states: new PathStates(index, steps) };
 }
 
 /** `Verification failed: CATEGORY: WHAT`, then titled sections with text or source excerpts. */

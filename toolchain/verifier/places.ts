@@ -19,7 +19,7 @@ export function placesInText(path: string, text: string): Places {
   };
   return {
     path,
-    find(kind, name) {
+    find({ kind, name }) {
       if (!/^[\w./-]+$/.test(name)) return undefined;
       const escaped = name.replaceAll(/[.]/g, '\\.');
       switch (kind) {
@@ -30,6 +30,9 @@ export function placesInText(path: string, text: string): Places {
           return find(new RegExp(`\\b(${escaped})(?=\\s*SEC\\s*\\(\\s*"\\.maps"\\s*\\))`));
         case 'include':
           return find(new RegExp(`^\\s*#\\s*include\\s*[<"](?:.*/)?(${escaped})(?=[>"])`));
+        default:
+          // Parts of declarations take a parser.
+          return undefined;
       }
     },
   };

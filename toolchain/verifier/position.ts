@@ -27,6 +27,8 @@ export interface SourcePositions {
   withWord(word: string, insn: number): SourceSpan | undefined;
   /** The place of a file (its name without directories) and one-based line, as the kernel's own report gives it. */
   atLine(file: string, line: number, column: number): SourceSpan | undefined;
+  /** The line on which a variable is declared, as the compiler's debug information has it; it may have no instruction. */
+  declared(file: string, line: number): SourceSpan;
   /** The first position of the program. */
   first(): SourceSpan | undefined;
 }
@@ -43,8 +45,15 @@ export function sourcePositions(
   mapPath: MapPath,
 ): SourcePositions {
   const lines = lineInfo instanceof Uint8Array ? parseLineInfo(lineInfo) : lineInfo;
+  // A long log comes to the same few places a hundred thousand times.
+  const known = new Map<LineInfo, SourceSpan | undefined>();
   const span = (line: LineInfo | undefined): SourceSpan | undefined => {
-    if (!line || !btf || line.line === 0) return undefined;
+    if (!line) return undefined;
+    if (!known.has(line)) known.set(line, read(line));
+    return known.get(line);
+  };
+  const read = (line: LineInfo): SourceSpan | undefined => {
+    if (!btf || line.line === 0) return undefined;
     const file = btf.string(line.fileOffset);
     if (!file) return undefined;
     const text = btf.string(line.textOffset);
@@ -83,6 +92,17 @@ export function sourcePositions(
         (one) => one.line === line && btf && baseName(btf.string(one.fileOffset)) === baseName(file),
       );
       return span(here.find((one) => one.column === column) ?? here[0]);
+    },
+    declared(file, line) {
+      const found = span(
+        lines.find(
+          (one) => one.line === line && btf && mapPath(btf.string(one.fileOffset)) === mapPath(file),
+        ),
+      );
+      const start = { line: line - 1, character: 0 };
+      if (!found)
+        return { path: mapPath(file), range: { start, end: start }, text: '', column: 0, expression: '' };
+      return { ...found, range: spanOf(found.text, line - 1, 0), column: 0, expression: '' };
     },
     first: () => span(lines.find((line) => line.line > 0)),
   };

@@ -5,11 +5,14 @@
 import type { Btf } from '../btf/btf';
 import { readDwarf } from '../dwarf/dwarf';
 import type { BpfObject } from '../elf/object';
+import type { NamedPlace } from '../load-failure/finding';
+import { explainLoadFailure } from '../load-failure/load-failure';
+import type { TargetFacts } from '../load-failure/target';
 import { loadedLayout } from '../program/loaded-layout';
-import { classifyMessage, unreadableEntry } from './catalogue';
+import { classifyMessage, entryById, unreadableEntry } from './catalogue';
 import type { Classified } from './catalogue';
 import type { Entry } from './catalogue/kinds';
-import { causesOf, Trace } from './cause/cause';
+import { causesOf, declarationsOf, Trace } from './cause/cause';
 import type { CausalStep } from './cause/cause';
 import { Names } from './cause/names';
 import { factsOf, placeOfFailure } from './explain';
@@ -18,6 +21,7 @@ import { followPath } from './path';
 import type { FailingPath, KernelReport } from './path';
 import { sourcePositions } from './position';
 import type { MapPath, SourcePositions, SourceSpan } from './position';
+import { refine } from './refine';
 import { readStatistics } from './statistics';
 import type { Statistics } from './statistics';
 
@@ -38,12 +42,14 @@ export interface VerdictInput {
 export interface ReportContext {
   /** BTF of the object that was loaded, for names of files and text of source lines. */
   btf: Btf | undefined;
-  /** The object itself, for the names of variables; its DWARF is read only when a program was rejected. */
+  /** The object itself; its DWARF, for the names of variables, is read only when a program was rejected. */
   object?: BpfObject | undefined;
   /** File name as the compiler was given it → absolute path the user knows; identity when absent. */
   mapPath?: MapPath;
   /** `uname -r` of the kernel that spoke. */
   kernel?: string;
+  /** The kernel it was loaded into: what failed before the verifier is said by both. */
+  target?: TargetFacts;
 }
 
 export interface Report {
@@ -74,6 +80,8 @@ export interface Failure {
   instruction?: number;
   /** Where that is in the source. */
   at?: SourceSpan;
+  /** Where the object's names lead, for findings without an instruction; the first that the source has. */
+  places?: NamedPlace[];
   /** First position of the program, for findings without a place of their own. */
   programAt?: SourceSpan;
   /** What led there, in order of time. */
@@ -100,8 +108,46 @@ export function explain(verdict: VerdictInput, context: ReportContext): Report {
   const trace = followPath(verdict.log ?? '');
   const positions = sourcePositions(verdict.lineInfo, context.btf, mapPath);
   const classified = classify(verdict, trace);
-  report.failure = failureOf(verdict, trace, positions, classified, context.object);
+  const failure = failureOf(verdict, trace, positions, classified, context.object);
+  report.failure = withLoadFinding(failure, verdict, context);
   return report;
+}
+
+/** What the object and the target say of the failure beyond the kernel's words. */
+function withLoadFinding(failure: Failure, verdict: VerdictInput, context: ReportContext): Failure {
+  const { instruction, path, positions } = failure;
+  const finding = explainLoadFailure(
+    {
+      ...verdict,
+      id: failure.id,
+      lines: failure.kernelMessage.split('\n'),
+      ...(instruction !== undefined && { instruction }),
+      assembly: path.steps.at(-1)?.text ?? '',
+      positions,
+    },
+    { ...context, mapPath: context.mapPath ?? ((file) => file) },
+  );
+  if (!finding) {
+    const hasLines = !context.object || failure.at || (context.object.ext?.lines.size ?? 0) > 0;
+    return hasLines
+      ? failure
+      : {
+          ...failure,
+          help: `${failure.help} The object has no line information: compile with -g to see where.`,
+        };
+  }
+  const { id, message, help, places, at } = finding;
+  const entry = entryById(id);
+  return {
+    ...failure,
+    id,
+    message,
+    title: entry?.title ?? failure.title,
+    wants: entry?.wants ?? failure.wants,
+    help: help ?? failure.help,
+    ...(places && { places }),
+    ...(at && { at }),
+  };
 }
 
 /** The verifier's last words when it got a word in, else libbpf's, else the plain message. */
@@ -117,9 +163,11 @@ function classify(
   // Without a log a rejection's message is all that the verifier's words come to.
   const fromMessage = verdict.verdict === 'rejected' ? classifyMessage(fallback) : undefined;
   if (fromMessage) return { ...fromMessage, saidBy: 'verifier', words: fallback.join('\n') };
-  const lines = libbpf.length ? libbpf : fallback;
+  // Where libbpf says no more than that it failed, the host may have found out why.
+  const isBare = libbpf.every((line) => /failed to load|load failed/.test(line));
+  const lines = isBare ? [...fallback, ...libbpf] : libbpf;
   const fromLibbpf = classifyMessage(verdict.errno ? [...lines, verdict.errno] : lines, 'libbpf');
-  const words = lines.join('\n') || verdict.errno || '';
+  const words = (libbpf.length > 0 ? libbpf : fallback).join('\n') || verdict.errno || '';
   if (fromLibbpf) return { ...fromLibbpf, saidBy: 'libbpf', words };
   return { entry: unreadableEntry, line: '', saidBy: 'libbpf', words: '' };
 }
@@ -131,20 +179,23 @@ function failureOf(
   classified: ReturnType<typeof classify>,
   object: BpfObject | undefined,
 ): Failure {
-  const { entry, rule, words, saidBy } = classified;
-  const instruction = saidBy === 'verifier' ? placeOfFailure(trace, entry, classified.line) : undefined;
+  const { words, saidBy } = classified;
+  const instruction =
+    saidBy === 'verifier' ? placeOfFailure(trace, classified.entry, classified.line) : undefined;
   const said = trace.report?.at;
   const at =
     instruction === undefined
       ? said && positions.atLine(said.file, said.line, said.column)
-      : sourceOf(instruction, positions, classified);
+      : positions.at(instruction);
   const names = new Names(
     trace.steps,
     positions,
     object && readDwarf(object.elf),
-    object ? loadedLayout(object, verdict.name, verdict.lineInfo) : () => undefined,
+    object && loadedLayout(object, verdict.name, verdict.lineInfo),
   );
   const followed = new Trace({ path: trace, positions, names, classified, failing: at });
+  followed.classified = refine(classified, followed);
+  const { entry, rule } = followed.classified;
   const facts = factsOf(verdict, followed);
   const failure: Failure = {
     id: entry.id,
@@ -154,7 +205,7 @@ function failureOf(
     help: rule?.help && classified.match ? rule.help(facts) : entry.help,
     kernelMessage: words,
     saidBy,
-    causes: instruction === undefined ? [] : causesOf(followed),
+    causes: instruction === undefined ? declarationsOf(followed) : causesOf(followed),
     unknownLines: trace.unknownLines,
     path: trace,
     positions,
@@ -166,12 +217,6 @@ function failureOf(
   if (programAt) failure.programAt = programAt;
   if (trace.report) failure.kernelReport = trace.report;
   return failure;
-}
-
-/** Where an instruction comes from; a failed CO-RE relocation stands where its member is named. */
-function sourceOf(insn: number, positions: SourcePositions, { line }: Classified): SourceSpan | undefined {
-  const member = /^failed to resolve CO-RE relocation .*?[ .](\w+) \(/.exec(line)?.[1];
-  return (member && positions.withWord(member, insn)) || positions.at(insn);
 }
 
 function plainMessage(entry: Entry, said: string | undefined, words: string): string {

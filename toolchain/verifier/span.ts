@@ -11,6 +11,12 @@ export function spanOf(text: string, line: number, column: number): Range {
   const { start, end } = extentAt(text, column);
   const before = text.slice(0, start);
   const covered = text.slice(start, end);
+  const whole = LOGICAL.test(covered)
+    ? enclosing(text, start)
+    : BINARY.test(covered)
+      ? operands(text, start, end)
+      : undefined;
+  if (whole) return { start: { line, character: whole.start }, end: { line, character: whole.end } };
   const isMember = /^[A-Za-z_]/.test(covered) && /(?:->|\.)\s*$/.test(before);
   const operand = CHANGE.test(covered) ? before : isMember ? before + covered : '';
   const from = Math.min(start, operand.trimEnd().length - endingOperand(operand).length);
@@ -20,6 +26,40 @@ export function spanOf(text: string, line: number, column: number): Range {
 
 /** Operators that change what stands before them; `++` before its operand is a unary operator and not among them. */
 const CHANGE = /^(?:(?:[-+*/%&|^]|<<|>>)?=|\+\+|--)$/;
+
+const LOGICAL = /^(?:&&|\|\|)$/;
+/** Operators between two operands; what may as well be unary has been told apart before. */
+const BINARY = /^(?:[-+*/%&|^<>]|<<|>>|[<>=!]=)$/;
+
+/** Casts to types that only C's own words can tell from an expression in parentheses. */
+const CASTS =
+  /(?:\(\s*(?:struct|union|const|volatile|unsigned|signed|void|char|short|int|long|_*[us](?:8|16|32|64))\b[^()]*\)\s*)+$/;
+
+/** What the parentheses around a position hold, if they begin and end on this line. */
+function enclosing(text: string, at: number): { start: number; end: number } | undefined {
+  let depth = 0;
+  for (let open = at - 1; open >= 0; open--) {
+    if (text[open] === ')') depth++;
+    else if (text[open] === '(' && depth-- === 0) {
+      const end = matching(text, open) - 1;
+      return text[end] === ')' ? { start: open + 1, end } : undefined;
+    }
+  }
+  return undefined;
+}
+
+/** An operator with what stands on both sides of it. */
+function operands(text: string, start: number, end: number): { start: number; end: number } | undefined {
+  const before = text.slice(0, start);
+  const left = endingOperand(before);
+  const after = text.slice(end);
+  const gap = after.length - after.trimStart().length;
+  const right = endOfOperand(after.slice(gap));
+  if (!left || right <= 0) return undefined;
+  const from = before.trimEnd().length - left.length;
+  const casts = CASTS.exec(before.slice(0, from))?.[0] ?? '';
+  return { start: from - casts.length, end: end + gap + right };
+}
 
 /** From what the column points at on, without what stands before it. Half-open, in UTF-16 units. */
 function extentAt(text: string, column: number): { start: number; end: number } {

@@ -39,8 +39,10 @@ export interface StackObject {
   id?: number;
   /** Reference that must be released. */
   reference?: number;
-  /** Shared by a dynptr and the slices taken of it; 7.3 prints another id for each. */
+  /** Shared by a dynptr and the slices taken of it, up to 7.2. */
   dynptrId?: number;
+  /** What it was made of, since 7.3. */
+  parent?: number;
   /** Of an iterator: `active` or `drained`, and how many elements it has given. */
   state?: string;
   depth?: number;
@@ -149,6 +151,7 @@ function parseObject([, kind, name, fields]: RegExpExecArray): StackObject {
   for (const [, field, text] of (fields as string).matchAll(/(\w+)=(\w+)/g)) {
     if (field === 'ref_id') object.reference = Number(text);
     else if (field === 'id') object.id = Number(text);
+    else if (field === 'parent_id') object.parent = Number(text);
     else if (field === 'dynptr_id') object.dynptrId = Number(text);
     else if (field === 'state') object.state = text as string;
     else if (field === 'depth') object.depth = Number(text);

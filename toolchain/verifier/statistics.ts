@@ -12,7 +12,8 @@ export interface Statistics {
 
 /**
  * Statistics from the lines that end a log; undefined when they are not there. Only the log's last kilobytes are
- * looked at, where they always stand.
+ * looked at, where they always stand. Until 7.2: `stack depth a+b`, a number for each subprogram; since 7.3 a line
+ * `subprog N (name) … stack N` for each.
  */
 export function readStatistics(log: string): Statistics | undefined {
   const tail = log.slice(-16_384);
@@ -28,14 +29,21 @@ export function readStatistics(log: string): Statistics | undefined {
     number,
     number,
   ];
-  const depths = /^stack depth ([\d+]+)/m.exec(tail)?.[1] ?? '';
   const time = /^verification time (\d+) usec/m.exec(tail)?.[1];
   return {
     insns,
     states,
     peakStates,
     maxStatesPerInsn,
-    stackDepth: depths ? depths.split('+').map(Number) : [],
+    stackDepth: stackDepths(tail),
     microseconds: time ? Number(time) : 0,
   };
+}
+
+function stackDepths(tail: string): number[] {
+  const together = /^stack depth (\d[\d+]*)/m.exec(tail)?.[1];
+  if (together) return together.split('+').map(Number);
+  return [...tail.matchAll(/^subprog \d+ \([^()\n]*\) [^()\n]*insns_self \d+[^()\n]* stack (\d+)/gm)].map(
+    (match) => Number(match[1]),
+  );
 }

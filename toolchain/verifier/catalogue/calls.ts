@@ -44,7 +44,6 @@ export const callEntries: Entry[] = [
         say: ({ match, programType }) => `A program of type ${programType} may not call \`${match[1]}\``,
       },
       { pattern: /^helper call is not allowed in probe/ },
-      { pattern: /^helper access to the packet is not allowed/ },
       { pattern: /^BPF_LD_\[ABS\|IND\] instructions not allowed for this program type/ },
       { pattern: /^cannot update sockmap in this context/ },
     ],
@@ -108,10 +107,18 @@ export const callEntries: Entry[] = [
       { pattern: /variable offset stack pointer cannot be passed into helper/ },
       { pattern: /^(R\d+|arg#?\d+|\S+) memory, len pair leads to invalid memory access/ },
       { pattern: /^string is not zero-terminated|cannot be used as const string/ },
-      { pattern: /has to be at a constant offset|^Helper has invalid btf|^cannot pass in \S+ at an offset/ },
+      {
+        pattern:
+          /has to be at a constant offset|^Helper has invalid btf|^cannot pass in (?!dynptr)\S+ at an offset/,
+      },
       { pattern: /^(expected \S+ or socket|R\d+ must point to kernel BTF|invalid arg_type for sockmap)/ },
-      { pattern: /doesn't match map pointer|is a pointer to in-kernel struct with non-zero offset/ },
+      { pattern: /is a pointer to in-kernel struct with non-zero offset/ },
       { pattern: /^Invalid format string/ },
+      {
+        pattern: /^helper access to the packet is not allowed/,
+        say: ({ here }) =>
+          `${here} takes no pointer into the packet: copy what it needs into a local variable`,
+      },
       { pattern: /doesn't point to a map value|expected pointer to func/ },
       { pattern: /^get_local_storage\(\) doesn't support non-zero flags/ },
       { pattern: /^expected prog array map for tail call|^tail_call abusing map_ptr/ },
@@ -133,6 +140,12 @@ export const callEntries: Entry[] = [
       { pattern: /^calling kernel functions? (is|are) not (supported|allowed)/ },
       { pattern: /^(destructive kfunc calls|program must be sleepable to call sleepable kfunc)/ },
       { pattern: /^kernel function \S+ is sleepable but the program is not/ },
+      { pattern: /cannot be used in tracing programs on types with NMI unsafe fields/ },
+      {
+        pattern:
+          /^(invalid kernel function call not eliminated|negative offset disallowed for kernel module)/,
+      },
+      { pattern: /^metadata kfuncs can't be offloaded/ },
       { pattern: /^JIT (does not support|is required for) calling (kernel function|kfunc)/ },
       { pattern: /^(invalid )?kernel (function )?btf_id \d+/ },
       {
@@ -147,6 +160,43 @@ export const callEntries: Entry[] = [
     ],
   },
   {
+    id: 'bpf/subprogram',
+    title: 'Function that cannot be verified as it is declared',
+    wants:
+      'A global function is verified on its own, for any arguments of the declared types; it must take scalars, the context, or pointers to sized types, and return a number.',
+    help: 'Make the function static, or change its parameters to what a global function may take.',
+    rules: [
+      { pattern: /^Global function \S+\(\) (doesn't return scalar|return value not|with)/ },
+      { pattern: /^Arg#\d+ type \S+ in \S+\(\) is not supported yet/ },
+      { pattern: /^(Function \S+ has|Invalid BTF of func|Global functions need valid BTF)/ },
+      {
+        pattern: /^global function calls are not allowed with/,
+      },
+      { pattern: /^callee expects \d+ args/ },
+      { pattern: /^(missing btf func_info|func_info BTF section|number of funcs in func_info)/ },
+      { pattern: /^unreliable BTF for function/ },
+      { pattern: /is a packet pointer, but func#\d+ may change packet data/ },
+      {
+        pattern:
+          /in func[ _]info(?! section| BTF)|^(invalid func info rec|nonzero insn_off \d+ for the first func)/,
+      },
+      {
+        pattern:
+          /^(BTF of func(#|_id )\d+ doesn't point|Invalid type of function|same or smaller insn offset)/,
+      },
+      {
+        pattern:
+          /^(kernel supports at most \d+ parameters|global function \S+ has \d+ >|func#\d+ writes \d+ stack arg)/,
+      },
+      { pattern: /^R\d+ is not a pointer$/ },
+      {
+        pattern:
+          /^arg#\d+ (reference type|type tag|arena cannot|untrusted cannot|has (unsupported set|invalid comb|pointer tag))/,
+      },
+      { pattern: /^arg#\d+ has type .*, but only struct or primitive types/ },
+    ],
+  },
+  {
     id: 'bpf/kfunc-argument',
     title: 'Argument that the kernel function does not take',
     wants: 'Arguments of a kernel function must have exactly the types its BTF declares.',
@@ -155,9 +205,10 @@ export const callEntries: Entry[] = [
     rules: [
       { pattern: /^kernel function \S+ args?#\d+ (expected pointer|pointer type)/ },
       { pattern: /^kernel function \S+ (returns|unhandled)/ },
+      { pattern: /^\S+ is \S+ expected (STRUCT|UNION) / },
       {
         pattern:
-          /^arg#\d+ (pointer type|expected pointer|expects pointer|doesn't point|reference type|is (neither|of type)|is \S+ expected)/,
+          /^arg#\d+ (pointer type|expected pointer|expects pointer|doesn't point|is (neither|of type)|is \S+ expected)/,
       },
       { pattern: /^arg#\d+ (type|struct|has|should|must|untrusted|arena)/ },
       { pattern: /^Unrecognized \S+ type/ },
@@ -174,24 +225,22 @@ export const callEntries: Entry[] = [
           /^(bpf_obj_new|bpf_percpu_obj_new|local type ID argument|kfunc bpf_rdonly_cast|Unknown type ID)/,
       },
       { pattern: /^\S+ (allocation size exceeds|memory size \d+ is too large)/ },
+      { pattern: /prog->aux cannot be a stack argument|^reg type unsupported for arg#/ },
+      { pattern: /^(acquire kernel function does not return|kfunc \S+ has inconsistent)/ },
     ],
   },
   {
-    id: 'bpf/subprogram',
-    title: 'Function that cannot be verified as it is declared',
+    id: 'bpf/extension-program',
+    title: 'Replacement that does not match the function it replaces',
     wants:
-      'A global function is verified on its own, for any arguments of the declared types; it must take scalars, the context, or pointers to sized types, and return a number.',
-    help: 'Make the function static, or change its parameters to what a global function may take.',
+      'A freplace program takes the place of one global function of a loaded program and must have its exact signature, BTF and abilities.',
+    help: 'Give the replacement the parameters and return type of the function, and replace only global functions of programs with BTF.',
     rules: [
-      { pattern: /^Global function \S+\(\) (doesn't return scalar|return value not|with)/ },
-      { pattern: /^Arg#\d+ type \S+ in \S+\(\) is not supported yet/ },
-      { pattern: /^(Function \S+ has|Invalid BTF of func|Global functions need valid BTF)/ },
-      {
-        pattern: /^(global function calls are not allowed with|sleepable global function)/,
-      },
-      { pattern: /^callee expects \d+ args/ },
-      { pattern: /^(missing btf func_info|func_info BTF section|number of funcs in func_info)/ },
-      { pattern: /^unreliable BTF for function/ },
+      { pattern: /^(Return type \S+ of \S+\(\) doesn't match|arg\d+ in \S+\(\) (is|has) )/ },
+      { pattern: /^arg\d+ \S+\(struct \S+ \*\) doesn't match/ },
+      { pattern: /^\S+\(\) (is not a global function|has \d+ args while)/ },
+      { pattern: /^(Extension program|Program extension requires BTF|freplace programs)/ },
+      { pattern: /^Cannot (replace|extend|recursively attach)/ },
     ],
   },
   {

@@ -36,7 +36,8 @@ export const flowEntries: Entry[] = [
       },
       { pattern: /too many iterations$/ },
       { pattern: /^liveness analysis exceeded complexity limit/ },
-      { pattern: /^the sum of R\d+ umax_value/ },
+      { pattern: /^the sum of R\d+ u(min|max)_value/ },
+      { pattern: /bpf_loop iteration limit reached$|could not be pushed for speculative verification/ },
     ],
   },
   {
@@ -56,7 +57,7 @@ export const flowEntries: Entry[] = [
         pattern:
           /^(invalid insn idx|call to invalid destination|indirect jump out of range|no jump tables found)/,
       },
-      { pattern: /^insn \d+ cannot (be patched|call exception cb)/ },
+      { pattern: /^insn \d+ cannot be patched/ },
     ],
   },
   {
@@ -99,6 +100,10 @@ export const flowEntries: Entry[] = [
         pattern: /^(div by zero|invalid shift|invalid BPF_LD|invalid bpf_ld_imm64|unrecognized bpf_ld_imm64)/,
       },
       { pattern: /uses reserved fields/ },
+      { pattern: /^same insn cannot be used with different pointers/ },
+      { pattern: /^at the time of BPF_LD_ABS/ },
+      { pattern: /^R\d+ is invalid$|^R\d+ has type \S+, expected PTR_TO_INSN|from insn_array$/ },
+      { pattern: /can't create jump table/ },
       { pattern: /^(invalid atomic operand size|64-bit (load-acquires|store-releases)|invalid may_goto)/ },
     ],
   },

@@ -15,6 +15,8 @@ export interface Facts {
   invalidation(number: string | undefined): string | undefined;
   /** Name of the variable that the value of a register was assigned to by the call it comes from. */
   variable(number: string | undefined): string | undefined;
+  /** `` on the path where `len > 64` is false ``, as far as that is certain; else ` on this path`. */
+  way: string;
   /** The source expression at the failing instruction, in backquotes, or `this instruction`. */
   here: string;
   /** The failing instruction in the kernel's assembly; empty if unknown. */
@@ -46,6 +48,8 @@ export type RelatedKind =
   | 'packetCheck'
   /** Where a helper changed the packet, which makes pointers into it invalid. */
   | 'invalidation'
+  /** Where the object was released that a pointer belonged to. */
+  | 'release'
   /** Where the lock was taken. */
   | 'lock';
 

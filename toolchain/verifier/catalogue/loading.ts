@@ -26,7 +26,6 @@ export const loadingEntries: Entry[] = [
         say: ({ match }) => `SEC("${match[1]}") names no program type that libbpf knows`,
       },
       { pattern: /(invalid|failed to guess|unrecognized ELF) (ELF )?section/ },
-      { pattern: /program '.*' is static and not supported/ },
       { pattern: /failed to (guess|determine) program type/ },
     ],
   },
@@ -55,6 +54,56 @@ export const loadingEntries: Entry[] = [
     ],
   },
   {
+    id: 'bpf/attach-type',
+    title: 'Attach type that this kernel does not have',
+    wants: 'A section names a program type and how it is attached; both must be known to the kernel.',
+    help: 'Choose a newer kernel with "BPF: Select Kernel", or a section that this one has.',
+    scope: 'program',
+    rules: [],
+  },
+  {
+    id: 'bpf/attach-point',
+    title: 'Attach point that this kernel does not have',
+    wants:
+      'kprobes and tracepoints are looked up when they are attached, so the verdict on the program says nothing of them.',
+    help: 'Check the name against this kernel: "BPF: Attach Program" offers those it has.',
+    scope: 'program',
+    rules: [],
+  },
+  {
+    id: 'bpf/map-definition',
+    title: 'Map definition that libbpf cannot read',
+    wants: 'A map is a struct of __uint, __type and __array members, with BTF, in SEC(".maps").',
+    help: 'Define it as struct { __uint(type, …); __uint(max_entries, …); __type(key, …); __type(value, …); } NAME SEC(".maps");',
+    scope: 'program',
+    rules: [
+      { pattern: /legacy map definitions/ },
+      { pattern: /map '[^']+': (unsupported|unexpected|invalid|should|can't|conflicting|unknown field)/ },
+      { pattern: /map '[^']+': map type isn't specified|can't determine (key|value) size/ },
+    ],
+  },
+  {
+    id: 'bpf/map-memory',
+    title: 'Map that is larger than the kernel allows',
+    wants: 'Keys, values and maps have limits of size, and the memory for all entries must be there.',
+    help: 'Make max_entries, the key or the value smaller.',
+    scope: 'program',
+    rules: [
+      {
+        pattern: /map '([^']+)': failed to create: -(E2BIG|ENOMEM)/,
+        say: ({ match }) => `The kernel has no room for the map ${match[1]} (${match[2]})`,
+      },
+    ],
+  },
+  {
+    id: 'bpf/map-type',
+    title: 'Type of map that this kernel does not have',
+    wants: 'The kernel must be new enough for the type of map, and built with it.',
+    help: 'Use another type of map, or choose a kernel that has it with "BPF: Select Kernel".',
+    scope: 'program',
+    rules: [],
+  },
+  {
     id: 'bpf/map-create',
     title: 'Map that could not be created',
     wants:
@@ -70,9 +119,7 @@ export const loadingEntries: Entry[] = [
         pattern: /(?:Error in bpf_(?:object__)?create_map\w*|failed to create map)[^'(]*[('](\w+)/,
         say: ({ match }) => `The kernel refused to create the map ${match[1]}`,
       },
-      { pattern: /legacy map definitions/ },
-      { pattern: /map '[^']+': (unsupported|unexpected|invalid|should|can't|conflicting|failed)/ },
-      { pattern: /can't determine (key|value) size/ },
+      { pattern: /map '[^']+': failed/ },
       { pattern: /^(map|inner map) .*(misconfigured|not supported)|bpf_struct_ops map cannot be used/ },
     ],
   },
@@ -85,7 +132,7 @@ export const loadingEntries: Entry[] = [
       { pattern: /(preallocated hash map|run-time allocated hash maps)/ },
       {
         pattern:
-          /^(map_ptr access not supported|invalid map_ptr|no direct value access|direct value (access|offset))/,
+          /^(map_ptr access not supported|invalid map_ptr|no direct value access|direct value (access|offset)|fd -?\d+ is not pointing)/,
       },
       {
         pattern:
@@ -104,7 +151,7 @@ export const loadingEntries: Entry[] = [
     help: 'Compile with -g; a kernel without /sys/kernel/btf/vmlinux was built without CONFIG_DEBUG_INFO_BTF: choose another with "BPF: Select Kernel".',
     scope: 'program',
     rules: [
-      { pattern: /BTF is (required|mandatory)/ },
+      { pattern: /BTF is mandatory/ },
       { pattern: /[Ee]rror loading \.?BTF/ },
       { pattern: /failed to find valid kernel BTF|kernel is missing BTF|in-kernel BTF is malformed/ },
       { pattern: /(ELF|BTF) section .*(corrupted|missing)|failed to (parse|load|init) \.?BTF/ },
@@ -113,6 +160,83 @@ export const loadingEntries: Entry[] = [
           /^(Invalid (line_info|core_relo|insn code at line_info)|missing bpf_line_info|nonzero tailing record)/,
       },
     ],
+  },
+  {
+    id: 'bpf/debug-info',
+    title: 'Object without BTF',
+    wants: 'Maps, externs and CO-RE relocations are described by BTF, which clang writes with -g.',
+    help: 'Compile with -g: clang -O2 -g -target bpf -c FILE.bpf.c -o FILE.o',
+    scope: 'program',
+    rules: [{ pattern: /BTF is required, but is missing or corrupted/ }],
+  },
+  {
+    id: 'bpf/endianness',
+    title: 'Object of the other byte order',
+    wants: 'Instructions and constants must have the byte order of the machine they run on.',
+    help: 'Compile with -target bpf, which takes the byte order of the machine that compiles.',
+    scope: 'program',
+    rules: [{ pattern: /non-native endianness|endianness mismatch/ }],
+  },
+  {
+    id: 'bpf/object',
+    title: 'Object that libbpf cannot load',
+    wants: 'An ELF object compiled for BPF, whose programs are functions that other files can see.',
+    help: 'Compile with clang -O2 -g -target bpf -c FILE.bpf.c -o FILE.o, and do not declare programs static.',
+    scope: 'program',
+    rules: [
+      { pattern: /program '.*' is static and not supported/ },
+      { pattern: /compiled for ELF machine|is not an ELF file|libbpf cannot read the object: elf: / },
+    ],
+  },
+  {
+    id: 'bpf/cpu-version',
+    title: 'Instruction that this kernel does not know',
+    wants:
+      'The BPF instruction set grew: v3 with Linux 5.1, atomics with 5.12, v4 with 6.6; clang’s -mcpu chooses.',
+    help: 'Compile with -mcpu=v3.',
+    rules: [],
+  },
+  {
+    id: 'bpf/indirect-call',
+    title: 'Call through a pointer',
+    wants: 'Calls must name their function, so that the verifier can follow them.',
+    help: 'Call the function by its name, choose with if or switch, or use a tail call.',
+    rules: [],
+  },
+  {
+    id: 'bpf/builtin-call',
+    title: 'Call of a library function that BPF does not have',
+    wants: 'There is no C library: what clang cannot write as instructions it would have to call.',
+    help: 'Use constant sizes of up to 1,024 bytes for memset and memcpy, 64-bit arithmetic, and -fno-stack-protector.',
+    rules: [],
+  },
+  {
+    id: 'bpf/function-signature',
+    title: 'Function with arguments or a result that BPF cannot pass',
+    wants: 'A BPF function has up to 5 arguments in registers and one result of up to 8 bytes.',
+    help: 'Pass the address of a struct, or make the function static __always_inline.',
+    rules: [],
+  },
+  {
+    id: 'bpf/signed-division',
+    title: 'Signed division',
+    wants: 'Before version 4 the instruction set has only unsigned division.',
+    help: 'Divide unsigned values, or compile with -mcpu=v4 for Linux 6.6 and later.',
+    rules: [],
+  },
+  {
+    id: 'bpf/floating-point',
+    title: 'Floating point',
+    wants: 'BPF has integers only.',
+    help: 'Calculate with integers: multiply before dividing.',
+    rules: [],
+  },
+  {
+    id: 'bpf/unsupported-code',
+    title: 'C that LLVM has no BPF instructions for',
+    wants: 'Vectors, alloca, va_arg and 128-bit values have no instructions in BPF.',
+    help: 'Write it with integers of up to 64 bits and arrays of constant size.',
+    rules: [],
   },
   {
     id: 'bpf/extern',
@@ -126,6 +250,10 @@ export const loadingEntries: Entry[] = [
         pattern:
           /extern \(?(?:func ksym|var ksym|strong|weak)?\)? ?'([^']+)'.*(not found|not resolved|incompatible|no matching)/,
         say: ({ match }) => `This kernel has no ${match[1]}`,
+      },
+      {
+        pattern: /failed to find BTF for extern '([^']+)'/,
+        say: ({ match }) => `${match[1]} is declared but defined nowhere in this program`,
       },
       { pattern: /(failed to load Kconfig|extern .*(not found|resolved|kcfg))/ },
       { pattern: /^<invalid kfunc call>|kfunc '(\S+)' is referenced but wasn't resolved/ },
@@ -146,6 +274,10 @@ export const loadingEntries: Entry[] = [
     help: 'Choose a kernel that has it with "BPF: Select Kernel".',
     scope: 'program',
     rules: [
+      {
+        pattern: /has no program type (\w+)/,
+        say: ({ match }) => `This kernel has no programs of type ${match[1]}`,
+      },
       { pattern: /program type .*(not supported|is not supported)|prog type .*unsupported/ },
       {
         pattern:
@@ -155,12 +287,11 @@ export const loadingEntries: Entry[] = [
     ],
   },
   {
-    id: 'bpf/verifier-bug',
-    title: 'The verifier reports a fault of its own',
-    wants: 'This should not happen: the kernel says that its verifier is in a state it never expected.',
-    help: 'Try another kernel, and report it to bpf@vger.kernel.org with the log.',
-    rules: [
-      { pattern: /verifier (internal error|bug)|^BUG |misconfigured|REG INVARIANTS VIOLATION|internal bug/i },
-    ],
+    id: 'bpf/kernel-option',
+    title: 'Kernel built without an option that this needs',
+    wants: 'Some program types and hooks exist only when the kernel was built with their option.',
+    help: 'Choose a kernel that was built with it ("BPF: Select Kernel").',
+    scope: 'program',
+    rules: [],
   },
 ];

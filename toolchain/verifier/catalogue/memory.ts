@@ -76,6 +76,11 @@ export const memoryEntries: Entry[] = [
         say: ({ here }) =>
           `The index used in ${here} may be negative: nothing on this path gives it a lower bound`,
       },
+      {
+        // The sum of what was added before and the least value that the index can have.
+        pattern: /^value -\d+ makes \S+ pointer be out of bounds/,
+        say: ({ here }) => `The index used in ${here} may be negative, far below the start of the memory`,
+      },
     ],
   },
   {
@@ -90,7 +95,7 @@ export const memoryEntries: Entry[] = [
         say: ({ here }) => `Nothing on this path limits how far ${here} reaches`,
       },
       { pattern: /^math between \S+ pointer and -?\d+ is not allowed/ },
-      { pattern: /^value -?\d+ makes \S+ pointer be out of bounds/ },
+      { pattern: /^value \d+ makes \S+ pointer be out of bounds/ },
       { pattern: /pointer offset -?\d+ is not allowed/ },
       { pattern: /has unknown scalar with mixed signed bounds/ },
     ],

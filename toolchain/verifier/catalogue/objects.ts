@@ -82,6 +82,7 @@ export const objectEntries: Entry[] = [
     rules: [
       { pattern: /^helper call might sleep in a non-sleepable prog/ },
       { pattern: /^(sleepable helper|kernel func) \S+ ?(is sleepable )?(with)?in / },
+      { pattern: /^(sleepable global function|global functions that may sleep are not allowed)/ },
       { pattern: /(can be sleepable|cannot be sleepable|can only be sleepable)$/ },
       { pattern: /^Sleepable program/ },
       { pattern: /is not sleepable$/ },
@@ -96,20 +97,30 @@ export const objectEntries: Entry[] = [
     rules: [
       { pattern: /^(bpf_rcu_read_unlock is missing|unmatched rcu read unlock|nested rcu read lock)/ },
       { pattern: /rcu_read_lock-ed region|expected an RCU CS|Calling bpf_rcu_read/ },
+      { pattern: /requires RCU critical section protection/ },
     ],
   },
   {
     id: 'bpf/preempt',
-    title: 'Preemption or interrupts not restored',
-    wants: 'bpf_preempt_disable and bpf_local_irq_save must be undone on every path, in reverse order.',
-    help: 'Enable again on every path before the end.',
+    title: 'Preemption that is not enabled again',
+    wants:
+      'bpf_preempt_disable must be undone by bpf_preempt_enable on every path, as often as it was called.',
+    help: 'Call bpf_preempt_enable on every path before the end.',
     related: ['decision'],
     rules: [
       {
         pattern: /bpf_preempt_(enable|disable)|unmatched attempt to enable preemption|non-preemptible region/,
       },
-      { pattern: /irq (flag|state)|bpf_local_irq_(save|restore)/ },
     ],
+  },
+  {
+    id: 'bpf/irq',
+    title: 'Interrupts that are not restored',
+    wants:
+      'What bpf_local_irq_save disabled must be restored on every path, from the same unchanged variable, the last saved first.',
+    help: 'Call bpf_local_irq_restore with the address of the same variable on every path, in reverse order.',
+    related: ['decision'],
+    rules: [{ pattern: /irq flags?\b|irq state|bpf_local_irq_(save|restore)/ }],
   },
   {
     id: 'bpf/dynptr',
@@ -157,14 +168,22 @@ export const objectEntries: Entry[] = [
     title: 'Timer or work queue used in a way that is not allowed',
     wants: 'Timers and work queues live in map values, and go with the map they are in.',
     help: 'Put one struct bpf_timer into the value of an array or hash map, and pass that map to bpf_timer_init.',
-    rules: [{ pattern: /bpf_timer|timer pointer|bpf_wq|workqueue pointer/ }],
+    rules: [{ pattern: /bpf_timer|bpf_wq|bpf_task_work|(timer|workqueue|wq|task_work) pointer in / }],
+  },
+  {
+    id: 'bpf/exception',
+    title: 'Exception that is not allowed here',
+    wants:
+      'bpf_throw ends the program, so it may not be called with anything held, and its callback is one global function that returns a number.',
+    help: 'Release everything before bpf_throw, call it outside callbacks, and name one callback with __exception_cb().',
+    rules: [{ pattern: /exception c(all)?b|bpf_throw/ }],
   },
   {
     id: 'bpf/callback',
     title: 'Callback used in a way that is not allowed',
     wants: 'A callback is a static function of the program, and the maps it is used with must allow it.',
     help: 'Pass a static function of the declared signature.',
-    rules: [{ pattern: /callback|exception c(all)?b/ }],
+    rules: [{ pattern: /callback/ }],
   },
   {
     id: 'bpf/arena',

@@ -1,4 +1,4 @@
-import type { Entry, Facts } from './kinds';
+import type { Entry, Facts, Rule } from './kinds';
 import { plainType } from './words';
 
 /** What lets a packet through in program types where 0 does not; 0 is XDP_ABORTED to XDP. */
@@ -20,6 +20,19 @@ function nullCheck({ match, variable, programType }: Facts): string {
   return `Check it before it is used: if (!${name}) return ${PASS[programType] ?? '0'};`;
 }
 
+/** For a pointer that is NULL for certain on this path; see refine.ts. */
+export const knownNull: Rule = {
+  pattern: /^R(\d+) invalid mem access '(?:scalar|inv)'/,
+  say: ({ match, register, here }) => `${register(match[1])} is NULL on this path, and ${here} uses it`,
+  help: nullCheck,
+};
+
+/** For a pointer to something that was released on this path; see refine.ts. */
+export const usedAfterRelease: Rule = {
+  pattern: /^R(\d+) invalid mem access '(?:scalar|inv)'/,
+  say: ({ match, register, here }) => `${here} uses ${register(match[1])} after it was released`,
+};
+
 /** What may be done with which kind of value. */
 export const pointerEntries: Entry[] = [
   {
@@ -31,8 +44,8 @@ export const pointerEntries: Entry[] = [
     rules: [
       {
         pattern: /^R(\d+) invalid mem access '(\w*_or_null\w*)'/,
-        say: ({ match, register, here }) =>
-          `${register(match[1])} may be NULL here, and ${here} uses it without a check on this path`,
+        say: ({ match, register, here, way }) =>
+          `${register(match[1])} may be NULL here, and ${here} uses it without a check${way}`,
         help: nullCheck,
       },
       {
@@ -107,6 +120,16 @@ export const pointerEntries: Entry[] = [
     ],
   },
   {
+    id: 'bpf/use-after-release',
+    title: 'Pointer used after its object was released',
+    wants:
+      'Once an object is released, submitted, discarded or unlocked, no pointer to it or into it may be used.',
+    help: 'Copy what is still needed into a local variable before the release.',
+    related: ['release', 'origin'],
+    // Only the path tells it apart from bpf/scalar-pointer, see refine.ts.
+    rules: [],
+  },
+  {
     id: 'bpf/user-pointer',
     title: 'User memory followed directly',
     wants: 'Memory of user space may only be read through a helper, since it may be absent.',
@@ -132,7 +155,9 @@ export const pointerEntries: Entry[] = [
       { pattern: /^struct \S+ doesn't have field at offset/ },
       { pattern: /^R\d+ is ptr_\S+ invalid (negative access|variable offset)/ },
       { pattern: /^direct access to \S+ is disallowed/ },
-      { pattern: /^Type '.*' is not a struct/ },
+      {
+        pattern: /^Type '.*' is not a struct|^write access at off \d+ with size|^field \S+ doesn't have size/,
+      },
     ],
   },
   {
@@ -168,7 +193,7 @@ export const pointerEntries: Entry[] = [
       { pattern: /^the prog does not allow writes to packet data/ },
       { pattern: /^write to change key/ },
       { pattern: /^Writes through BTF pointers are not allowed/ },
-      { pattern: /^only read (from \S+ )?is supported/ },
+      { pattern: /^only read (from \S+ )?is supported|^no write support to / },
       { pattern: /^frame pointer is read only/ },
       { pattern: /(is not modifiable|may write into memory pointed by)/ },
       { pattern: /doesn't point to a const string|does not point to a readonly map/ },
@@ -188,8 +213,7 @@ export const pointerEntries: Entry[] = [
           `A program of type ${programType} may not access ${size} bytes at offset ${off} of its context like this (${here})`,
       },
       { pattern: /^invalid access to context/ },
-      { pattern: /^dereference of modified \S+ ptr/ },
-      { pattern: /^(negative offset|variable) (\S+ )?(ctx|access|ptr)/ },
+      { pattern: /^(dereference of modified|negative offset|variable) ctx / },
       { pattern: /^invalid bpf_context access/ },
       { pattern: /^func '\S*' (arg\d+|doesn't have \d+-th argument|offset|size)/ },
     ],
@@ -209,6 +233,12 @@ export const pointerEntries: Entry[] = [
       },
       { pattern: /^R\d+ bitwise operator (\S+) on pointer prohibited/ },
       { pattern: /^R\d+ pointer arithmetic with (\S+) operator prohibited/ },
+      {
+        pattern: /^(dereference of modified|negative offset) (\S+) ptr/,
+        say: ({ match, here }) =>
+          `${here} wants ${plainType(match[2] as string)} as it was given to the program, not moved`,
+      },
+      { pattern: /^variable \S+ access var_off/ },
       { pattern: /^R\d+ (32-bit pointer arithmetic|pointer arithmetic|pointer comparison) prohibited/ },
       { pattern: /^R\d+ pointer \S+ pointer prohibited/ },
       { pattern: /^R\d+ (subtraction from stack pointer prohibited|tried to subtract pointer from scalar)/ },
@@ -240,7 +270,6 @@ export const pointerEntries: Entry[] = [
       { pattern: /must be referenced or trusted/ },
       { pattern: /must be a rcu pointer/ },
       { pattern: /^R\d+ is not (trusted|a trusted)/ },
-      { pattern: /requires RCU critical section protection/ },
     ],
   },
 ];

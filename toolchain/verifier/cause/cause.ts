@@ -13,9 +13,11 @@ import {
   numberAsPointerSteps,
   otherNullChecks,
   packetSteps,
+  releaseSteps,
 } from './pointer';
 import { decisionsBetween } from './decisions';
-import { decisionSteps, lockSteps, loopSteps, referenceSteps } from './resources';
+import { decisionSteps, loopSteps, referenceSteps, regionSteps } from './resources';
+import { stackUseSteps, unwrittenSteps } from './stack';
 import { isSamePlace } from './trace';
 import type { CausalStep, Trace } from './trace';
 
@@ -40,19 +42,28 @@ const questions: Record<RelatedKind, (trace: Trace) => CausalStep[]> = {
           ),
         ];
   },
-  lock: lockSteps,
+  lock: regionSteps,
+  release: releaseSteps,
 };
 
 /** Points that explain a failure, without those on the failing expression itself. */
 export function causesOf(trace: Trace): CausalStep[] {
   const { entry } = trace.classified;
   const found = (entry.related ?? []).flatMap((kind) => questions[kind](trace));
+  if (!entry.related?.includes('lock')) found.push(...regionSteps(trace));
+  if (entry.id === 'bpf/stack-uninitialised') found.push(...unwrittenSteps(trace));
+  if (entry.id === 'bpf/stack-size') found.push(...stackUseSteps(trace));
   if (entry.id === 'bpf/complexity' || entry.id === 'bpf/infinite-loop') found.push(...loopSteps(trace));
   found.sort((a, b) => a.step - b.step);
   return withoutRepeats(found, trace);
 }
 
-/** Of several points at one place the most telling stays; what stands on the failing expression is in the message. */
+/** What can be said of a finding about the program as a whole, which no instruction stands for. */
+export function declarationsOf(trace: Trace): CausalStep[] {
+  return trace.classified.entry.id === 'bpf/stack-size' ? stackUseSteps(trace) : [];
+}
+
+/** Points at one place are told together; what stands on the failing expression is in the message. */
 function withoutRepeats(steps: CausalStep[], trace: Trace): CausalStep[] {
   const kept: CausalStep[] = [];
   for (const step of steps) {
@@ -60,7 +71,7 @@ function withoutRepeats(steps: CausalStep[], trace: Trace): CausalStep[] {
     if (at && trace.failing && isSamePlace(at, trace.failing)) continue;
     const same = kept.findIndex((one) => (at && one.at ? isSamePlace(one.at, at) : one.step === step.step));
     if (same < 0) kept.push(step);
-    else if (weight(step) > weight(kept[same] as CausalStep)) kept[same] = step;
+    else kept[same] = together(kept[same] as CausalStep, step);
   }
   return kept;
 }
@@ -76,8 +87,11 @@ const order: CausalStep['kind'][] = [
   'proof-lost',
 ];
 
-function weight({ kind }: CausalStep): number {
-  return order.indexOf(kind);
+/** The more telling of two kinds, and both messages; a loop comes by the same place with the same words again. */
+function together(one: CausalStep, other: CausalStep): CausalStep {
+  const leading = order.indexOf(other.kind) > order.indexOf(one.kind) ? other : one;
+  const isTold = one.message.includes(other.message) || one.kind === other.kind;
+  return isTold ? leading : { ...leading, message: `${one.message}; ${other.message}` };
 }
 
 function originSteps(trace: Trace): CausalStep[] {
@@ -89,6 +103,7 @@ function originSteps(trace: Trace): CausalStep[] {
     case 'bpf/null-argument':
       return nullSteps(trace, subject);
     case 'bpf/scalar-pointer':
+    case 'bpf/use-after-release':
       return numberAsPointerSteps(trace, subject);
     // The packet's own question tells where its pointer came from.
     case 'bpf/packet-bounds':
@@ -114,6 +129,6 @@ function nullSteps(trace: Trace, subject: FlowValue): CausalStep[] {
 
 /** Where the story of decisions begins: where the reference or lock was taken, else at the path's beginning. */
 function startOf(trace: Trace): number {
-  const taken = [...referenceSteps(trace), ...lockSteps(trace)].at(-1);
+  const taken = [...referenceSteps(trace), ...regionSteps(trace)].at(-1);
   return taken?.step ?? -1;
 }

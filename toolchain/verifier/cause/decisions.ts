@@ -1,6 +1,6 @@
 /** Branches that the failing path takes, in the words of the source. */
 import type { Comparison } from './flow';
-import { negated } from './flow';
+import { negated, rootOf } from './flow';
 import type { CausalStep, Trace } from './trace';
 
 /** A story with more turns than this explains nothing any more. */
@@ -32,24 +32,38 @@ export function decisionsBetween(
   return found;
 }
 
+/**
+ * `` on the path where `len > 64` is false ``: the last decision since the value began that the failure is about;
+ * ` on this path` where none is certain.
+ */
+export function wayTo(trace: Trace): string {
+  const { subject } = trace;
+  const from = subject ? rootOf(subject).index : -1;
+  const last = trace.flow.comparisons.at(-1);
+  const told = last && last.index > from ? truthAt(trace, last) : undefined;
+  return told ? ` on the path where \`${told.condition}\` is ${told.isTrue}` : ' on this path';
+}
+
 /** `` `len > 64` is false on this path ``, where that is certain; else only that the path leads through here. */
 export function decisionText(trace: Trace, comparison: Comparison): string {
+  const told = truthAt(trace, comparison);
+  // Which way the jump went says nothing about a condition that the compiler took apart or turned.
+  if (!told) return 'the path that fails leads through this decision';
+  return `\`${told.condition}\` is ${told.isTrue} on the path that fails`;
+}
+
+function truthAt(trace: Trace, comparison: Comparison): { condition: string; isTrue: boolean } | undefined {
   const span = trace.at(comparison.index);
   const condition = span && conditionAt(span.text, span.column);
-  const truth = condition && truthOf(condition.text, comparison);
-  // Which way the jump went says nothing about a condition that the compiler took apart or turned.
-  if (!condition || truth === undefined) return 'the path that fails leads through this decision';
-  return `\`${condition.text}\` is ${truth ? 'true' : 'false'} on the path that fails`;
+  const isTrue = condition === undefined ? undefined : truthOf(condition, comparison);
+  return condition === undefined || isTrue === undefined ? undefined : { condition, isTrue };
 }
 
 /**
  * The condition of the one `if` or `while` on a line, when the column points at it or into it and it is a single
  * comparison; undefined when there may be more to it than this line.
  */
-export function conditionAt(
-  text: string,
-  column: number,
-): { text: string; start: number; end: number } | undefined {
+export function conditionAt(text: string, column: number): string | undefined {
   const heads = [...text.matchAll(/\b(?:if|while)\s*\(/g)];
   const head = heads[0];
   if (heads.length !== 1 || !head || column - 1 < head.index) return undefined;
@@ -65,7 +79,7 @@ export function conditionAt(
   // A comma between the arguments of a call is none of the condition's own.
   const outermost = condition.replaceAll(/\([^()]*\)/g, '');
   if (/&&|\|\||\?/.test(condition) || outermost.includes(',') || condition.length > 60) return undefined;
-  return { text: condition, start: open, end: close - 1 };
+  return condition;
 }
 
 /** A half-line or a point, or all but it: what a comparison with a constant leaves. */

@@ -2,8 +2,9 @@
  * C names of what registers and stack slots hold. DWARF knows; without it, or where it knows nothing, a name is given
  * only when the source line says it beyond doubt.
  */
-import type { Dwarf, DwarfVariable } from '../../dwarf/dwarf';
-import type { ObjectInsn } from '../../program/loaded-layout';
+import type { Dwarf, DwarfFunction, DwarfVariable, Scope, ScopeVariable } from '../../dwarf/dwarf';
+import { Op } from '../../dwarf/constants';
+import type { LoadedLayout } from '../../program/loaded-layout';
 import type { Step } from '../path';
 import type { SourcePositions, SourceSpan } from '../position';
 import type { FlowValue } from './flow';
@@ -17,7 +18,21 @@ export interface StackVariable {
   isPadding: boolean;
   /** Of the whole variable, in bytes. */
   size: number;
-  declared: { file: string; line: number };
+  declared: Declared;
+}
+
+/** Lines are one-based. */
+export interface Declared {
+  file: string;
+  line: number;
+}
+
+/** Variables of a function and all inside it that lie in memory somewhere. */
+function variablesIn(scope: Scope): ScopeVariable[] {
+  const inMemory = scope.variables.filter(({ locations }) =>
+    locations.some(({ expression }) => expression[0] === Op.Fbreg && expression.at(-1) !== Op.StackValue),
+  );
+  return [...inMemory, ...scope.scopes.flatMap(variablesIn)];
 }
 
 export class Names {
@@ -25,7 +40,7 @@ export class Names {
     private readonly steps: readonly Step[],
     private readonly positions: SourcePositions,
     private readonly dwarf: Dwarf | undefined,
-    private readonly layout: (insn: number) => ObjectInsn | undefined,
+    private readonly layout: LoadedLayout | undefined,
   ) {}
 
   /**
@@ -44,11 +59,19 @@ export class Names {
     return spoken.length === 1 ? spoken[0]?.name : undefined;
   }
 
-  /** Name of a value: by the registers that hold it, the latest first, `here` being the refused step. */
-  ofValue(value: FlowValue, here: number): string | undefined {
-    const latest = value.holders.at(-1);
-    if (latest) {
-      const name = this.inRegister(here, latest.register);
+  /** Where the one variable that a register holds before a step is declared. */
+  declarationOf(index: number, register: number): { name: string; declared: Declared } | undefined {
+    const name = this.inRegister(index, register);
+    const found = this.variablesAt(this.steps[index]?.insn).find(
+      (one) => name !== undefined && one.name === name,
+    );
+    return found && { name: found.name, declared: { file: found.file, line: found.line } };
+  }
+
+  /** Name of a value, by a register that still holds it at the refused step `here`, else by one that was filled with it. */
+  ofValue(value: FlowValue, here: number, registers: readonly FlowValue[]): string | undefined {
+    for (const [register, held] of registers.entries()) {
+      const name = held === value ? this.inRegister(here, register) : undefined;
       if (name) return name;
     }
     for (const { index, register } of [...value.holders].reverse()) {
@@ -57,6 +80,25 @@ export class Names {
       if (name) return name;
     }
     return this.assigned(value);
+  }
+
+  /** The name that a value had first. */
+  atOrigin(value: FlowValue): string | undefined {
+    for (const { index, register } of value.holders) {
+      const name = this.inRegister(index + 1, register);
+      if (name) return name;
+    }
+    return this.assigned(value);
+  }
+
+  /** The program's functions with what they keep on the stack, those that take most first. */
+  stackUse(): { name: string; frameSize: number; variables: StackVariable[] }[] {
+    const functions = (this.layout?.functions ?? []).flatMap(
+      ({ section, insn }) => this.dwarf?.functionAt(section, insn) ?? [],
+    );
+    return functions
+      .map((one) => ({ name: one.name, frameSize: one.frameSize, variables: this.onStackOf(one) }))
+      .sort((a, b) => b.frameSize - a.frameSize);
   }
 
   /** The variable of a frame that covers an offset from the frame pointer. */
@@ -74,12 +116,22 @@ export class Names {
 
   /** The function that an instruction belongs to. */
   function(insn: number): string | undefined {
-    const at = this.layout(insn);
+    const at = this.layout?.at(insn);
     return at && this.dwarf?.functionAt(at.section, at.insn)?.name;
   }
 
+  private onStackOf(one: DwarfFunction): StackVariable[] {
+    const found: StackVariable[] = [];
+    for (const { name, type, file, line } of variablesIn(one)) {
+      const size = this.dwarf?.sizeOf(type) ?? 0;
+      if (found.some((other) => other.name === name && other.declared.line === line)) continue;
+      found.push({ name, path: name, isPadding: false, size, declared: { file, line } });
+    }
+    return found.sort((a, b) => b.size - a.size);
+  }
+
   private variablesAt(insn: number | undefined): DwarfVariable[] {
-    const at = insn === undefined ? undefined : this.layout(insn);
+    const at = insn === undefined ? undefined : this.layout?.at(insn);
     return (at && this.dwarf?.variables(at.section, at.insn)) ?? [];
   }
 

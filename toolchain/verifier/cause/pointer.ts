@@ -1,13 +1,15 @@
 /** The story of a pointer: what it points to, what was added to it, what ended it. */
 import { chainOf, rootOf, turned } from './flow';
 import type { Comparison, FlowValue } from './flow';
+import { decisionsBetween } from './decisions';
 import { numberSteps, originSteps } from './value';
 import { distance } from './trace';
 import type { CausalStep, Trace } from './trace';
 
 /** An access through a pointer, or a number handed on: the pointer's origin and, more telling, the number added to it. */
 export function accessSteps(trace: Trace, value: FlowValue): CausalStep[] {
-  if (!trace.isPointer(value) && value.kind !== 'arithmetic') return numberSteps(trace, value);
+  // What the refused instruction goes to memory through is meant as an address, whatever the log says of it.
+  if (!trace.isPointer(value) && value !== trace.address) return numberSteps(trace, value);
   const chain = trace.pointerChain(value);
   const pointer = chain.at(-1) as FlowValue;
   const steps = originSteps(trace, pointer);
@@ -53,6 +55,36 @@ export function invalidationOf(trace: Trace, value: FlowValue): number | undefin
 }
 
 const CHANGES_PACKET = /^bpf_(skb|xdp|msg|l3|l4|clone|set_hash|lwt|sk_msg)/;
+
+/** Helpers and kernel functions that take back what they or others gave, in the kernel's way of naming them. */
+const RELEASES = /^bpf_(\w*(_release|_submit|_discard|_drop|_destroy|_free|_put)(_dynptr|_impl)?|kptr_xchg)$/;
+/** What ends all pointers to what was protected. */
+const UNLOCKS = /^bpf_\w*_unlock(_irqrestore)?$/;
+
+/** The call that gave an object away, which ends all pointers to it. */
+export function releaseOf(trace: Trace, value: FlowValue): { index: number; name: string } | undefined {
+  const root = rootOf(value);
+  // What a dynptr gave ends with the dynptr.
+  const source = trace.flow.calls.find(({ index }) => index === root.index)?.arguments ?? [];
+  const isOf = (one: FlowValue) => rootOf(one) === root || source.some((from) => isSameSlot(one, from));
+  const release = trace.flow.calls.findLast(
+    ({ index, name = '', arguments: given }) =>
+      index > root.index && (UNLOCKS.test(name) || (RELEASES.test(name) && given.some(isOf))),
+  );
+  return release?.name === undefined ? undefined : { index: release.index, name: release.name };
+}
+
+/** That call as a point of the story. */
+export function releaseSteps(trace: Trace): CausalStep[] {
+  const release = trace.subject && releaseOf(trace, trace.subject);
+  return release
+    ? [trace.point('proof-lost', release.index, `${release.name} gives it back here, so pointers to it end`)]
+    : [];
+}
+
+function isSameSlot({ slot: one }: FlowValue, { slot: other }: FlowValue): boolean {
+  return one !== undefined && one.frame === other?.frame && one.offset === other.offset;
+}
 
 /** Why a number is no pointer. */
 export function numberAsPointerSteps(trace: Trace, value: FlowValue): CausalStep[] {
@@ -110,6 +142,9 @@ export function packetSteps(trace: Trace, value: FlowValue): CausalStep[] {
     }
   }
   if (last) steps.push(trace.point('proof', last.index, checkText(trace, last, family, own.includes(last))));
+  // A check may stand in a branch that this path does not take.
+  if (own.length === 0)
+    steps.push(...decisionsBetween(trace, root.index, trace.here, (one) => checks.includes(one)));
   return steps;
 }
 
@@ -117,8 +152,9 @@ export function packetSteps(trace: Trace, value: FlowValue): CausalStep[] {
 function checkedPointer(trace: Trace, { left, right }: Comparison): FlowValue | undefined {
   if (typeof right !== 'object') return undefined;
   const [a, b] = [trace.typeOf(rootOf(left)), trace.typeOf(rootOf(right))];
-  if (b === 'pkt_end') return left;
-  return a === 'pkt_end' ? right : undefined;
+  // Metadata ends where the packet begins.
+  if (b === 'pkt_end' || (a === 'pkt_meta' && b === 'pkt')) return left;
+  return a === 'pkt_end' || (b === 'pkt_meta' && a === 'pkt') ? right : undefined;
 }
 
 function isOfFamily(trace: Trace, comparison: Comparison, family: FlowValue): boolean {

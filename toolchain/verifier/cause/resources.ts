@@ -1,7 +1,10 @@
 /** References and locks: where they were taken, and the way from there to where they are missed. */
 import { decisionsBetween } from './decisions';
+import type { FlowValue } from './flow';
 import { expressionAt } from './names';
 import type { CausalStep, Trace } from './trace';
+import { declaration } from './stack';
+import { originSteps } from './value';
 
 /** `alloc_insn=N` of the kernel's words. */
 export function referenceSteps(trace: Trace): CausalStep[] {
@@ -13,11 +16,19 @@ export function referenceSteps(trace: Trace): CausalStep[] {
   return [trace.point('acquired', index, `the reference is taken here${callee}`)];
 }
 
-export function lockSteps(trace: Trace): CausalStep[] {
-  const taken = trace.flow.calls.findLast(
-    ({ name }) => name !== undefined && /^bpf_(res_)?spin_lock/.test(name),
-  );
-  return taken ? [trace.point('acquired', taken.index, 'the lock is taken here')] : [];
+/** What opens a region that must be closed again, by the class of failures that miss its end. */
+const openers: Record<string, { call: RegExp; message: string }> = {
+  'bpf/lock': { call: /^bpf_(res_)?spin_lock/, message: 'the lock is taken here' },
+  'bpf/rcu': { call: /^bpf_rcu_read_lock/, message: 'the RCU section begins here' },
+  'bpf/preempt': { call: /^bpf_preempt_disable/, message: 'preemption is disabled here' },
+  'bpf/irq': { call: /^bpf_(local_irq_save|res_spin_lock_irqsave)/, message: 'interrupts are disabled here' },
+};
+
+/** Where the lock was taken, or the region begun that the failure is about. */
+export function regionSteps(trace: Trace): CausalStep[] {
+  const opener = openers[trace.classified.entry.id];
+  const call = trace.flow.calls.findLast(({ name }) => name !== undefined && opener?.call.test(name));
+  return call && opener ? [trace.point('acquired', call.index, opener.message)] : [];
 }
 
 /** The last decisions that led here, after whatever the story begins with. */
@@ -44,8 +55,23 @@ export function loopSteps(trace: Trace): CausalStep[] {
   const found = [trace.point('loop', back, 'the loop goes back here')];
   if (!last) return found;
   const condition = expressionAt(trace.at(last.index));
-  found.unshift(
-    trace.point('decision', last.index, `${condition ?? 'this'} decides whether the loop goes on`),
+  const decides = `${condition ?? 'this'} decides whether the loop goes on`;
+  // The side that the loop does not change is its limit.
+  const start = steps.findLastIndex((step, index) => index < back && step.insn === head);
+  const limit = [last.right, last.left].find(
+    (side): side is FlowValue => typeof side === 'object' && side.index >= 0 && side.index < start,
   );
-  return found;
+  const origin = limit ? originSteps(trace, limit) : limitDeclared(trace, last.index);
+  return [...origin, trace.point('decision', last.index, decides), ...found];
+}
+
+/** The variable that a loop runs up to, by its declaration, when its origin is further back than the path is kept. */
+function limitDeclared(trace: Trace, index: number): CausalStep[] {
+  const comparison = trace.flow.instruction(index);
+  if (comparison.kind !== 'branch' || !('register' in comparison.right)) return [];
+  for (const register of [comparison.right.register, comparison.left]) {
+    const found = trace.register(register)?.kind === 'unknown' && trace.names.declarationOf(index, register);
+    if (found) return [declaration(trace, found.declared, `the loop runs up to \`${found.name}\``)];
+  }
+  return [];
 }

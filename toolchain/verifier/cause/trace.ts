@@ -4,8 +4,9 @@ import type { FailingPath, Step } from '../path';
 import type { SourcePositions, SourceSpan } from '../position';
 import { parseState } from '../state';
 import type { Value } from '../value';
-import { chainOf, followValues, rootOf } from './flow';
+import { chainOf, rootOf } from './flow';
 import type { Flow, FlowValue } from './flow';
+import { followValues } from './follow';
 import { expressionAt } from './names';
 import type { Names } from './names';
 
@@ -52,10 +53,14 @@ export interface TraceInput {
 const DATA_OFFSETS = new Set([0, 76]);
 const DATA_END_OFFSETS = new Set([4, 8, 80]);
 
+/** Helpers whose result points to memory, for the same kernels. */
+const GIVES_MEMORY = /^bpf_(map_lookup_elem|ringbuf_reserve|\w*_storage_get|get_local_storage)$/;
+
 export class Trace {
   readonly path: FailingPath;
   readonly positions: SourcePositions;
-  readonly classified: Classified;
+  /** May be refined when the path is known. */
+  classified: Classified;
   readonly failing: SourceSpan | undefined;
   readonly flow: Flow;
   readonly names: Names;
@@ -108,10 +113,10 @@ export class Trace {
    */
   get subject(): FlowValue | undefined {
     const register = /\bR(\d+)\b/;
-    const named = register.exec(this.classified.line)?.[1];
+    const named = register.exec(this.classified.line)?.[1] ?? argumentRegister(this.classified.line);
     if (named !== undefined) return this.register(Number(named));
     const instruction = this.flow.instruction(this.here);
-    if ('base' in instruction) return this.register(instruction.base);
+    if (this.address) return this.address;
     // A number that is added to a pointer is what such messages are about.
     if (instruction.kind === 'arithmetic') {
       const { operand, to } = instruction;
@@ -121,9 +126,21 @@ export class Trace {
     return further === undefined ? undefined : this.register(Number(further));
   }
 
+  /** The same in backquotes. */
   name(value: FlowValue): string | undefined {
-    const name = this.names.ofValue(value, this.here);
+    const name = this.variable(value);
     return name === undefined ? undefined : `\`${name}\``;
+  }
+
+  /** What the refused instruction goes to memory through. */
+  get address(): FlowValue | undefined {
+    const instruction = this.flow.instruction(this.here);
+    return 'base' in instruction ? this.register(instruction.base) : undefined;
+  }
+
+  /** Name of the variable that has or had a value. */
+  variable(value: FlowValue): string | undefined {
+    return this.names.ofValue(value, this.here, this.flow.registers);
   }
 
   /** What the verifier knew of a value when it was made; undefined where the kernel printed no state. */
@@ -147,6 +164,7 @@ export class Trace {
       if (DATA_END_OFFSETS.has(value.offset ?? -1)) return 'pkt_end';
       return DATA_OFFSETS.has(value.offset ?? -1) ? 'pkt' : undefined;
     }
+    if (value.kind === 'call' && GIVES_MEMORY.test(value.callee ?? '')) return 'mem';
     if (value.kind === 'arithmetic') {
       const parts = [value.from, value.other].map((part) => part && this.typeOf(part));
       return parts.find((type) => type !== undefined && type !== 'scalar');
@@ -197,9 +215,10 @@ export class Trace {
     const name = this.name(value);
     const root = rootOf(value);
     const origin = this.originText(root, value);
-    if (name && origin && root.kind !== 'argument') return `${name} (${origin})`;
-    if (origin && root.kind === 'argument') return origin;
-    return name ?? origin;
+    if (root.kind === 'argument') return origin ?? name;
+    const told = origin && isComputed(value) ? `computed from ${origin}` : origin;
+    if (name && told) return `${name} (${told})`;
+    return name ?? (told && told !== origin ? `a value ${told}` : told);
   }
 
   private originText(root: FlowValue, value: FlowValue): string | undefined {
@@ -228,6 +247,23 @@ export class Trace {
         return undefined;
     }
   }
+}
+
+/** Whether more was done to a value on its way than taking another width of it, for which clang shifts there and back. */
+function isComputed(value: FlowValue): boolean {
+  return chainOf(value).some(({ instruction, kind }) => {
+    if (kind !== 'arithmetic' || instruction?.kind !== 'arithmetic') return false;
+    const { operator, operand } = instruction;
+    const isShift = operator === '<<' || operator === '>>' || operator === 's>>';
+    return !isShift || !operand || !('constant' in operand) || operand.constant < 32n;
+  });
+}
+
+/** Register of an argument that is named by its position: from 0 for kernel functions, from 1 for helpers. */
+function argumentRegister(line: string): string | undefined {
+  const position = /\b(?:arg ?#|trusted arg)(\d)/.exec(line)?.[1];
+  if (position !== undefined) return String(Number(position) + 1);
+  return /\bhelper arg(\d)/.exec(line)?.[1];
 }
 
 /** Constant distance of a pointer from its root; NaN when something unknown was added. */

@@ -7,63 +7,103 @@ import type { CausalStep, Trace } from './trace';
 
 /** Checks of one value that a reader can take in. */
 const MAX_CHECKS = 3;
+/** A loop that adds up makes a value of as many parts as it has rounds. */
+const MAX_PARTS = 200;
+const MAX_ROOTS = 3;
 
-/** Where a value began. Empty for constants and for what the path does not show. */
+/** Where a value began, and the calls that handed it on. Empty for constants and for what the path does not show. */
 export function originSteps(trace: Trace, value: FlowValue): CausalStep[] {
   const root = rootOf(value);
-  const name = trace.name(value) ?? trace.name(root);
-  const what = name ?? 'the value';
+  const first = originStep(trace, root, value);
+  return first ? [first, ...handovers(trace, root)] : [];
+}
+
+function originStep(trace: Trace, root: FlowValue, value: FlowValue): CausalStep | undefined {
+  const name = trace.names.atOrigin(root);
+  const what = name === undefined ? (trace.name(value) ?? 'the value') : `\`${name}\``;
+  const { index } = root;
   switch (root.kind) {
     case 'call': {
-      const callee = root.callee ?? expressionAt(trace.at(root.index)) ?? 'this call';
-      const state = trace.stateOf(root);
-      const mayBeNull = state?.mayBeNull ? ', which may be NULL' : '';
-      return [trace.point('origin', root.index, `${what} comes from ${callee} here${mayBeNull}`)];
+      const callee = root.callee ?? expressionAt(trace.at(index)) ?? 'this call';
+      const mayBeNull = trace.stateOf(root)?.mayBeNull ? ', which may be NULL' : '';
+      return trace.point('origin', index, `${what} comes from ${callee} here${mayBeNull}`);
     }
     case 'written':
-      return [trace.point('origin', root.index, `${what} is written by ${root.callee ?? 'this call'} here`)];
-    case 'load': {
-      const state = trace.stateOf(root);
-      const size = root.size ?? 8;
-      const number =
-        state?.type === 'scalar' && size < 8
-          ? `, as a number of ${size === 1 ? '8 bits' : `${size * 8} bits`} that may be anything`
-          : '';
-      return [trace.point('origin', root.index, `${what} is read here${number}`)];
-    }
+      return trace.point('origin', index, `${what} is written by ${root.callee ?? 'this call'} here`);
+    case 'load':
+      return trace.point('origin', index, `${what} is read here${readAs(trace, root)}`);
     case 'clobbered': {
       const callee = root.callee ?? 'this call';
-      return [
-        trace.point(
-          'proof-lost',
-          root.index,
-          `${callee} leaves nothing in R1 to R5, so what R${root.register} held ends here`,
-        ),
-      ];
+      const message = `${callee} leaves nothing in R1 to R5, so what R${root.register} held ends here`;
+      return trace.point('proof-lost', index, message);
     }
     case 'constant':
-      return root === value || root.index < 0
-        ? []
-        : [trace.point('origin', root.index, `${what} is set here`)];
+      return root === value || index < 0 ? undefined : trace.point('origin', index, `${what} is set here`);
     default:
-      return [];
+      return undefined;
   }
+}
+
+/** What a load gives: where the verifier keeps no types, a number. */
+function readAs(trace: Trace, root: FlowValue): string {
+  const { base, size = 8 } = root;
+  if (trace.isPointer(root)) return '';
+  if (size < 8) return `, as a number of ${size * 8} bits that may be anything`;
+  const type = base && trace.typeOf(base);
+  if (type === 'map_value') return ' from a map value, in which everything is a number';
+  return '';
+}
+
+/** Calls of the program's own functions that the value was an argument of. */
+function handovers(trace: Trace, { index }: FlowValue): CausalStep[] {
+  return trace.flow.entered
+    .filter((entry) => entry > index)
+    .map((entry) => {
+      const insn = trace.step(entry + 1)?.insn;
+      const callee = insn === undefined ? undefined : trace.names.function(insn);
+      return trace.point(
+        'change',
+        entry,
+        `${callee ? `\`${callee}\`` : 'a function'} is called with it here`,
+      );
+    });
+}
+
+/** What a number was computed of, the value itself first: `a + b` is made of both. */
+function partsOf(value: FlowValue): FlowValue[] {
+  const parts = new Set([value]);
+  for (const one of parts) {
+    if (parts.size > MAX_PARTS) break;
+    if (one.from) parts.add(one.from);
+    if (one.other && one.other.kind !== 'constant') parts.add(one.other);
+  }
+  return [...parts];
 }
 
 /** Checks of a number on the path, and why the refused instruction does not profit from them. */
 export function checkSteps(trace: Trace, value: FlowValue): CausalStep[] {
-  const ancestors = new Map(chainOf(value).map((one, age) => [one, age]));
+  const ancestors = new Map(partsOf(value).map((one, age) => [one, age]));
+  const roots = rootsOf(value);
   const steps: CausalStep[] = [];
   const { comparisons } = trace.flow;
   for (let at = comparisons.length - 1; at >= 0 && steps.length < MAX_CHECKS * 2; at--) {
     const comparison = comparisons[at] as Comparison;
-    const checked = [comparison.left, comparison.right].find(
-      (side): side is FlowValue => typeof side === 'object' && trace.areKin(side, value) !== undefined,
-    );
-    if (!checked) continue;
-    steps.unshift(...checkStep(trace, value, checked, comparison, ancestors));
+    for (const root of roots) {
+      const checked = [comparison.left, comparison.right].find(
+        (side): side is FlowValue => typeof side === 'object' && trace.areKin(side, root) !== undefined,
+      );
+      if (!checked) continue;
+      steps.unshift(...checkStep(trace, root, checked, comparison, ancestors));
+      break;
+    }
   }
   return steps;
+}
+
+/** What a number's parts began as. */
+function rootsOf(value: FlowValue): FlowValue[] {
+  const roots = new Set(partsOf(value).filter((one) => !one.from));
+  return [...roots].slice(0, MAX_ROOTS);
 }
 
 function checkStep(
@@ -74,6 +114,14 @@ function checkStep(
   ancestors: Map<FlowValue, number>,
 ): CausalStep[] {
   const { index } = comparison;
+  // A comparison with NULL or zero bounds nothing; only whether a size may be zero hangs on it.
+  if (
+    comparison.right === 0n &&
+    comparison.relation === '!=' &&
+    trace.classified.entry.id !== 'bpf/size-zero'
+  ) {
+    return [];
+  }
   const said = `this check (${relationText(checked, comparison)})`;
   if (trace.areKin(checked, value) === 'reread') {
     const again = rootOf(value);
@@ -92,7 +140,12 @@ function checkStep(
   // An index is scaled by the size of an element, which takes nothing from what was proven of it.
   if (age !== undefined && [...ancestors.keys()].slice(0, age).every(isScaling)) {
     const isSigned = comparison.relation.startsWith('s') && !comparison.relation.includes('>');
-    const why = isSigned ? 'compares signed numbers, so negative ones pass it' : 'is not enough';
+    const letsZeroPass = trace.classified.entry.id === 'bpf/size-zero' && comparison.relation.includes('<');
+    const why = isSigned
+      ? 'compares signed numbers, so negative ones pass it'
+      : letsZeroPass
+        ? 'lets zero pass'
+        : 'is not enough';
     return [trace.point('proof', index, `${said} ${why}`)];
   }
   if (age !== undefined) {
@@ -183,5 +236,8 @@ export function changeSteps(trace: Trace, value: FlowValue): CausalStep[] {
 
 /** A number's whole story. */
 export function numberSteps(trace: Trace, value: FlowValue): CausalStep[] {
-  return [...originSteps(trace, value), ...changeSteps(trace, value), ...checkSteps(trace, value)];
+  const roots = rootsOf(value);
+  const origins =
+    roots.length > 1 ? roots.flatMap((root) => originSteps(trace, root)) : originSteps(trace, value);
+  return [...origins, ...changeSteps(trace, value), ...checkSteps(trace, value)];
 }
