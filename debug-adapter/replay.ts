@@ -8,12 +8,12 @@ import { badObject, programFileUnreadable } from './errors';
 import { decodeRecording } from './recorder/recording';
 import type { Recording } from './recorder/recording';
 import { openRecording } from './stepping/open-recording';
+import type { OpenedRecording } from './stepping/open-recording';
 import { RecordedStepping } from './stepping/recorded-stepping';
 
 const THREAD = 1;
 
-/** Reads and opens a recording; throws what the user should read. */
-export async function readRecording(file: string): Promise<Recording> {
+async function readRecording(file: string): Promise<Recording> {
   let bytes: Uint8Array;
   try {
     bytes = await readFile(file);
@@ -26,16 +26,26 @@ export async function readRecording(file: string): Promise<Recording> {
   return read.value;
 }
 
-export async function replay(file: string, listener: Listener): Promise<Debuggee> {
+/** Reads and opens a recording; throws an AdapterError with what the user should read. */
+export async function openForReading(
+  file: string,
+): Promise<OpenedRecording & { recording: Recording; returned: string; summary: string }> {
   const recording = await readRecording(file);
   const opened = openRecording(recording, noKernel(recording));
   if (!opened.ok) throw badObject(`${file}: ${opened.problem.message}`, opened.problem.hint);
   const { program, result, kernel, recordedAt } = recording;
   const returned = describeReturnValue(program.type, result.returnValue).text;
-  listener.output('stdout', [
-    `${program.name} (SEC("${program.section}")) returned ${returned} on Linux ${kernel}, ${new Date(recordedAt).toLocaleString('en')}.`,
-  ]);
-  const stepping = new RecordedStepping(opened.value, listener, returned);
+  const when = new Date(recordedAt).toLocaleString('en');
+  const summary = `${program.name} (SEC("${program.section}")) returned ${returned} on Linux ${kernel}, ${when}.`;
+  return { ...opened.value, recording, returned, summary };
+}
+
+export async function replay(file: string, listener: Listener): Promise<Debuggee> {
+  const opened = await openForReading(file);
+  const { recording, context, returned, summary } = opened;
+  const { program } = recording;
+  listener.output('stdout', [summary]);
+  const stepping = new RecordedStepping(opened, listener, returned);
   listener.state({ phase: 'finished', returned });
   const thread: DebuggeeThread = {
     id: THREAD,
@@ -44,8 +54,9 @@ export async function replay(file: string, listener: Listener): Promise<Debuggee
   };
   return {
     threads: [thread],
-    context: opened.value.context,
+    context,
     stepping,
+    recording,
     resume: () => stepping.move('continue', 'line'),
     announce: () => stepping.announce(),
     stop: async () => {},
