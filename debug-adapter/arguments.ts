@@ -1,7 +1,7 @@
 /** Launch and attach configurations, checked; problems in words that name the attribute. */
 import { z } from 'zod';
 import { badConfiguration } from './errors';
-import type { AttachArguments, ConfiguredSpec, LaunchArguments } from './protocol';
+import type { AttachArguments, ConfiguredSpec, LaunchArguments, ReplayArguments } from './protocol';
 import { readSpec } from './runner/attach-spec';
 
 const common = {
@@ -53,12 +53,20 @@ const SHAPES: Record<string, string> = {
   program: 'is the path of a .bpf.c or .o file',
 };
 
+export const replayArguments: z.ZodType<ReplayArguments> = z.object({ recording: z.string().min(1) });
+
 export type Configuration =
-  { request: 'launch'; given: LaunchArguments } | { request: 'attach'; given: AttachArguments };
+  | { request: 'replay'; given: ReplayArguments }
+  | { request: 'launch'; given: LaunchArguments }
+  | { request: 'attach'; given: AttachArguments };
 
 /** Throws `badConfiguration` about the first thing that is wrong: `repeat: …`. */
-export function readConfiguration(request: 'launch' | 'attach', given: unknown): Configuration {
-  const schema: z.ZodType = request === 'launch' ? launchArguments : attachArguments;
+export function readConfiguration(kind: 'launch' | 'attach', given: unknown): Configuration {
+  const isReplay = kind === 'launch' && typeof given === 'object' && given !== null && 'recording' in given;
+  const request = isReplay ? 'replay' : kind;
+  const schema: z.ZodType = { replay: replayArguments, launch: launchArguments, attach: attachArguments }[
+    request
+  ];
   const parsed = schema.safeParse(given ?? {}, { reportInput: true });
   if (parsed.success) return { request, given: parsed.data } as Configuration;
   throw badConfiguration(describeIssue(parsed.error.issues[0]!));

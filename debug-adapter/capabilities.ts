@@ -10,4 +10,7 @@ export const capabilities: DebugProtocol.Capabilities = {
   supportsSetVariable: true,
   supportsSetExpression: true,
   supportsReadMemoryRequest: true,
+  supportsStepBack: true,
+  supportsSteppingGranularity: true,
+  supportsDisassembleRequest: true,
 };

@@ -2,6 +2,9 @@
 import type { KernelClient } from '../kernel/client/client';
 import type { SessionStateEvent } from './protocol';
 import type { Compile, SourcePlace } from './runner/object';
+import type { StepScope } from './stepping/scopes';
+import type { Granularity, Move, StepFrame, Stepper } from './stepping/stepper';
+import type { Recording } from './recorder/recording';
 import type { VariableContext } from './variables/context';
 
 export interface DebuggeeThread {
@@ -22,7 +25,7 @@ export interface Listener {
    */
   output(category: 'console' | 'stdout' | 'stderr', lines: readonly string[]): void;
   /** Execution rests and values can be looked at; `description` stands where VS Code shows the reason. */
-  stopped(reason: 'entry' | 'pause', description: string): void;
+  stopped(reason: 'entry' | 'pause' | 'step' | 'breakpoint', description: string): void;
   /** Values that may be on display have changed. */
   changed(): void;
   threadGone(id: number): void;
@@ -40,9 +43,22 @@ export interface Environment {
   signal: AbortSignal;
 }
 
+/** A run that is over, and at one of its steps. */
+export interface Stepping {
+  readonly stepper: Stepper;
+  /** Locals, registers and all else but maps, in a function that is being executed at this step. */
+  scopes(frame: StepFrame): StepScope[];
+  /** Goes on or back, and reports `stopped`. */
+  move(move: Move, granularity: Granularity): Promise<void>;
+}
+
 export interface Debuggee {
   readonly threads: readonly DebuggeeThread[];
   readonly context: VariableContext;
+  /** Present while a recorded run can be gone through. */
+  readonly stepping?: Stepping | undefined;
+  /** The same as a value, to be saved. */
+  readonly recording?: Recording | undefined;
   /** Runs again, or reads again what is attached; reports `stopped` when done. */
   resume(): Promise<void>;
   /** Reports the state it is in as `stopped`, once the client is ready to hear it. */

@@ -55,10 +55,12 @@ export const unknownReference = (what: string, reference: number) =>
   );
 export const pathFormat = () =>
   forClient(1009, 'initialize: pathFormat must be "path"; other formats are not supported.');
+export const nothingRecorded = () =>
+  forUser(1011, 'No run was recorded that could be saved: run a program with F5 first, without "repeat".');
 export const steppingUnsupported = (command: string) =>
   forUser(
     1010,
-    `${command} is not supported: the kernel runs a BPF program as a whole. Continue runs it again, Restart loads it afresh.`,
+    `${command} is not supported here: the kernel runs a BPF program as a whole, and no run was recorded to go through. Continue runs it again, Restart loads it afresh.`,
   );
 
 /** What the launch or attach configuration says cannot be done. */

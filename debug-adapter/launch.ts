@@ -12,8 +12,12 @@ import {
 import { loadObject, type LoadedObject } from './runner/load';
 import { chooseEntry, openProgramFile, placeOf, usesPrintk } from './runner/object';
 import { RecordReaders } from './runner/records';
-import { runProgram, type RunReport } from './runner/run';
+import { runProgram, type Execute, type RunReport } from './runner/run';
 import { TracePipe } from './runner/trace-pipe';
+import { recordProgram } from './recorder/record-program';
+import type { Recording } from './recorder/recording';
+import { openRecording } from './stepping/open-recording';
+import { RecordedStepping } from './stepping/recorded-stepping';
 import { VariableContext } from './variables/context';
 import type { LoadedProgram } from '../kernel/protocol';
 
@@ -51,7 +55,11 @@ export async function launch(given: LaunchArguments, environment: Environment): 
 }
 
 class Run implements Debuggee {
-  readonly context: VariableContext;
+  /** Of the kernel as it is now. */
+  private readonly present: VariableContext;
+  stepping: RecordedStepping | undefined;
+  recording: Recording | undefined;
+  private closeRecording: () => Promise<void> = async () => {};
   private last: RunReport | undefined;
   private executing: Promise<void> | undefined;
   private readonly stopping = new AbortController();
@@ -62,7 +70,12 @@ class Run implements Debuggee {
     private readonly given: LaunchArguments,
     private readonly environment: Environment,
   ) {
-    this.context = new VariableContext(loaded);
+    this.present = new VariableContext(loaded);
+  }
+
+  /** Behind its last step a run is what the kernel holds; before, what it held then. */
+  get context(): VariableContext {
+    return this.stepping && !this.stepping.stepper.isAtEnd ? this.stepping.context : this.present;
   }
 
   get threads(): DebuggeeThread[] {
@@ -95,7 +108,9 @@ class Run implements Debuggee {
         listener.output('console', [`${map}: ${count} records were lost, the buffer was full`]),
     });
     try {
-      this.last = await runProgram(this.loaded, this.program, this.given, signal);
+      const report = await runProgram(this.loaded, this.program, this.given, signal, this.recorder(signal));
+      this.last = { ...report, recorded: this.recording !== undefined };
+      this.openRecording(report);
       if (trace && 'pipe' in trace) await trace.pipe.settled();
       await readers.settled();
     } finally {
@@ -112,14 +127,49 @@ class Run implements Debuggee {
     listener.state({ phase: 'finished', returned: this.last.returned.text });
   }
 
+  /** How to run so that the run can be gone through afterwards; undefined to run and be done. */
+  private recorder(signal: AbortSignal): Execute | undefined {
+    this.stepping = undefined;
+    this.recording = undefined;
+    // A run without debugging is measured as it is, and of many runs none is the one to look at.
+    if (this.given.noDebug === true || (this.given.repeat ?? 1) > 1) return undefined;
+    return async ({ repeat: _, ...input }) => {
+      await this.closeRecording();
+      const recorded = await recordProgram(this.loaded, this.program, input, signal);
+      if ('recording' in recorded) {
+        this.recording = recorded.recording;
+        this.closeRecording = once(recorded.close);
+      } else {
+        this.environment.listener.output('console', [
+          `This run cannot be stepped through: ${recorded.reason}.`,
+        ]);
+      }
+      return recorded.result;
+    };
+  }
+
+  /** Opens what was recorded, for going through. */
+  private openRecording({ returned }: RunReport): void {
+    if (!this.recording) return;
+    const opened = openRecording(this.recording, this.loaded.kernel);
+    const { listener } = this.environment;
+    if (opened.ok) this.stepping = new RecordedStepping(opened.value, listener, returned.text);
+    else listener.output('console', [`This run cannot be stepped through: ${opened.problem.message}`]);
+  }
+
   async resume(): Promise<void> {
+    if (this.stepping && !this.stepping.stepper.isAtEnd) {
+      await this.stepping.move('continue', 'line');
+      return;
+    }
     await this.execute();
     this.announce();
   }
 
   announce(): void {
     const { listener } = this.environment;
-    if (this.last) listener.stopped('pause', `Run finished: ${this.last.returned.text}`);
+    if (this.stepping) this.stepping.announce();
+    else if (this.last) listener.stopped('pause', `Run finished: ${this.last.returned.text}`);
     else listener.stopped('entry', 'Loaded, not run yet: Continue runs it');
   }
 
@@ -129,6 +179,12 @@ class Run implements Debuggee {
     await this.executing?.catch(() => undefined);
     await this.loaded.close();
   }
+}
+
+/** Work that is done at the first call only. */
+function once(work: () => Promise<void>): () => Promise<void> {
+  let done: Promise<void> | undefined;
+  return () => (done ??= work());
 }
 
 /** Test runs happen in the kernel host, whose threads are Node's or Electron's. */

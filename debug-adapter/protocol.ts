@@ -58,6 +58,12 @@ export type ConfiguredSpec =
     })
   | (Omit<Extract<AttachSpec, { hook: 'uprobe' }>, 'offset'> & { offset: number | string });
 
+/** `request: "launch"` of a run that was recorded before: no kernel and no program of this machine take part. */
+export interface ReplayArguments {
+  /** A file that "BPF: Save Recording" or `bpf-studio record` wrote. */
+  recording: string;
+}
+
 /** `request: "attach"`: load and attach to the real hook; maps refresh every second until the user detaches. */
 export interface AttachArguments extends Common {
   /**
@@ -88,6 +94,12 @@ export interface SetMapEntryArguments {
   value: string;
   /** `noexist`: add only; `exist`: change only; default: either. */
   flags?: 'any' | 'noexist' | 'exist';
+}
+
+/** Writes the run that is being gone through to a file, for {@link ReplayArguments}. */
+export const SaveRecording = 'bpf/saveRecording';
+export interface SaveRecordingArguments {
+  path: string;
 }
 
 /** Reads the values again now, without waiting for the next second. */

@@ -3,6 +3,7 @@ import { z } from 'zod';
 
 const integer = z.number().int();
 const reference = integer.min(0);
+const granularity = z.enum(['statement', 'line', 'instruction']).optional();
 
 /** Unknown members are let through: DAP grows, and clients send what newer versions have. */
 export const requests = {
@@ -22,11 +23,22 @@ export const requests = {
   terminate: z.unknown(),
   cancel: z.looseObject({ requestId: integer.optional(), progressId: z.string().optional() }).optional(),
   setBreakpoints: z.looseObject({
-    source: z.looseObject({}),
+    source: z.looseObject({ path: z.string().optional() }),
     breakpoints: z.array(z.looseObject({ line: integer })).optional(),
   }),
   setFunctionBreakpoints: z.looseObject({ breakpoints: z.array(z.looseObject({})) }),
   setExceptionBreakpoints: z.looseObject({ filters: z.array(z.string()) }),
+  next: z.looseObject({ threadId: integer, granularity }),
+  stepIn: z.looseObject({ threadId: integer, granularity }),
+  stepOut: z.looseObject({ threadId: integer, granularity }),
+  stepBack: z.looseObject({ threadId: integer, granularity }),
+  reverseContinue: z.looseObject({ threadId: integer }),
+  disassemble: z.looseObject({
+    memoryReference: z.string().regex(/^0x[0-9a-f]+$/i),
+    offset: integer.optional(),
+    instructionOffset: integer.optional(),
+    instructionCount: reference,
+  }),
   threads: z.unknown(),
   stackTrace: z.looseObject({
     threadId: integer,
@@ -42,7 +54,11 @@ export const requests = {
   }),
   setVariable: z.looseObject({ variablesReference: reference, name: z.string(), value: z.string() }),
   setExpression: z.looseObject({ expression: z.string(), value: z.string() }),
-  evaluate: z.looseObject({ expression: z.string(), context: z.string().optional() }),
+  evaluate: z.looseObject({
+    expression: z.string(),
+    frameId: integer.optional(),
+    context: z.string().optional(),
+  }),
   readMemory: z.looseObject({
     memoryReference: z.string(),
     offset: integer.optional(),
@@ -57,22 +73,15 @@ export const requests = {
     value: z.string(),
     flags: z.enum(['any', 'noexist', 'exist']).optional(),
   }),
+  'bpf/saveRecording': z.looseObject({ path: z.string().min(1) }),
   'bpf/refresh': z.unknown(),
 } as const;
 
 export type Command = keyof typeof requests;
 export type Arguments<C extends Command> = z.output<(typeof requests)[C]>;
 
-/** Requests that move execution by less than a whole run. */
-export const STEPPING = new Set([
-  'next',
-  'stepIn',
-  'stepOut',
-  'stepBack',
-  'reverseContinue',
-  'goto',
-  'restartFrame',
-]);
+/** Moves within a run that DAP knows and nobody offers. */
+export const STEPPING = new Set(['goto', 'restartFrame']);
 
 /** What is wrong with a request's arguments: `variablesReference: expected number, received string`. */
 export function checkArguments<C extends Command>(

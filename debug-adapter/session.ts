@@ -1,4 +1,5 @@
 /** The debug adapter's conversation with its client: DAP and nothing else is known here and only here. */
+import { writeFile } from 'node:fs/promises';
 import { Event, Response } from '@vscode/debugadapter';
 import { ProtocolServer } from '@vscode/debugadapter/lib/protocol';
 import type { DebugProtocol } from '@vscode/debugprotocol';
@@ -7,11 +8,16 @@ import { readConfiguration, type Configuration } from './arguments';
 import { attach } from './attach';
 import type { Debuggee, Environment } from './debuggee';
 import * as errors from './errors';
+import { SessionState } from './protocol';
 import { launch } from './launch';
 import { listenerFor } from './notices';
+import { encodeRecording } from './recorder/recording';
+import { replay } from './replay';
 import { checkArguments, requests, STEPPING, type Arguments, type Command } from './requests';
 import { capabilities } from './capabilities';
 import { compilerFor, describeDiagnostic } from './runner/compile';
+import { Breakpoints, disassembly, frameOf, stackFrames } from './stepping/requests';
+import type { Move } from './stepping/stepper';
 import { VariablesView } from './variables/view';
 
 /** How to get at a kernel; injected, because it depends on where the bundle lies. */
@@ -29,6 +35,7 @@ export class BpfDebugSession extends ProtocolServer {
   private kernel: OpenedKernel | undefined;
   private debuggee: Debuggee | undefined;
   private readonly view = new VariablesView();
+  private readonly breakpoints = new Breakpoints();
   private phase: 'new' | 'starting' | 'started' | 'ended' = 'new';
   private configured = false;
   private announced = false;
@@ -109,7 +116,7 @@ export class BpfDebugSession extends ProtocolServer {
     restart: async (given, request) => {
       if (!this.configuration || this.phase !== 'started') throw errors.notStarted('restart');
       const next = given?.arguments
-        ? readConfiguration(this.configuration.request, given.arguments)
+        ? readConfiguration(this.configuration.request === 'attach' ? 'attach' : 'launch', given.arguments)
         : this.configuration;
       await this.debuggee?.stop();
       this.debuggee = undefined;
@@ -130,12 +137,12 @@ export class BpfDebugSession extends ProtocolServer {
       if (given?.requestId !== undefined) this.running.get(given.requestId)?.abort();
     },
 
-    setBreakpoints: (given) => ({
-      breakpoints: (given.breakpoints ?? []).map(({ line }) => ({
-        verified: false,
-        line,
-        message: NO_BREAKPOINTS,
-      })),
+    setBreakpoints: ({ source, breakpoints = [] }) => ({
+      breakpoints: this.breakpoints.set(
+        source.path ?? '',
+        breakpoints.map(({ line }) => line),
+        this.debuggee,
+      ),
     }),
     setFunctionBreakpoints: (given) => ({
       breakpoints: given.breakpoints.map(() => ({ verified: false, message: NO_BREAKPOINTS })),
@@ -143,11 +150,16 @@ export class BpfDebugSession extends ProtocolServer {
     setExceptionBreakpoints: () => ({}),
 
     threads: () => ({ threads: (this.debuggee?.threads ?? []).map(({ id, name }) => ({ id, name })) }),
-    stackTrace: ({ threadId, startFrame }) => ({
-      stackFrames: (startFrame ?? 0) > 0 ? [] : [this.frame(threadId)],
-      totalFrames: 1,
-    }),
+    stackTrace: ({ threadId, startFrame = 0, levels = 0 }) => {
+      const own = this.frame(threadId);
+      const { stepping } = this.started('stackTrace');
+      const frames = stepping ? stackFrames(stepping.stepper, own.name) : [own];
+      const end = levels === 0 ? frames.length : startFrame + levels;
+      return { stackFrames: frames.slice(startFrame, end), totalFrames: frames.length };
+    },
     scopes: ({ frameId }) => {
+      const { stepping } = this.started('scopes');
+      if (stepping) return { scopes: this.view.scopes(stepping.scopes(frameOf(stepping, frameId))) };
       this.frame(frameId);
       return { scopes: this.view.scopes() };
     },
@@ -165,10 +177,29 @@ export class BpfDebugSession extends ProtocolServer {
       const { name: _, ...rest } = await this.view.setExpression(expression, value);
       return rest;
     },
-    evaluate: async ({ expression }) => {
-      this.started('evaluate');
-      return this.view.evaluate(expression);
+    evaluate: async ({ expression, frameId }) => {
+      const { stepping } = this.started('evaluate');
+      const scopes =
+        stepping && stepping.scopes(frameOf(stepping, frameId ?? stepping.stepper.frames()[0]!.id));
+      return this.view.evaluate(expression, scopes);
     },
+    disassemble: ({ memoryReference, offset, instructionOffset, instructionCount }) => {
+      const stepping = this.stepping('disassemble');
+      return {
+        instructions: disassembly(
+          stepping,
+          memoryReference,
+          offset ?? 0,
+          instructionOffset ?? 0,
+          instructionCount,
+        ),
+      };
+    },
+    next: (given) => this.move('next', given),
+    stepIn: (given) => this.move('stepIn', given),
+    stepOut: (given) => this.move('stepOut', given),
+    stepBack: (given) => this.move('stepBack', given),
+    reverseContinue: (given) => this.move('reverseContinue', given),
     readMemory: ({ memoryReference, offset, count }) => {
       this.started('readMemory');
       return this.view.readMemory(memoryReference, offset ?? 0, count);
@@ -177,7 +208,7 @@ export class BpfDebugSession extends ProtocolServer {
       const debuggee = this.started('continue');
       this.thread(threadId);
       // The answer comes first: the client must know that the thread goes on before it hears that it stopped.
-      setImmediate(() => void debuggee.resume().catch((thrown: unknown) => this.reportFailure(thrown)));
+      this.soon(() => debuggee.resume());
       return { allThreadsContinued: true };
     },
     pause: ({ threadId }) => {
@@ -194,10 +225,40 @@ export class BpfDebugSession extends ProtocolServer {
       this.started('bpf/setMapEntry');
       await this.view.setEntry(map, key, value, flags ?? 'any');
     },
+    'bpf/saveRecording': async ({ path }) => {
+      const { recording } = this.started('bpf/saveRecording');
+      if (!recording) throw errors.nothingRecorded();
+      await writeFile(path, encodeRecording(recording));
+    },
     'bpf/refresh': async () => {
       if (await this.started('bpf/refresh').context.refresh()) this.listener.changed();
     },
   };
+
+  private move(
+    move: Move,
+    { threadId, granularity }: { threadId: number; granularity?: string | undefined },
+  ): void {
+    const debuggee = this.started(move);
+    this.thread(threadId);
+    const { stepping } = debuggee;
+    if (stepping)
+      this.soon(() => stepping.move(move, granularity === 'instruction' ? 'instruction' : 'line'));
+    // What has not run yet, or cannot be gone through, is run.
+    else if (move === 'next' || move === 'stepIn') this.soon(() => debuggee.resume());
+    else throw errors.steppingUnsupported(move);
+  }
+
+  private stepping(command: string) {
+    const { stepping } = this.started(command);
+    if (!stepping) throw errors.steppingUnsupported(command);
+    return stepping;
+  }
+
+  /** The answer to a request comes before what it leads to. */
+  private soon(work: () => Promise<void>): void {
+    setImmediate(() => void work().catch((thrown: unknown) => this.reportFailure(thrown)));
+  }
 
   private controller(request: DebugProtocol.Request): AbortController {
     const controller = new AbortController();
@@ -215,17 +276,7 @@ export class BpfDebugSession extends ProtocolServer {
     this.phase = 'starting';
     const { signal } = this.controller(request);
     try {
-      const { target, hostSocket } = configuration.given;
-      this.kernel = await this.openKernel(
-        { ...(target === undefined ? {} : { target }), ...(hostSocket === undefined ? {} : { hostSocket }) },
-        (line) => this.listener.output('stdout', [line]),
-        signal,
-      );
-      const opened = this.kernel;
-      void opened.client.gone.then((reason) => {
-        // Connections that this session closed itself are no news.
-        if (this.kernel === opened) this.kernelGone(reason);
-      });
+      if (configuration.request !== 'replay') await this.connect(configuration.given, signal);
       await this.begin(configuration, signal);
       if (this.ending) throw errors.cancelled();
       this.phase = 'started';
@@ -236,7 +287,36 @@ export class BpfDebugSession extends ProtocolServer {
     }
   }
 
+  private async connect(
+    { target, hostSocket }: { target?: string; hostSocket?: string },
+    signal: AbortSignal,
+  ): Promise<void> {
+    const opened = await this.openKernel(
+      { ...(target === undefined ? {} : { target }), ...(hostSocket === undefined ? {} : { hostSocket }) },
+      (line) => this.listener.output('stdout', [line]),
+      signal,
+    );
+    this.kernel = opened;
+    void opened.client.gone.then((reason) => {
+      // Connections that this session closed itself are no news.
+      if (this.kernel === opened) this.kernelGone(reason);
+    });
+  }
+
   private async begin(configuration: Configuration, signal: AbortSignal): Promise<void> {
+    this.debuggee =
+      configuration.request === 'replay'
+        ? await replay(configuration.given.recording, this.listener)
+        : await this.debuggeeFor(configuration, signal);
+    this.configuration = configuration;
+    this.view.show(this.debuggee.context);
+    this.placeBreakpoints();
+  }
+
+  private debuggeeFor(
+    configuration: Exclude<Configuration, { request: 'replay' }>,
+    signal: AbortSignal,
+  ): Promise<Debuggee> {
     const kernel = this.kernel!;
     const { given } = configuration;
     const environment: Environment = {
@@ -251,12 +331,9 @@ export class BpfDebugSession extends ProtocolServer {
       listener: this.listener,
       signal,
     };
-    this.debuggee =
-      configuration.request === 'launch'
-        ? await launch(configuration.given, environment)
-        : await attach(configuration.given, environment);
-    this.configuration = configuration;
-    this.view.show(this.debuggee.context);
+    return configuration.request === 'launch'
+      ? launch(configuration.given, environment)
+      : attach(configuration.given, environment);
   }
 
   /** The first stop is told when the client has said all it wants to say before, and the launch is answered. */
@@ -292,8 +369,21 @@ export class BpfDebugSession extends ProtocolServer {
     return this.debuggee;
   }
 
+  /** A run that was recorded has lines to stop at. */
+  private placeBreakpoints(): void {
+    if (!this.debuggee?.stepping) return;
+    for (const breakpoint of this.breakpoints.placeAll(this.debuggee))
+      this.sendEvent(new Event('breakpoint', { reason: 'changed', breakpoint }));
+  }
+
   private readonly listener = listenerFor({
-    send: (event) => this.sendEvent(event),
+    send: (event) => {
+      // Values are those of where the debuggee rests now.
+      if (event.event === 'stopped' && this.debuggee) this.view.show(this.debuggee.context);
+      // Every run is another one to stop in.
+      if (event.event === SessionState) this.placeBreakpoints();
+      this.sendEvent(event);
+    },
     firstThread: () => this.debuggee?.threads[0]?.id,
     supportsInvalidated: () => this.client?.supportsInvalidatedEvent === true,
     finish: () => this.finish(),

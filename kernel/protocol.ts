@@ -170,6 +170,29 @@ export const requestSchemas = {
     contextOutSize: u32,
   }),
 
+  /** A loaded program's instructions before the kernel changed them, to make variants of it. */
+  programPrepared: z.object({ program: handle }),
+  /**
+   * Loads other instructions in place of a loaded program's, with the same type, attach target, license and BTF.
+   * References to maps (`BPF_PSEUDO_MAP_FD`, `BPF_PSEUDO_MAP_VALUE`) hold map handles of this session. The variant is
+   * unloaded with its program's object.
+   */
+  programVariant: z.object({
+    program: handle,
+    license: z.string().max(128),
+    instructions: bytes,
+    funcInfo: bytes,
+    lineInfo: bytes,
+    log: z.enum(['none', 'rejected']),
+  }),
+  programVariantClose: z.object({ program: handle }),
+  /** From now on attaching the program attaches the variant, or with its own handle the program itself again. */
+  programExchange: z.object({ program: handle, variant: handle }),
+  /** An array map of one value of so many bytes, which {@link Results.sharedRead} reads without a system call. */
+  sharedArrayCreate: z.object({ name: z.string().min(1).max(15), bytes: u32.max(0x4000_0000) }),
+  sharedRead: z.object({ map: handle, offset: u32, length: u32 }),
+  sharedWrite: z.object({ map: handle, offset: u32, data: bytes }),
+
   attach: z.object({ program: handle, spec: attachSpec }),
   /** struct_ops: the map is the program. */
   attachStructOps: z.object({ map: handle }),
@@ -399,6 +422,24 @@ export interface Results {
     data: Uint8Array;
     context: Uint8Array;
   };
+  programPrepared: {
+    /**
+     * `struct bpf_insn[]` after libbpf's relocation, subprograms appended; references to maps hold handles of this
+     * session. Offsets of `funcInfo` (8 bytes each) and `lineInfo` (16 bytes each) count instructions.
+     */
+    instructions: Uint8Array;
+    funcInfo: Uint8Array;
+    lineInfo: Uint8Array;
+  };
+  programVariant:
+    | { program: number; stats?: VerifierStats }
+    /** The kernel refused it. */
+    | { program: null; errno: string; log: string };
+  programVariantClose: Record<string, never>;
+  programExchange: Record<string, never>;
+  sharedArrayCreate: { map: number };
+  sharedRead: { data: Uint8Array };
+  sharedWrite: Record<string, never>;
   attach: { link: number } & LinkDescription;
   attachStructOps: { link: number } & LinkDescription;
   detach: Record<string, never>;

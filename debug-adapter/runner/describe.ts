@@ -38,8 +38,9 @@ export function describeNotes({ notes }: RunReport): string[] {
 }
 
 /** BPF_PROG_TEST_RUN measures to the nanosecond and gives the average over all repetitions. */
-function describeTime({ duration, repeat }: RunReport): string {
+function describeTime({ duration, repeat, recorded }: RunReport): string {
   if (duration === undefined) return '';
+  if (recorded) return ` in ${duration} ns, with its recording`;
   return repeat > 1 ? ` in ${duration} ns on average over ${repeat} runs` : ` in ${duration} ns`;
 }
 

@@ -1,7 +1,7 @@
 /** One test run of a loaded program: inputs in, everything that came of it out. */
 import path from 'node:path';
 import { KernelError } from '../../kernel/client/errors';
-import type { LoadedProgram } from '../../kernel/protocol';
+import type { LoadedProgram, Params, Results } from '../../kernel/protocol';
 import { encodeJson } from './encode-json';
 import { buildPacket } from '../../toolchain/packet/build';
 import { comparePackets, type PacketDifference } from '../../toolchain/packet/difference';
@@ -17,12 +17,17 @@ import { argumentType } from './object';
 
 export type RunInput = Pick<LaunchArguments, 'packet' | 'context' | 'repeat' | 'cpu'>;
 
+/** Runs the program in the kernel, on input that is ready for it. */
+export type Execute = (input: Omit<Params<'testRun'>, 'program'>) => Promise<Results['testRun']>;
+
 export interface RunReport {
   program: LoadedProgram;
   returned: ReturnValue;
   /** Average nanoseconds of one run; undefined where the kernel does not measure. */
   duration?: number;
   repeat: number;
+  /** What was measured has the recording of the run in it. */
+  recorded?: boolean;
   input?: PacketInput;
   output?: Uint8Array;
   /** Present when the type gives the packet back. */
@@ -42,6 +47,8 @@ export async function runProgram(
   program: LoadedProgram,
   given: RunInput,
   signal: AbortSignal,
+  execute: Execute = (input) =>
+    loaded.kernel.request('testRun', { program: program.handle, ...input }, { signal }),
 ): Promise<RunReport> {
   const support = testRunSupport(program.type);
   if (!support) throw cannotTestRun(insteadOfTestRun(program.type));
@@ -52,19 +59,14 @@ export async function runProgram(
   const repeat = given.repeat ?? 1;
   const wantsContext = support.contextOutput && context !== undefined;
   try {
-    const result = await loaded.kernel.request(
-      'testRun',
-      {
-        program: program.handle,
-        ...(input ? { data: input.data } : {}),
-        ...(context ? { context } : {}),
-        ...(support.repeat ? { repeat } : {}),
-        ...(support.cpu && given.cpu !== undefined ? { cpu: given.cpu, flags: RUN_ON_CPU } : {}),
-        dataOutSize: outputRoom(support, input),
-        contextOutSize: wantsContext ? support.context!.size : 0,
-      },
-      { signal },
-    );
+    const result = await execute({
+      ...(input ? { data: input.data } : {}),
+      ...(context ? { context } : {}),
+      ...(support.repeat ? { repeat } : {}),
+      ...(support.cpu && given.cpu !== undefined ? { cpu: given.cpu, flags: RUN_ON_CPU } : {}),
+      dataOutSize: outputRoom(support, input),
+      contextOutSize: wantsContext ? support.context!.size : 0,
+    });
     return {
       program,
       returned: describeReturnValue(program.type, result.returnValue),

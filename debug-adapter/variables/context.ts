@@ -1,5 +1,5 @@
 /** What rows are made from: the kernel session, the object's types, and what was read since the last refresh. */
-import type { KernelClient } from '../../kernel/client/client';
+import type { KernelRequests } from '../../kernel/client/client';
 import type { LoadedMap } from '../../kernel/protocol';
 import type { Btf } from '../../toolchain/btf/btf';
 import { parseBtf } from '../../toolchain/btf/parse';
@@ -8,6 +8,9 @@ import { EntryIndex } from './entries';
 import { valueStride } from './map-kinds';
 
 const EMPTY = new Uint8Array(0);
+
+/** The object whose values are shown, and who is asked for them. */
+export type ShownObject = Pick<LoadedObject, 'file' | 'maps'> & { kernel: KernelRequests };
 
 export class VariableContext {
   private indexes = new Map<number, EntryIndex>();
@@ -19,12 +22,12 @@ export class VariableContext {
 
   private epochCount = 0;
 
-  constructor(readonly loaded: LoadedObject) {}
+  constructor(readonly loaded: ShownObject) {}
 
   /** Number of refreshes so far. */
   readonly epoch = (): number => this.epochCount;
 
-  get kernel(): KernelClient {
+  get kernel(): KernelRequests {
     return this.loaded.kernel;
   }
 

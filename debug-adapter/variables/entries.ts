@@ -1,5 +1,5 @@
 /** Entries of one map, read once and kept until the next refresh, so that pages fit together while the map changes. */
-import type { KernelClient } from '../../kernel/client/client';
+import type { KernelRequests } from '../../kernel/client/client';
 import type { LoadedMap } from '../../kernel/protocol';
 
 export interface Entry {
@@ -24,7 +24,7 @@ export class EntryIndex {
   unreadable: string | undefined;
 
   constructor(
-    private readonly kernel: KernelClient,
+    private readonly kernel: KernelRequests,
     readonly map: LoadedMap,
     /** Bytes of key and value together. */
     private readonly stride: number,

@@ -15,8 +15,15 @@ import { valueStride, whyHidden } from './map-kinds';
 
 type Step = { kind: 'member'; name: string } | { kind: 'index'; text: string };
 
-export async function evaluate(context: VariableContext, expression: string): Promise<VariableNode> {
+/** @param near variables of the function that is looked at, which come before maps and globals of their name. */
+export async function evaluate(
+  context: VariableContext,
+  expression: string,
+  near: readonly VariableNode[] = [],
+): Promise<VariableNode> {
   const { root, steps } = parse(expression.trim().replace(/^\((.*)\)$/s, '$1'));
+  const local = near.find((node) => (node.evaluateName ?? node.name) === root);
+  if (local) return follow(local, steps);
   const map = userMaps(context).find((candidate) => candidate.name === root);
   if (map) {
     const typed = typedMap(context, map);
@@ -37,7 +44,7 @@ export async function evaluate(context: VariableContext, expression: string): Pr
 }
 
 function parse(expression: string): { root: string; steps: Step[] } {
-  const root = /^[A-Za-z_]\w*/.exec(expression)?.[0];
+  const root = /^[$A-Za-z_]\w*/.exec(expression)?.[0];
   if (root === undefined) throw unreadable(expression, 0);
   const steps: Step[] = [];
   let at = root.length;
@@ -153,7 +160,9 @@ async function follow(node: VariableNode, steps: Step[]): Promise<VariableNode> 
 
 /** Members of unnamed structs and unions are reached without naming those, as in C. */
 async function memberOf(node: VariableNode, name: string): Promise<VariableNode | undefined> {
-  const children = (await node.children?.()) ?? [];
+  let children = (await node.children?.()) ?? [];
+  // A pointer opens into what it leads to.
+  if (children[0]?.name.startsWith('*')) children = (await children[0].children?.()) ?? [];
   const direct = children.find((child) => child.name === name || child.name.replace(' ', '') === name);
   if (direct) return direct;
   for (const child of children.filter(({ name: unnamed }) => unnamed.startsWith('<'))) {

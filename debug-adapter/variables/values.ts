@@ -2,7 +2,7 @@
 import { setValue } from '../../toolchain/btf/encode';
 import { format } from '../../toolchain/btf/format';
 import { childrenOf, decode, decodeBytes, valueAt, type Value } from '../../toolchain/btf/value';
-import type { Btf } from '../../toolchain/btf/btf';
+import type { Types } from '../../toolchain/btf/btf';
 import { cannotSet } from '../errors';
 import { PAGE, type VariableNode } from './node';
 
@@ -11,7 +11,7 @@ export interface Home {
   path: string;
   /** Expression for the root, e.g. `counts[3]`; absent when none can be written. */
   expression?: string;
-  btf: Btf | undefined;
+  btf: Types | undefined;
   /** 0: without a type, bytes. */
   type: number;
   /** Counts refreshes: rows made before the last one read again before they open. */

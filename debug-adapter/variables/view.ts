@@ -6,6 +6,7 @@ import { encodeAs, encodeKey, evaluate } from './evaluate';
 import { globalMaps, globalNodes } from './globals';
 import { mapNodes, typedMap, userMaps, type TypedMap } from './maps';
 import { PAGE, rangeNodes, type VariableNode } from './node';
+import type { StepScope } from '../stepping/scopes';
 import { Registry } from './registry';
 
 /** A memory view reads at most this much at once. */
@@ -17,8 +18,9 @@ export class VariablesView {
   private readonly served = new Map<number, Map<string, VariableNode>>();
   private current: VariableContext | undefined;
 
-  /** The debuggee that is looked at; another one after a restart. */
+  /** What is looked at: another one after a restart, and at an earlier step of a run. */
   show(context: VariableContext): void {
+    if (this.current === context) return;
     this.current = context;
     this.registry.clear();
     this.served.clear();
@@ -29,15 +31,22 @@ export class VariablesView {
     return this.current;
   }
 
-  scopes(): DebugProtocol.Scope[] {
+  /** @param more scopes before those of maps and globals. */
+  scopes(more: readonly StepScope[] = []): DebugProtocol.Scope[] {
     const { context } = this;
+    const before = more.map(({ name, rows, expensive }) => ({
+      name,
+      variablesReference: this.registry.reference({ path: name, name, value: '', children: rows }),
+      expensive: expensive ?? false,
+      ...(name === 'Locals' || name === 'Registers' ? { presentationHint: name.toLowerCase() } : {}),
+    }));
     const scope = (name: string, count: number, children: () => Promise<VariableNode[]>) => ({
       name,
       variablesReference: this.registry.reference({ path: name, name, value: '', children }),
       namedVariables: count,
       expensive: false,
     });
-    const scopes = [scope('Maps', userMaps(context).length, () => mapNodes(context))];
+    const scopes = [...before, scope('Maps', userMaps(context).length, () => mapNodes(context))];
     if (globalMaps(context).length > 0) {
       const { namedVariables: _, ...globals } = scope('Globals', 0, () => globalNodes(context));
       return [...scopes, globals];
@@ -88,8 +97,13 @@ export class VariablesView {
     return this.describe(await this.assign(await evaluate(this.context, expression), value));
   }
 
-  async evaluate(expression: string): Promise<DebugProtocol.EvaluateResponse['body']> {
-    const { value, name: _, ...rest } = this.describe(await evaluate(this.context, expression));
+  async evaluate(
+    expression: string,
+    scopes: readonly StepScope[] = [],
+  ): Promise<DebugProtocol.EvaluateResponse['body']> {
+    const near = scopes.filter(({ name }) => name === 'Locals' || name === 'Registers');
+    const rows = (await Promise.all(near.map(({ rows: read }) => read()))).flat();
+    const { value, name: _, ...rest } = this.describe(await evaluate(this.context, expression, rows));
     return { result: value, ...rest };
   }
 

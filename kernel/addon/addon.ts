@@ -26,6 +26,7 @@ declare const opaque: unique symbol;
 export type AddonObject = { [opaque]: 'bpf_object' };
 export type AddonLink = { [opaque]: 'link' };
 export type AddonReader = { [opaque]: 'reader' };
+export type AddonMemory = { [opaque]: 'memory' };
 type Op = Operation | null;
 
 export interface AddonProgram {
@@ -204,6 +205,35 @@ export interface Addon {
     op: Op,
     fd: number,
   ): Promise<{ instructions: Uint8Array; lineInfo: Uint8Array; funcInfo: Uint8Array }>;
+
+  /** As libbpf gave it to the kernel; references to maps are file descriptors. */
+  programPrepared(
+    object: AddonObject,
+    name: string,
+  ): { instructions: Uint8Array; lineInfo: Uint8Array; funcInfo: Uint8Array };
+  /** Loads other instructions with the attributes of a loaded program; `fd` is -1 when the kernel refuses them. */
+  programLoadVariant(
+    op: Op,
+    object: AddonObject,
+    name: string,
+    variant: {
+      license: string;
+      instructions: Uint8Array;
+      lineInfo: Uint8Array;
+      funcInfo: Uint8Array;
+      /** `BPF_F_…` beyond those that libbpf keeps. */
+      flags: number;
+      logLevel: number;
+      logSize: number;
+    },
+  ): Promise<{ fd: number; errno?: string; log: string }>;
+  /** The object's program becomes the one behind `fd`, for whatever attaches it; returns the former's descriptor. */
+  programExchange(object: AddonObject, name: string, fd: number): number;
+
+  /** An array map of one value, shared with this process. */
+  sharedArrayCreate(op: Op, name: string, size: number): Promise<{ fd: number; memory: AddonMemory }>;
+  sharedRead(memory: AddonMemory, offset: number, length: number): Uint8Array;
+  sharedWrite(memory: AddonMemory, offset: number, bytes: Uint8Array): void;
 
   mapLookup(
     op: Op,

@@ -238,6 +238,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("libbpfVersion", Napi::String::New(env, libbpf_version_string() + 1));
   InitObject(env, exports);
   InitProgram(env, exports);
+  InitVariant(env, exports);
   InitMap(env, exports);
   InitLink(env, exports);
   InitNetworkLink(env, exports);

@@ -97,6 +97,7 @@ Napi::Value MakeBytes(Napi::Env env, std::string bytes);
 // The subjects; each adds its functions to the exports.
 void InitObject(Napi::Env env, Napi::Object exports);
 void InitProgram(Napi::Env env, Napi::Object exports);
+void InitVariant(Napi::Env env, Napi::Object exports);
 void InitMap(Napi::Env env, Napi::Object exports);
 void InitLink(Napi::Env env, Napi::Object exports);
 void InitNetworkLink(Napi::Env env, Napi::Object exports);

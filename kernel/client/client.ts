@@ -1,7 +1,7 @@
 /** Typed access to a kernel host over a byte stream. */
 import net from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { EventName, Events, Method, Params, ProtocolError, Results } from '../protocol';
+import type { EventName, Events, KernelIdentity, Method, Params, ProtocolError, Results } from '../protocol';
 import { PROTOCOL_VERSION } from '../protocol-version';
 import { KernelError } from './errors';
 import { FrameDecoder, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, encodeFrame } from './framing';
@@ -19,6 +19,12 @@ interface Pending {
 }
 
 const HOST_ENDED = 'the kernel host closed the connection or ended';
+
+/** What asks a kernel, or answers in one's stead: what a kernel held at an earlier moment. */
+export interface KernelRequests {
+  readonly hello: { readonly kernel: Pick<KernelIdentity, 'possibleCpus'> };
+  request: KernelClient['request'];
+}
 
 /** A session with a kernel host. Everything it makes ends with it. */
 export class KernelClient {

@@ -3,7 +3,15 @@
  * made is released when its connection ends, in the order links, readers, maps, objects.
  */
 import type { z } from 'zod';
-import type { Addon, AddonLink, AddonObject, AddonReader, MapPage, Operation } from '../addon/addon';
+import type {
+  Addon,
+  AddonLink,
+  AddonMemory,
+  AddonObject,
+  AddonReader,
+  MapPage,
+  Operation,
+} from '../addon/addon';
 import type { EventName, Events, LinkDescription, LoadedMap, Method, Params, Results } from '../protocol';
 import { PROTOCOL_VERSION, requestSchemas } from '../protocol';
 import { failure, toProtocolError } from './errors';
@@ -26,12 +34,18 @@ export interface HeldProgram {
   name: string;
   section: string;
   type: string;
+  /** The program whose other instructions these are; its descriptor is its own, not its object's. */
+  variantOf?: number;
+  /** Descriptor of the program itself while the object's means a variant. */
+  exchanged?: number | undefined;
 }
 export interface HeldMap extends LoadedMap {
   fd: number;
   /** The map has a file descriptor of its own, not its object's. */
   owned: boolean;
   object?: number;
+  /** Of an array that variants of programs write to. */
+  memory?: AddonMemory;
   /** The next page of a reading of the whole map. */
   readAhead?: { cursor: Uint8Array; limit: number; startedAt: number; page: Promise<MapPage> } | undefined;
 }
@@ -220,6 +234,7 @@ export class Session {
     await Promise.all([...this.readers.values()].map((reader) => reader.close().catch(report('a reader'))));
     await this.tracePipe?.close().catch(report('the trace pipe'));
     for (const map of this.maps.values()) if (map.owned) this.host.addon.closeFd(map.fd);
+    for (const program of this.programs.values()) releaseProgram(this.host.addon, program);
     await Promise.all(
       [...this.objects.values()].map(({ object }) =>
         this.host.addon.objectClose(null, object).catch(report('an object')),
@@ -227,6 +242,12 @@ export class Session {
     );
     for (const table of [this.links, this.readers, this.maps, this.programs, this.objects]) table.clear();
   }
+}
+
+/** Closes the descriptors that a program has beside its object's. */
+export function releaseProgram(addon: Addon, { fd, variantOf, exchanged }: HeldProgram): void {
+  if (variantOf !== undefined) addon.closeFd(fd);
+  if (exchanged !== undefined) addon.closeFd(exchanged);
 }
 
 function isRequest(frame: unknown): frame is { id: number; method: string; params: unknown } {

@@ -39,7 +39,7 @@ describe('order', () => {
     expect(await reason(dap, 'launch', {})).toMatch(/launched or attached already/);
     expect(await reason(dap, 'attach', { program: 'x' })).toMatch(/launched or attached already/);
     expect(await reason(dap, 'stackTrace', { threadId: 77 })).toMatch(/no thread 77/);
-    expect(await reason(dap, 'scopes', { frameId: 77 })).toMatch(/no thread 77/);
+    expect(await reason(dap, 'scopes', { frameId: 77 })).toMatch(/no frame 77/);
     expect(await reason(dap, 'variables', { variablesReference: 77 })).toMatch(/no variablesReference 77/);
   });
 
@@ -73,8 +73,11 @@ describe('nonsense', () => {
     ['evaluate', { expression: '' }, /cannot be evaluated/],
     ['stackTrace', [], /stackTrace: /],
     ['readMemory', { memoryReference: 'x', count: 4 }, /no variablesReference/],
-    ['next', { threadId: 1 }, /next is not supported: the kernel runs a BPF program as a whole/],
-    ['stepIn', { threadId: 1 }, /stepIn is not supported/],
+    ['next', { threadId: 'one' }, /next: threadId: /],
+    ['stepBack', { threadId: 77 }, /no thread 77/],
+    ['stepIn', { threadId: 1, granularity: 'year' }, /stepIn: granularity: /],
+    ['goto', { threadId: 1, targetId: 1 }, /goto is not supported/],
+    ['disassemble', { memoryReference: 'main', instructionCount: 1 }, /disassemble: memoryReference: /],
     ['bpf/setMapEntry', { map: 'nope', key: '1', value: '1' }, /There is no map "nope"/],
     ['bpf/deleteMapEntry', { map: 'counts', key: '' }, /does not fit counts/],
   ])('%s %j', async (command, args, expected) => {
@@ -83,14 +86,15 @@ describe('nonsense', () => {
     expect(await dap.request('threads')).toMatchObject({ threads: [{ id: 1 }] });
   });
 
-  it('breakpoints are honestly not verified', async () => {
-    const { breakpoints } = await dap.request<{ breakpoints: unknown[] }>('setBreakpoints', {
-      source: { path: fixture('xdp_ttl.bpf.c') },
-      breakpoints: [{ line: 30 }],
-    });
-    expect(breakpoints).toEqual([
-      { verified: false, line: 30, message: expect.stringContaining('cannot stop at a line') },
-    ]);
+  it('breakpoints where there is no code are honestly not verified', async () => {
+    const set = (path: string, line: number) =>
+      dap.request<{ breakpoints: unknown[] }>('setBreakpoints', {
+        source: { path },
+        breakpoints: [{ line }],
+      });
+    const nowhere = { verified: false, message: expect.stringContaining('no code on this line') };
+    expect((await set(fixture('xdp_ttl.bpf.c'), 9999)).breakpoints).toMatchObject([nowhere]);
+    expect((await set('/nope.c', 3)).breakpoints).toMatchObject([nowhere]);
   });
 
   it('bytes that are no DAP are survived', async () => {
@@ -154,7 +158,7 @@ describe('ends', () => {
 
   it('terminate while stopped unloads at once; what comes later is told so', async () => {
     const dap = await launched();
-    expect(loaded()).toHaveLength(1);
+    expect(loaded()).not.toEqual([]);
     await dap.request('terminate');
     await dap.event('terminated');
     expect(loaded()).toEqual([]);

@@ -11,8 +11,17 @@ import { readType } from './read';
 /** No type of the C programs BTF describes is nested deeper; a longer chain of modifiers is a cycle. */
 export const MAX_DEPTH = 64;
 
+/** Types by id, whatever they were read from: what showing and writing a value takes. */
+export interface Types {
+  readonly littleEndian: boolean;
+  type(id: number): BtfType;
+  kindOf(id: number): Kind;
+  resolve(id: number): BtfType;
+  sizeOf(id: number): number;
+}
+
 /** Parsed BTF. Type ids and string offsets continue those of `base` when it is split BTF (a kernel module's). */
-export class Btf {
+export class Btf implements Types {
   private readonly cache = new Map<number, BtfType>();
   private readonly byName = new Map<string, number[]>();
 

@@ -3,7 +3,7 @@ import { fail, succeed } from '../problem';
 import type { Outcome } from '../problem';
 import { addressKind } from './addresses';
 import { writeBits } from './bits';
-import type { Btf } from './btf';
+import type { Types } from './btf';
 import { hostOrder, swapBytes } from './byteorder';
 import { isByteArray } from './format';
 import { parseLiteral } from './literal';
@@ -17,7 +17,7 @@ import type { DecodeOptions, Value } from './value';
  * Members that are not named are zero.
  */
 export function encode(
-  btf: Btf,
+  btf: Types,
   typeId: number,
   text: string,
   options: DecodeOptions = {},

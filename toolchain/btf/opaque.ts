@@ -1,5 +1,5 @@
 import { MAX_DEPTH } from './btf';
-import type { Btf } from './btf';
+import type { Types } from './btf';
 
 /**
  * Fields of a map value that the kernel keeps for itself: bpf(2) leaves them out when it copies a value to user
@@ -22,7 +22,7 @@ export const opaqueTypes: ReadonlySet<string> = new Set([
 const kernelPointerTags = new Set(['kptr', 'kptr_untrusted', 'kptr_ref', 'percpu_kptr', 'uptr']);
 
 /** Whether a pointer to `target` is a kptr, left out of copies for the same reason. */
-export function isKernelPointer(btf: Btf, target: number): boolean {
+export function isKernelPointer(btf: Types, target: number): boolean {
   for (let depth = 0; depth < MAX_DEPTH; depth++) {
     const type = btf.type(target);
     if (type.kind === 'type_tag' && kernelPointerTags.has(type.name)) return true;

@@ -1,19 +1,19 @@
 import { MAX_DEPTH } from './btf';
-import type { Btf } from './btf';
+import type { Types } from './btf';
 import type { Parameter } from './kinds';
 
 /** A type as C writes it without a name: `struct sock *`, `int (*)(void *, __u32)`, `char[16]`. */
-export function typeName(btf: Btf, id: number): string {
+export function typeName(btf: Types, id: number): string {
   return declaration(btf, id, '');
 }
 
 /** A declaration of `name` with the type: `char comm[16]`, `int (*handler)(struct xdp_md *)`. */
-export function declaration(btf: Btf, id: number, name: string): string {
+export function declaration(btf: Types, id: number, name: string): string {
   return spell(btf, id, name, 0);
 }
 
 /** A function's prototype: `long bpf_map_push(struct bpf_map *map, void *value)`. */
-export function prototype(btf: Btf, funcId: number): string {
+export function prototype(btf: Types, funcId: number): string {
   const func = btf.type(funcId);
   return func.kind === 'func' ? declaration(btf, func.type, func.name) : typeName(btf, funcId);
 }
@@ -22,7 +22,7 @@ export function prototype(btf: Btf, funcId: number): string {
  * C declares from the inside out: `inner` is what has been written around the name so far, and each derived type
  * adds its part to it on the way to the base type.
  */
-function spell(btf: Btf, id: number, inner: string, depth: number): string {
+function spell(btf: Types, id: number, inner: string, depth: number): string {
   if (depth > MAX_DEPTH) return `… ${inner}`;
   const type = btf.type(id);
   const next = (target: number, text: string) => spell(btf, target, text, depth + 1);
@@ -72,12 +72,12 @@ function spell(btf: Btf, id: number, inner: string, depth: number): string {
   }
 }
 
-function spellParameter(btf: Btf, parameter: Parameter, depth: number): string {
+function spellParameter(btf: Types, parameter: Parameter, depth: number): string {
   if (parameter.type === 0 && !parameter.name) return '...';
   return spell(btf, parameter.type, parameter.name, depth);
 }
 
-function skipQualifiers(btf: Btf, id: number): number {
+function skipQualifiers(btf: Types, id: number): number {
   for (let depth = 0; depth < MAX_DEPTH; depth++) {
     const type = btf.type(id);
     if (type.kind !== 'const' && type.kind !== 'volatile' && type.kind !== 'type_tag') return id;

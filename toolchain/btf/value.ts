@@ -3,7 +3,7 @@
  * the same from one reading of the bytes to the next.
  */
 import { MAX_DEPTH } from './btf';
-import type { Btf } from './btf';
+import type { Types } from './btf';
 import type { Member } from './kinds';
 import { typeName } from './spell';
 import { opaqueTypes, isKernelPointer } from './opaque';
@@ -32,7 +32,7 @@ export type ValueKind =
 
 /** What all values of one tree share. */
 export interface ValueSource {
-  btf: Btf | undefined;
+  btf: Types | undefined;
   bytes: Uint8Array;
   littleEndian: boolean;
   /** Size of the root's type: a flexible array beyond it takes the bytes that are left. */
@@ -67,7 +67,7 @@ export interface DecodeOptions {
 }
 
 /** The root of a value of type `typeId` in `bytes`. Never fails: what does not fit is shown as missing. */
-export function decode(btf: Btf, typeId: number, bytes: Uint8Array, options: DecodeOptions = {}): Value {
+export function decode(btf: Types, typeId: number, bytes: Uint8Array, options: DecodeOptions = {}): Value {
   const littleEndian = options.littleEndian ?? btf.littleEndian;
   const source = { btf, bytes, littleEndian, rootSize: btf.sizeOf(typeId) };
   return make(source, typeId, { path: '', name: options.name ?? '', hint: options.name ?? '', offset: 0 });
@@ -154,7 +154,7 @@ interface Slot {
 }
 
 /** A struct's members, those of unnamed structs within it drawn up as C does; unnamed unions stay together. */
-function slots(btf: Btf, id: number, base = 0, depth = 0): Slot[] {
+function slots(btf: Types, id: number, base = 0, depth = 0): Slot[] {
   const type = btf.type(id);
   if ((type.kind !== 'struct' && type.kind !== 'union') || depth > MAX_DEPTH) return [];
   return type.members.flatMap((member, index) => {
@@ -210,7 +210,7 @@ interface Place {
 }
 
 function make(source: ValueSource, typeId: number, place: Place, bitfield?: Value['bitfield']): Value {
-  const btf = source.btf as Btf;
+  const btf = source.btf as Types;
   const type = btf.resolve(typeId);
   const value: Value = {
     ...place,

@@ -48,7 +48,14 @@ export const mapHandlers: MapHandlers = {
   },
 
   async mapInfo(session, { map }) {
-    const { fd, owned: _owned, object: _object, readAhead: _ahead, ...held } = session.map(map);
+    const {
+      fd,
+      owned: _owned,
+      object: _object,
+      memory: _memory,
+      readAhead: _ahead,
+      ...held
+    } = session.map(map);
     const { frozen } = await session.host.addon.mapInfo(null, fd);
     return { ...held, frozen };
   },

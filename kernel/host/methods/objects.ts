@@ -4,6 +4,7 @@ import { failure } from '../errors';
 import type { LoadOutcome } from '../load';
 import { loadObject } from '../load';
 import { describeMaps, describeProgram, openObject } from '../open-object';
+import { releaseProgram } from '../session';
 import type { Handlers, Session } from '../session';
 import { mapDescriptionById } from './maps';
 
@@ -92,7 +93,11 @@ export const objectHandlers: ObjectHandlers = {
         await reader.close();
       }
     }
-    for (const program of held.programs) session.programs.delete(program);
+    for (const key of held.programs) {
+      const program = session.programs.get(key);
+      if (program) releaseProgram(session.host.addon, program);
+      session.programs.delete(key);
+    }
     for (const map of held.maps) session.maps.delete(map);
     session.objects.delete(handle);
     await session.host.addon.objectClose(null, held.object);

@@ -1,0 +1,161 @@
+/** The rewritten program: original instructions with the code between them that records. */
+import { bit, isJump, isSubprogramCall, jumpDistance } from '../../../toolchain/insn/effects';
+import { encodeInsns, slotsOf } from '../../../toolchain/insn/insn';
+import type { Insn } from '../../../toolchain/insn/insn';
+import {
+  Alu,
+  Class,
+  Jump,
+  LD_IMM64,
+  Mode,
+  Pseudo,
+  R10,
+  SOURCE_REGISTER,
+} from '../../../toolchain/insn/opcodes';
+import type { Flow } from './flow';
+import type { Field, Point } from './points';
+import { registersIn } from './points';
+import type { RegisterFacts, TraceRecord } from './records';
+import { RECORD_HEADER, freeAt } from './records';
+
+/**
+ * The trace: an array map of one value. Its first page holds the number of bytes written so far (u64 at 0); records
+ * follow one another from the second page on.
+ */
+export interface TraceLayout {
+  /** Handle of the map. */
+  map: number;
+  /** Bytes of records; a power of two. Record addresses are taken modulo this. */
+  capacity: number;
+}
+export const TRACE_HEADER = 4096;
+
+const BYTES = { 1: 0x10, 2: 0x08, 4: 0x00, 8: 0x18 } as const;
+
+export interface Emitted {
+  instructions: Uint8Array<ArrayBuffer>;
+  /** Index in the new program of each original instruction, with what is recorded before it. */
+  start: Int32Array;
+}
+
+/** Why a program cannot be rewritten. */
+export interface TooFar {
+  insn: number;
+}
+
+export function emit(
+  flow: Flow,
+  records: readonly TraceRecord[],
+  facts: RegisterFacts,
+  trace: TraceLayout,
+  stackDepth: (subprogram: number) => number,
+): Emitted | TooFar {
+  const { insns } = flow;
+  const before = new Map<number, Insn[]>();
+  const after = new Map<number, Insn[]>();
+  for (const record of records) {
+    const { insn: at } = record.points[0] as Point;
+    const spill = spiller(stackDepth(flow.subprogramOf(at).index));
+    let offset = TRACE_HEADER - record.size + RECORD_HEADER;
+    record.points.forEach((point, index) => {
+      const code: Insn[] = [];
+      if (index === 0) code.push(...reserve(record, trace, spill));
+      for (const field of point.fields) {
+        code.push(...store(field, record, offset, freeAt(point, facts)));
+        offset += 8;
+      }
+      if (index === record.points.length - 1 && record.spilled.includes(record.address))
+        code.push(spill.restore(record.address, 0));
+      (point.side === 'before' ? before : after).set(point.insn, code);
+    });
+  }
+
+  const start = new Int32Array(insns.length);
+  /** Where jumps to an instruction go: behind what is recorded when a subprogram is entered. */
+  const landing = new Int32Array(insns.length);
+  let length = 0;
+  const slots = (code: readonly Insn[] | undefined) =>
+    (code ?? []).reduce((sum, insn) => sum + slotsOf(insn), 0);
+  insns.forEach((insn, index) => {
+    if (!insn) return;
+    start[index] = length;
+    landing[index] = length + slots(before.get(index));
+    length = (landing[index] as number) + slotsOf(insn) + slots(after.get(index));
+  });
+
+  const output: Insn[] = [];
+  for (let index = 0; index < insns.length; index = flow.next(index)) {
+    const original = insns[index] as Insn;
+    const insn = { ...original };
+    const following = (landing[index] as number) + 1;
+    if (isJump(insn)) {
+      const distance = (landing[index + 1 + jumpDistance(original)] as number) - following;
+      if (insn.code === (Class.JMP32 | Jump.JA)) insn.imm = distance;
+      else if (distance < -0x8000 || distance > 0x7fff) return { insn: index };
+      else insn.off = distance;
+    } else if (isSubprogramCall(insn) || (insn.code === LD_IMM64 && insn.src === Pseudo.FUNCTION)) {
+      insn.imm = (start[flow.target(index)] as number) - following;
+    }
+    output.push(...(before.get(index) ?? []), insn, ...(after.get(index) ?? []));
+  }
+  return { instructions: encodeInsns(output), start };
+}
+
+interface Spiller {
+  save(register: number, slot: number): Insn;
+  restore(register: number, slot: number): Insn;
+}
+
+/** Bytes that two spilled registers take below a subprogram's own stack. */
+export const SPILL_BYTES = 16;
+
+function spiller(depth: number): Spiller {
+  const offset = (slot: number) => -(Math.ceil(depth / 8) * 8) - 8 * (slot + 1);
+  return {
+    save: (register, slot) => stx(R10, register, offset(slot)),
+    restore: (register, slot) => ldx(register, R10, offset(slot), 8),
+  };
+}
+
+/**
+ * Takes the record's bytes: the address register then points so far behind the trace's beginning as bytes were written
+ * with this record, which lies below it. Without a branch, since a branch would double what the verifier has to follow.
+ */
+function reserve(record: TraceRecord, { map, capacity }: TraceLayout, spill: Spiller): Insn[] {
+  const { address, scratch, spilled, size, id } = record;
+  const slot = (register: number) => (register === address ? 0 : 1);
+  return [
+    ...spilled.map((register) => spill.save(register, slot(register))),
+    { code: LD_IMM64, dst: address, src: Pseudo.MAP_VALUE, off: 0, imm: map, high: 0 },
+    ldx(scratch, address, 0, 8),
+    alu(Alu.ADD, scratch, size),
+    stx(address, scratch, 0),
+    alu(Alu.AND, scratch, capacity - 8),
+    { code: Class.ALU64 | Alu.ADD | SOURCE_REGISTER, dst: address, src: scratch, off: 0, imm: 0, high: 0 },
+    {
+      code: Class.ST | Mode.MEM | BYTES[4],
+      dst: address,
+      src: 0,
+      off: TRACE_HEADER - size,
+      imm: id,
+      high: 0,
+    },
+    ...spilled.filter((register) => register === scratch).map((register) => spill.restore(register, 1)),
+  ];
+}
+
+function store(field: Field, { address }: TraceRecord, offset: number, free: number): Insn[] {
+  if (field.kind === 'register') return [stx(address, field.register, offset)];
+  const scratch = registersIn(free & ~bit(address))[0] as number;
+  return [ldx(scratch, R10, field.offset, field.size), stx(address, scratch, offset)];
+}
+
+function ldx(dst: number, src: number, off: number, size: 1 | 2 | 4 | 8): Insn {
+  return { code: Class.LDX | Mode.MEM | BYTES[size], dst, src, off, imm: 0, high: 0 };
+}
+function stx(dst: number, src: number, off: number): Insn {
+  return { code: Class.STX | Mode.MEM | BYTES[8], dst, src, off, imm: 0, high: 0 };
+}
+function alu(operation: number, dst: number, imm: number): Insn {
+  return { code: Class.ALU64 | operation, dst, src: 0, off: 0, imm, high: 0 };
+}

@@ -1,0 +1,211 @@
+/** Records one test run of a loaded program: the rewritten program runs in the kernel in place of the original. */
+import type { KernelClient } from '../../kernel/client/client';
+import type { LoadedProgram, Params, Results } from '../../kernel/protocol';
+import { decodeInsns, encodeInsns } from '../../toolchain/insn/insn';
+import type { Insn } from '../../toolchain/insn/insn';
+import { Alu, Class, Jump, LD_IMM64, Mode, Pseudo } from '../../toolchain/insn/opcodes';
+import type { Btf } from '../../toolchain/btf/btf';
+import type { TraceLayout } from './instrument/emit';
+import { TRACE_HEADER } from './instrument/emit';
+import { instrument } from './instrument/instrument';
+import type { CannotRecord, PreparedProgram } from './instrument/instrument';
+import type { Recording } from './instrument/points';
+import type { TraceRecord } from './instrument/records';
+
+export interface RecorderOptions {
+  license: string;
+  /** Bytes of trace; a power of two. */
+  capacity: number;
+  signal?: AbortSignal;
+}
+/** The run has happened, but its trace did not fit. */
+export interface RunTooLong extends CannotRecord {
+  result: Results['testRun'];
+}
+export type RunInput = Omit<Params<'testRun'>, 'program' | 'repeat'>;
+
+export interface RecordedRun {
+  prepared: PreparedProgram;
+  /** What is recorded where. */
+  records: TraceRecord[];
+  /** The program that ran. */
+  variant: PreparedProgram;
+  stackDepth: readonly number[];
+  /** Kernel addresses that 64-bit immediate loads give, by instruction. */
+  addresses: Map<number, bigint>;
+  /** Header and records. */
+  trace: Uint8Array;
+  result: Results['testRun'];
+  /** Unloads what ran. Until then its addresses, as in stack traces, have names; and it keeps the trace in memory. */
+  close(): Promise<void>;
+  /** Instructions that the verifier processed of the rewritten program. */
+  verifiedInsns?: number;
+}
+
+/** Maximum of a record's size, beyond the trace's capacity: the last record may stand at its very end. */
+const SLACK = 4096;
+
+/**
+ * Where runs of a program's variants are recorded: a trace in the kernel, used by one run after the other. To be closed.
+ */
+export interface Recorder {
+  /**
+   * Runs `prepared`, which is the program itself or other instructions of the same type, once. The maps it uses are the
+   * object's own, so the run has the effects that any run has. Throws a KernelError when the kernel refuses the run;
+   * returns why when the program cannot be recorded.
+   * @param stackDepth bytes of stack by subprogram, from the verifier's statistics.
+   */
+  run(
+    prepared: PreparedProgram,
+    stackDepth: readonly number[],
+    input: RunInput,
+    recording: Recording,
+    btf: Btf | undefined,
+  ): Promise<RecordedRun | CannotRecord | RunTooLong>;
+  close(): Promise<void>;
+}
+
+export async function openRecorder(
+  kernel: KernelClient,
+  program: LoadedProgram,
+  { license, capacity, signal }: RecorderOptions,
+): Promise<Recorder> {
+  const request = { signal };
+  const { map } = await kernel.request(
+    'sharedArrayCreate',
+    { name: 'bpfs_trace', bytes: TRACE_HEADER + capacity + SLACK },
+    request,
+  );
+  const trace: TraceLayout = { map, capacity };
+  const read = async (offset: number, length: number) => {
+    const { data } = await kernel.request('sharedRead', { map, offset, length }, request);
+    return data;
+  };
+  const load = (variant: PreparedProgram) =>
+    kernel.request(
+      'programVariant',
+      { program: program.handle, license, ...variant, log: 'rejected' },
+      request,
+    );
+  const closeVariant = async (handle: number) => {
+    await kernel.request('programVariantClose', { program: handle });
+  };
+  const runOnce = async (variant: PreparedProgram, input: RunInput) => {
+    const loaded = await load(variant);
+    if (loaded.program === null) return { refused: loaded };
+    const { program: handle } = loaded;
+    try {
+      const header = new Uint8Array(8);
+      await kernel.request('sharedWrite', { map, offset: 0, data: header }, request);
+      const result = await kernel.request('testRun', { program: handle, ...input }, request);
+      return { result, handle, stats: loaded.stats };
+    } catch (error) {
+      await closeVariant(handle);
+      throw error;
+    }
+  };
+
+  return {
+    async run(prepared, stackDepth, input, recording, btf) {
+      const parameters = (type: number) => parametersOf(btf, type);
+      const instrumented = instrument(prepared, stackDepth, trace, recording, parameters);
+      if ('reason' in instrumented) return instrumented;
+      const probe = addressProbe(prepared.instructions, trace);
+      const addresses = new Map<number, bigint>();
+      if (probe.places.length > 0) {
+        const { refused, handle } = await runOnce({ ...noInfo, instructions: probe.instructions }, input);
+        if (handle !== undefined) await closeVariant(handle);
+        if (refused) return cannotLoad('the program that asks for addresses of maps', refused);
+        const values = viewOf(await read(TRACE_HEADER, 8 * probe.places.length));
+        probe.places.forEach((insns, index) => {
+          for (const insn of insns) addresses.set(insn, values.getBigUint64(8 * index, true));
+        });
+      }
+      const { refused, result, handle, stats } = await runOnce(instrumented.variant, input);
+      if (refused) return cannotLoad('the program with the recording in it', refused);
+      const written = Number(viewOf(await read(0, 8)).getBigUint64(0, true));
+      if (written >= capacity) {
+        await closeVariant(handle);
+        return {
+          result,
+          reason: `the run was too long: its recording takes ${written} bytes, and there is room for ${capacity}`,
+        };
+      }
+      return {
+        prepared,
+        records: instrumented.records,
+        variant: instrumented.variant,
+        stackDepth,
+        addresses,
+        trace: await read(0, TRACE_HEADER + written),
+        result,
+        close: () => closeVariant(handle),
+        ...(stats ? { verifiedInsns: stats.insns } : {}),
+      };
+    },
+    close: async () => void (await kernel.request('mapClose', { map })),
+  };
+}
+
+/** Records one run of a loaded program as it is. */
+export async function recordRun(
+  kernel: KernelClient,
+  program: LoadedProgram,
+  input: RunInput,
+  { btf, recording, ...options }: RecorderOptions & { btf: Btf | undefined; recording: Recording },
+): Promise<RecordedRun | CannotRecord | RunTooLong> {
+  const { signal } = options;
+  const prepared = await kernel.request('programPrepared', { program: program.handle }, { signal });
+  const recorder = await openRecorder(kernel, program, options);
+  try {
+    return await recorder.run(prepared, program.verdict.stats?.stackDepth ?? [], input, recording, btf);
+  } finally {
+    await recorder.close();
+  }
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+function parametersOf(btf: Btf | undefined, functionType: number): number | undefined {
+  const type = btf?.type(functionType);
+  const prototype = type?.kind === 'func' ? btf?.type(type.type) : undefined;
+  return prototype?.kind === 'func_proto' ? prototype.parameters.length : undefined;
+}
+
+const noInfo = { funcInfo: new Uint8Array(0), lineInfo: new Uint8Array(0) };
+
+function cannotLoad(what: string, { errno, log }: { errno: string; log: string }): CannotRecord {
+  const lines = log.trim().split('\n');
+  const words = lines.filter((line) => !/^(processed|verification time|stack depth)/.test(line)).at(-1);
+  return { reason: `the kernel does not accept ${what}: ${words ?? errno}` };
+}
+
+/**
+ * A program that writes to the trace what each 64-bit immediate load of a map or a kernel variable gives. The kernel
+ * tells these addresses to programs only.
+ */
+function addressProbe(
+  instructions: Uint8Array,
+  { map }: TraceLayout,
+): { instructions: Uint8Array; places: number[][] } {
+  const asked = new Map<string, { insn: Insn; places: number[] }>();
+  decodeInsns(instructions).forEach((insn, index) => {
+    if (insn?.code !== LD_IMM64) return;
+    if (insn.src !== Pseudo.MAP && insn.src !== Pseudo.MAP_VALUE && insn.src !== Pseudo.BTF_ID) return;
+    const key = `${insn.src} ${insn.imm} ${insn.high}`;
+    const known = asked.get(key);
+    if (known) known.places.push(index);
+    else asked.set(key, { insn, places: [index] });
+  });
+  const list = [...asked.values()];
+  const code: Insn[] = [{ code: LD_IMM64, dst: 1, src: Pseudo.MAP_VALUE, off: 0, imm: map, high: 0 }];
+  list.forEach(({ insn }, index) => {
+    const store = { code: Class.STX | Mode.MEM | 0x18, dst: 1, src: 2, off: TRACE_HEADER + 8 * index };
+    code.push({ ...insn, dst: 2 }, { ...store, imm: 0, high: 0 });
+  });
+  code.push({ code: Class.ALU64 | Alu.MOV, dst: 0, src: 0, off: 0, imm: 0, high: 0 });
+  code.push({ code: Class.JMP | Jump.EXIT, dst: 0, src: 0, off: 0, imm: 0, high: 0 });
+  return { instructions: encodeInsns(code), places: list.map(({ places }) => places) };
+}

@@ -1,0 +1,129 @@
+/**
+ * A recorded run with all that is needed to go through it on any machine: the object, its source, the input, the trace,
+ * and the maps as they were before. One file holds it: a line that says what it is, then a compressed MessagePack map.
+ */
+import { gunzipSync, gzipSync } from 'node:zlib';
+import { decode, encode } from '@msgpack/msgpack';
+import { z } from 'zod';
+import { fail, succeed } from '../../toolchain/problem';
+import type { Outcome } from '../../toolchain/problem';
+
+/** First bytes of a file, version included. */
+const MAGIC = 'bpf-studio recording 1\n';
+/** A file that unpacks to more is not one that was saved. */
+const MAX_BYTES = 1024 * 1024 * 1024;
+
+const bytes: z.ZodType<Uint8Array, Uint8Array> = z.instanceof(Uint8Array);
+const integer = z.number().int();
+const map = z.object({
+  handle: integer,
+  id: integer,
+  name: z.string(),
+  type: z.string(),
+  typeNumber: integer,
+  keySize: integer.min(0),
+  valueSize: integer.min(0),
+  maxEntries: integer.min(0),
+  flags: integer,
+  keyTypeId: integer,
+  valueTypeId: integer,
+  btfId: integer.optional(),
+  globals: z.boolean(),
+  frozen: z.boolean(),
+  structOps: z.boolean(),
+  pinnedAt: z.string().optional(),
+});
+const field = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('register'), register: integer.min(0).max(10), checked: z.boolean() }),
+  z.object({
+    kind: z.literal('stack'),
+    offset: integer.min(-512).max(0),
+    size: z.union([z.literal(1), z.literal(2), z.literal(4), z.literal(8)]),
+  }),
+]);
+
+const recordingSchema = z.object({
+  /** Of the kernel that ran it: `uname -r`, and the number of possible CPUs. */
+  kernel: z.string(),
+  possibleCpus: integer.min(1),
+  /** Milliseconds since 1970. */
+  recordedAt: integer,
+  program: z.object({ name: z.string(), section: z.string(), type: z.string() }),
+  /** Path of what was compiled or loaded, and the texts of its source files as they were. */
+  file: z.string(),
+  sources: z.array(z.object({ path: z.string(), text: z.string() })),
+  object: bytes,
+  prepared: z.object({ instructions: bytes, funcInfo: bytes, lineInfo: bytes }),
+  stackDepth: z.array(integer.min(0).max(512)),
+  records: z.array(
+    z.object({
+      id: integer.min(1),
+      size: integer.min(8),
+      points: z.array(
+        z.object({ insn: integer.min(0), side: z.enum(['before', 'after']), fields: z.array(field) }),
+      ),
+    }),
+  ),
+  addresses: z.array(z.tuple([integer.min(0), z.bigint()])),
+  trace: bytes,
+  input: z.object({ data: bytes.optional(), context: bytes.optional() }),
+  result: z.object({ returnValue: z.number(), duration: z.number(), data: bytes, context: bytes }),
+  maps: z.array(map),
+  /** Entries before the run, of the maps that are followed through it. */
+  snapshots: z.array(z.object({ map: integer, entries: z.array(z.object({ key: bytes, value: bytes })) })),
+});
+
+export type Recording = z.output<typeof recordingSchema>;
+
+export function encodeRecording(recording: Recording): Uint8Array {
+  const packed = gzipSync(encode(recording, { useBigInt64: true, ignoreUndefined: true }));
+  return Buffer.concat([Buffer.from(MAGIC), packed]);
+}
+
+/** Reads a file's bytes; any bytes give a recording or a problem. */
+export function decodeRecording(file: Uint8Array): Outcome<Recording> {
+  const head = Buffer.from(file.subarray(0, MAGIC.length)).toString('latin1');
+  if (head !== MAGIC) {
+    const other = /^bpf-studio recording (\d+)\n/.exec(head)?.[1];
+    return other === undefined
+      ? fail('recording/foreign', 'This is not a recording of BPF Studio.', SAVE)
+      : fail(
+          'recording/version',
+          `This recording has format ${other}, which this version of BPF Studio does not read.`,
+          'Open it with the version that saved it, or record the run again.',
+        );
+  }
+  let value: unknown;
+  try {
+    const unpacked = gunzipSync(file.subarray(MAGIC.length), { maxOutputLength: MAX_BYTES });
+    value = decode(unpacked, { useBigInt64: true });
+  } catch (error) {
+    return fail('recording/damaged', `The recording is damaged: ${(error as Error).message}.`, SAVE);
+  }
+  const parsed = recordingSchema.safeParse(withPlainNumbers(value));
+  if (parsed.success) return succeed(parsed.data);
+  const issue = parsed.error.issues[0];
+  const where = issue?.path.join('.') ?? '';
+  return fail('recording/damaged', `The recording is damaged at ${where}: ${issue?.message}.`, SAVE);
+}
+
+const SAVE = 'Save one with "BPF: Save Recording" in the editor, or `bpf-studio record` in a terminal.';
+
+/** MessagePack gives 64-bit integers as BigInt, of which only addresses are meant to be. */
+function withPlainNumbers(value: unknown, key?: string): unknown {
+  if (typeof value === 'bigint') return value;
+  if (Array.isArray(value)) {
+    if (key === 'addresses')
+      return value.map((pair: unknown) =>
+        Array.isArray(pair) ? [Number(pair[0]), BigInt(pair[1] as number | bigint)] : pair,
+      );
+    return value.map((item) => withPlainNumbers(item));
+  }
+  if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([name, inner]) => [
+      name,
+      typeof inner === 'bigint' ? Number(inner) : withPlainNumbers(inner, name),
+    ]),
+  );
+}

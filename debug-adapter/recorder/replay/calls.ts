@@ -1,0 +1,82 @@
+/** Calls of helpers and kfuncs that a run made, and what they did to maps. */
+import { helperName } from '../../../toolchain/insn/helper-names';
+import { isHelperCall, isKfuncCall } from '../../../toolchain/insn/effects';
+import type { Machine } from './machine';
+import type { MapCall, MapModel } from './map-model';
+
+export interface HelperCall {
+  /** Step at which it was called. */
+  step: number;
+  insn: number;
+  /** `bpf_map_lookup_elem`; `kfunc#1234` for a kernel function, by its BTF id. */
+  name: string;
+  /** R1 to R5; undefined where nothing was in the register. */
+  arguments: (bigint | undefined)[];
+  /** Undefined when the program did not look at it, and for calls that called back. */
+  result: bigint | undefined;
+}
+
+/** Of a run with more calls, the first so many are listed. */
+const MAX_CALLS = 100_000;
+
+const MAP_OPERATIONS: Record<number, MapCall['operation']> = { 1: 'lookup', 2: 'update', 3: 'delete' };
+
+export class CallLog {
+  readonly calls: HelperCall[] = [];
+  private lastStep = 0;
+
+  /** @param mapAt handle of the map that a pointer to a map means. */
+  constructor(
+    private readonly model: MapModel,
+    private readonly mapAt: (address: bigint) => number | undefined,
+  ) {}
+
+  /** To be called before a call runs; the function returned, after it, with R0 if it is known. */
+  begin(machine: Machine, pc: number): (result: bigint | undefined) => void {
+    const insn = machine.code.insns[pc]!;
+    const argument = (number: number) =>
+      machine.known & (1 << number) ? machine.register(number) : undefined;
+    const isHelper = isHelperCall(insn);
+    const mapCall = isHelper ? this.mapCall(machine, insn.imm, argument) : undefined;
+    // Going along the run again does not make its calls twice.
+    const isNew = machine.step > this.lastStep && this.calls.length < MAX_CALLS;
+    let call: HelperCall | undefined;
+    if (isNew && (isHelper || isKfuncCall(insn))) {
+      this.lastStep = machine.step;
+      call = {
+        step: machine.step,
+        insn: pc,
+        name: isHelper ? helperName(insn.imm) : `kfunc#${insn.imm}`,
+        arguments: [1, 2, 3, 4, 5].map(argument),
+        result: undefined,
+      };
+      this.calls.push(call);
+    }
+    return (result) => {
+      if (call) call.result = result;
+      if (mapCall) this.model.apply(mapCall, result);
+    };
+  }
+
+  private mapCall(
+    machine: Machine,
+    helper: number,
+    argument: (number: number) => bigint | undefined,
+  ): MapCall | undefined {
+    const operation = MAP_OPERATIONS[helper];
+    const pointer = operation && argument(1);
+    const map = pointer === undefined ? undefined : this.mapAt(pointer);
+    const shape = map === undefined ? undefined : this.model.shape(map);
+    const keyAt = argument(2);
+    if (!operation || !shape || keyAt === undefined) return undefined;
+    const key = machine.memory.bytes(keyAt, shape.keySize);
+    if (key.known.includes(0)) return undefined;
+    const valueAt = operation === 'update' ? argument(3) : undefined;
+    return {
+      map: shape.handle,
+      operation,
+      key: key.bytes,
+      ...(valueAt === undefined ? {} : { value: machine.memory.bytes(valueAt, shape.valueSize) }),
+    };
+  }
+}

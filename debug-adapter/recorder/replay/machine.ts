@@ -1,0 +1,455 @@
+/**
+ * Re-execution of a recorded run, one instruction after the other. What the program computed is computed again; what
+ * it was given is read from the trace. The first difference between the two ends it.
+ */
+import { isPacketLoad } from '../../../toolchain/insn/effects';
+import type { Insn } from '../../../toolchain/insn/insn';
+import { Atomic, Class, Mode, accessSize } from '../../../toolchain/insn/opcodes';
+import { TRACE_HEADER } from '../instrument/emit';
+import { REGISTER_FILE_SIZE, isTaken, runAlu } from './alu';
+import type { RegisterFile } from './alu';
+import { Kind } from './code';
+import type { ReplayCode, ReplayPoint } from './code';
+import type { CallLog } from './calls';
+import type { MapModel } from './map-model';
+import { Memory, add, halves, highOf, joined } from './memory';
+
+/** A call that has not returned. */
+export interface Frame {
+  /** The call instruction: of the program, or of the helper that called this function. */
+  call: number;
+  /** The kernel called it, from within a helper. */
+  isCallback: boolean;
+  /** R6 to R10 of the caller. */
+  lo: Int32Array;
+  hi: Int32Array;
+}
+
+export type Ending =
+  /** The program returned. */
+  | { kind: 'returned' }
+  /** A tail call replaced it by another program, whose run is not recorded; or an exception ended it. */
+  | { kind: 'left'; insn: number }
+  /** Re-execution and recording disagree, or the trace ends too early or too late. */
+  | { kind: 'diverged'; insn: number; reason: string };
+
+/** Where a context says that the packet begins and ends, and what packet the run was given. */
+export interface PacketInput {
+  dataOffset: number;
+  endOffset: number;
+  bytes: Uint8Array;
+}
+
+/** Addresses of a packet's first byte and of what follows its last, as the program has read them last. */
+export interface PacketBounds {
+  data?: bigint;
+  end?: bigint;
+}
+
+/** All of a machine's state but the memory, which keeps its own history. */
+export interface MachineState {
+  step: number;
+  pc: number;
+  trace: number;
+  /** Registers whose content is known: bit n is Rn. */
+  known: number;
+  lo: Int32Array;
+  hi: Int32Array;
+  frames: readonly Frame[];
+  memoryChanges: number;
+  mapChanges: number;
+  packet: PacketBounds | undefined;
+  ending: Ending | undefined;
+}
+
+const CALLER_SAVED = 0x3f;
+
+export class Machine {
+  /** Number of instructions executed. */
+  step = 0;
+  /** Instruction that runs next. */
+  pc = 0;
+  ending: Ending | undefined;
+  readonly registers: RegisterFile = {
+    lo: new Int32Array(REGISTER_FILE_SIZE),
+    hi: new Int32Array(REGISTER_FILE_SIZE),
+  };
+  /** Registers whose content is known: bit n is Rn. */
+  known = 0;
+  frames: Frame[] = [];
+  /** What is kept of the kernel's side: maps and calls. */
+  kernel: { maps: MapModel; calls: CallLog } | undefined;
+  /** Undefined until the program has asked for it. */
+  packet: PacketBounds | undefined;
+  readonly memory = new Memory();
+  private trace = TRACE_HEADER;
+  private readonly end: number;
+  private readonly records: DataView;
+  private readonly loaded = new Int32Array(2);
+  /** Address of the program's context. */
+  private readonly contextLo: number;
+  private readonly contextHi: number;
+
+  /**
+   * @param traceBytes the trace map's value
+   */
+  constructor(
+    readonly code: ReplayCode,
+    traceBytes: Uint8Array,
+    private readonly input?: PacketInput,
+  ) {
+    this.records = new DataView(traceBytes.buffer, traceBytes.byteOffset, traceBytes.byteLength);
+    this.end = Math.min(TRACE_HEADER + Number(this.records.getBigUint64(0, true)), traceBytes.byteLength);
+    this.enter(0);
+    this.contextLo = this.registers.lo[1] as number;
+    this.contextHi = this.registers.hi[1] as number;
+  }
+
+  register(number: number): bigint {
+    return joined(this.registers.lo[number] as number, this.registers.hi[number] as number);
+  }
+
+  save(): MachineState {
+    const { step, pc, trace, known, registers, frames, memory, packet, ending } = this;
+    return {
+      step,
+      pc,
+      trace,
+      known,
+      lo: registers.lo.slice(),
+      hi: registers.hi.slice(),
+      frames: [...frames],
+      memoryChanges: memory.changes,
+      mapChanges: this.kernel?.maps.changes ?? 0,
+      packet,
+      ending,
+    };
+  }
+
+  /** Goes back to an earlier state of this machine. */
+  restore(state: MachineState): void {
+    this.step = state.step;
+    this.pc = state.pc;
+    this.trace = state.trace;
+    this.known = state.known;
+    this.registers.lo.set(state.lo);
+    this.registers.hi.set(state.hi);
+    this.frames = [...state.frames];
+    this.memory.undoTo(state.memoryChanges);
+    this.kernel?.maps.undoTo(state.mapChanges);
+    this.packet = state.packet;
+    this.ending = state.ending;
+  }
+
+  /** Runs one instruction; does nothing once there is an ending. */
+  run(): void {
+    if (this.ending) return;
+    const { code, pc } = this;
+    this.step++;
+    switch (code.kind[pc]) {
+      case Kind.ALU: {
+        const dst = code.dst[pc] as number;
+        runAlu(
+          this.registers,
+          code.code[pc] as number,
+          dst,
+          code.src[pc] as number,
+          code.off[pc] as number,
+          code.imm[pc] as number,
+        );
+        this.known |= 1 << dst;
+        break;
+      }
+      case Kind.JUMP:
+        this.jump(pc);
+        return;
+      case Kind.LOAD:
+        this.load(pc);
+        return;
+      case Kind.STORE:
+        this.store(pc);
+        break;
+      case Kind.ATOMIC:
+        this.atomic(pc);
+        return;
+      case Kind.IMMEDIATE:
+        this.set(code.dst[pc] as number, code.imm[pc] as number, code.high[pc] as number);
+        break;
+      case Kind.SUBPROGRAM:
+        this.call(pc, false, code.target[pc] as number);
+        return;
+      case Kind.CALL: {
+        const ended = this.kernel?.calls.begin(this, pc);
+        this.known &= ~CALLER_SAVED;
+        this.inCall(pc);
+        ended?.(this.known & 1 ? this.register(0) : undefined);
+        return;
+      }
+      default:
+        this.exit();
+        return;
+    }
+    const point = code.after[pc];
+    if (point && !this.consume(point, pc)) return;
+    this.pc = code.next[pc] as number;
+  }
+
+  private set(register: number, lo: number, hi: number): void {
+    this.registers.lo[register] = lo;
+    this.registers.hi[register] = hi;
+    this.known |= 1 << register;
+  }
+
+  private jump(pc: number): void {
+    const { code } = this;
+    const opcode = code.code[pc] as number;
+    const taken =
+      code.isGoto[pc] === 1 ||
+      isTaken(this.registers, opcode, code.dst[pc] as number, code.src[pc] as number, code.imm[pc] as number);
+    this.pc = (taken ? code.target[pc] : code.next[pc]) as number;
+  }
+
+  private load(pc: number): void {
+    const { code, registers, memory, loaded } = this;
+    const opcode = code.code[pc] as number;
+    const src = code.src[pc] as number;
+    const dst = code.dst[pc] as number;
+    const size = accessSize(opcode);
+    const off = code.off[pc] as number;
+    const lo = ((registers.lo[src] as number) + off) | 0;
+    const hi = highOf(registers.lo[src] as number, registers.hi[src] as number, off);
+    const point = code.after[pc];
+    const isInput = code.isInput[pc] === 1;
+    if (!isInput) {
+      if (!memory.read(lo, hi, size, loaded)) {
+        this.diverge(pc, 'it reads stack that re-execution knows nothing of');
+        return;
+      }
+      this.set(dst, loaded[0] as number, loaded[1] as number);
+      if ((opcode & 0xe0) === Mode.MEMSX) this.signExtend(dst, size);
+    }
+    if (point && !this.consume(point, pc)) return;
+    if (isInput) {
+      // What was read is what the memory holds, whoever wrote it.
+      memory.write(lo, hi, size, registers.lo[dst] as number, registers.hi[dst] as number);
+      if (this.input && size === 4) this.notePacket(this.input, lo, hi, dst);
+    }
+    this.pc = code.next[pc] as number;
+  }
+
+  /** The kernel turns loads of some fields of the context into loads of pointers to the packet. */
+  private notePacket(
+    { dataOffset, endOffset, bytes }: PacketInput,
+    lo: number,
+    hi: number,
+    dst: number,
+  ): void {
+    const offset = (lo - this.contextLo) | 0;
+    if ((offset !== dataOffset && offset !== endOffset) || hi !== this.contextHi) return;
+    const value = this.register(dst);
+    if (offset === endOffset) {
+      this.packet = { ...this.packet, end: value };
+      return;
+    }
+    if (this.packet?.data === undefined) this.memory.writeBytes(...halves(value), bytes);
+    this.packet = { ...this.packet, data: value };
+  }
+
+  private signExtend(register: number, size: number): void {
+    const { lo, hi } = this.registers;
+    const shift = 32 - 8 * size;
+    lo[register] = ((lo[register] as number) << shift) >> shift;
+    hi[register] = (lo[register] as number) >> 31;
+  }
+
+  private store(pc: number): void {
+    const { code, registers } = this;
+    const opcode = code.code[pc] as number;
+    const dst = code.dst[pc] as number;
+    const src = code.src[pc] as number;
+    const off = code.off[pc] as number;
+    const lo = ((registers.lo[dst] as number) + off) | 0;
+    const hi = highOf(registers.lo[dst] as number, registers.hi[dst] as number, off);
+    const size = accessSize(opcode);
+    if ((opcode & 7) === Class.ST) {
+      const imm = code.imm[pc] as number;
+      this.memory.write(lo, hi, size, imm, imm >> 31);
+    } else {
+      const isKnown = (this.known & (1 << src)) !== 0;
+      this.memory.write(lo, hi, size, registers.lo[src] as number, registers.hi[src] as number, isKnown);
+    }
+  }
+
+  private atomic(pc: number): void {
+    const { code, registers, memory, loaded } = this;
+    const operation = code.imm[pc] as number;
+    const size = accessSize(code.code[pc] as number);
+    const isLoad = operation === Atomic.LOAD_ACQUIRE;
+    const base = (isLoad ? code.src[pc] : code.dst[pc]) as number;
+    const source = code.src[pc] as number;
+    const [lo, hi] = add(registers.lo[base] as number, registers.hi[base] as number, code.off[pc] as number);
+    const operand = joined(registers.lo[source] as number, registers.hi[source] as number);
+    const expected = this.register(0);
+    const point = code.after[pc];
+    if (point && !this.consume(point, pc)) return;
+    const result = isLoad ? (code.dst[pc] as number) : operation === Atomic.CMPXCHG ? 0 : source;
+    const isFetch = isLoad || operation === Atomic.CMPXCHG || (operation & Atomic.FETCH) !== 0;
+    // Without a result the memory's former content is only known if something has shown it.
+    const isKnown = isFetch || memory.read(lo, hi, size, loaded);
+    const old = isFetch ? this.register(result) : joined(loaded[0] as number, loaded[1] as number);
+    const stored = atomicResultOf(operation, old, operand, expected, size);
+    const [storedLo, storedHi] = halves(stored);
+    memory.write(lo, hi, size, storedLo, storedHi, isKnown || operation === Atomic.STORE_RELEASE);
+    this.pc = code.next[pc] as number;
+  }
+
+  private call(pc: number, isCallback: boolean, target: number): void {
+    const { lo, hi } = this.registers;
+    this.frames.push({ call: pc, isCallback, lo: lo.slice(6, 11), hi: hi.slice(6, 11) });
+    this.enter(target);
+  }
+
+  /** Begins a function: its frame pointer and, if the kernel called it, its arguments are in the trace. */
+  private enter(start: number): void {
+    const point = this.code.before[start];
+    this.pc = start;
+    if (!point || !this.consume(point, start)) return;
+    this.known |= 1 << 10;
+    const depth = this.code.stackDepth.get(start) ?? 0;
+    const [lo, hi] = add(this.registers.lo[10] as number, this.registers.hi[10] as number, -depth);
+    this.memory.forget(lo, hi, depth);
+  }
+
+  /** A helper or kfunc is running: either it returns, or it calls a function of the program. */
+  private inCall(pc: number): void {
+    const { code } = this;
+    const point = code.after[pc];
+    if (point?.record) {
+      const upcoming = this.upcoming();
+      const entry = upcoming === point.record ? undefined : code.entries.get(upcoming);
+      if (entry !== undefined) {
+        this.call(pc, true, entry);
+        return;
+      }
+      if (upcoming === 0) {
+        // A tail call, an exception, or a load beyond the packet's end, which makes the program return 0.
+        if (isPacketLoad(code.insns[pc] as Insn)) this.set(0, 0, 0);
+        this.ending = { kind: 'left', insn: pc };
+        return;
+      }
+    }
+    if (point && !this.consume(point, pc)) return;
+    this.pc = code.next[pc] as number;
+  }
+
+  private exit(): void {
+    const frame = this.frames.pop();
+    if (!frame) {
+      if (this.trace !== this.end) {
+        this.diverge(
+          this.pc,
+          `the program has returned, but ${this.end - this.trace} bytes of its recording are left`,
+        );
+        return;
+      }
+      this.ending = { kind: 'returned' };
+      return;
+    }
+    for (let index = 0; index < 5; index++) {
+      this.registers.lo[6 + index] = frame.lo[index] as number;
+      this.registers.hi[6 + index] = frame.hi[index] as number;
+    }
+    this.known |= 0x7c0;
+    this.known &= ~(CALLER_SAVED & ~1);
+    if (frame.isCallback) {
+      this.pc = frame.call;
+      this.known &= ~1;
+      this.inCall(frame.call);
+      return;
+    }
+    const point = this.code.after[frame.call];
+    if (point && !this.consume(point, frame.call)) return;
+    this.pc = this.code.next[frame.call] as number;
+  }
+
+  /** Number of the next record; 0 at the trace's end. */
+  private upcoming(): number {
+    return this.trace < this.end ? this.records.getUint32(this.trace, true) : 0;
+  }
+
+  /** Reads the values that were recorded at a point. False when they contradict what was computed. */
+  private consume({ record, fields }: ReplayPoint, insn: number): boolean {
+    if (record) {
+      const found = this.upcoming();
+      if (found !== record) {
+        this.diverge(
+          insn,
+          found ? 'the kernel took another way from here' : 'the recording ends before this',
+        );
+        return false;
+      }
+      this.trace += 8;
+    }
+    if (this.trace + 8 * fields.length > this.end) {
+      this.diverge(insn, 'the recording ends within this');
+      return false;
+    }
+    for (const field of fields) {
+      const lo = this.records.getInt32(this.trace, true);
+      const hi = this.records.getInt32(this.trace + 4, true);
+      this.trace += 8;
+      if (field.kind === 'stack') {
+        const { registers } = this;
+        const [atLo, atHi] = add(registers.lo[10] as number, registers.hi[10] as number, field.offset);
+        this.memory.write(atLo, atHi, field.size, lo, hi);
+      } else if (field.checked && this.known & (1 << field.register)) {
+        const { registers } = this;
+        if (registers.lo[field.register] !== lo || registers.hi[field.register] !== hi) {
+          const computed = `0x${this.register(field.register).toString(16)}`;
+          this.diverge(
+            insn,
+            `R${field.register} was 0x${joined(lo, hi).toString(16)} in the kernel, and re-execution makes it ${computed}`,
+          );
+          return false;
+        }
+      } else {
+        this.set(field.register, lo, hi);
+      }
+    }
+    return true;
+  }
+
+  private diverge(insn: number, reason: string): void {
+    this.ending = { kind: 'diverged', insn, reason };
+  }
+}
+
+/** What an atomic instruction leaves in memory. */
+function atomicResultOf(
+  operation: number,
+  old: bigint,
+  operand: bigint,
+  expected: bigint,
+  size: number,
+): bigint {
+  switch (operation) {
+    case Atomic.LOAD_ACQUIRE:
+      return old;
+    case Atomic.STORE_RELEASE:
+    case Atomic.XCHG:
+      return operand;
+    case Atomic.CMPXCHG:
+      return BigInt.asUintN(8 * size, old) === BigInt.asUintN(8 * size, expected) ? operand : old;
+    default:
+  }
+  switch (operation & 0xf0) {
+    case Atomic.ADD:
+      return old + operand;
+    case Atomic.OR:
+      return old | operand;
+    case Atomic.AND:
+      return old & operand;
+    default:
+      return old ^ operand;
+  }
+}
