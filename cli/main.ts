@@ -12,9 +12,9 @@ import { version } from '../package.json';
 const subcommands: Record<string, { summary: string; load(): Promise<{ command: Command }> }> = {
   verify: { summary: "the kernel's verdict on every program of FILE…", load: () => import('./verify') },
   run: { summary: 'run a program once on a packet or context', load: () => import('./run') },
+  attach: { summary: 'attach programs to their hooks until Ctrl-C', load: () => import('./attach') },
   record: { summary: 'run a program once and keep the run', load: () => import('./record') },
   replay: { summary: 'go through a recorded run, forward and back', load: () => import('./replay') },
-  attach: { summary: 'attach programs to their hooks until Ctrl-C', load: () => import('./attach') },
   maps: { summary: 'list, read and write maps that are loaded', load: () => import('./maps') },
   doctor: { summary: 'what is missing here, and how to get it', load: () => import('./doctor') },
   vmlinux: { summary: "write the kernel's types as vmlinux.h", load: () => import('./vmlinux') },

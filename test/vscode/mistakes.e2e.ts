@@ -169,6 +169,9 @@ test('a file that is no kernel is not taken for one, and the kernel in use stays
     'the question for a file',
   );
   await input.fill('/etc/passwd');
+  // The dialog reads the directory first; before it has, its button means the directory.
+  const rows = bench.page.locator('.quick-input-list .monaco-list-row');
+  await rows.filter({ hasText: 'passwd' }).first().waitFor();
   await bench.page
     .locator('.quick-input-widget .monaco-button')
     .filter({ hasText: 'Use This Kernel' })

@@ -21,7 +21,7 @@ export interface Locator {
     modifiers?: string[];
   }): Promise<void>;
   dblclick(): Promise<void>;
-  fill(text: string): Promise<void>;
+  fill(text: string, options?: { timeout?: number }): Promise<void>;
   press(key: string): Promise<void>;
   hover(): Promise<void>;
   first(): Locator;
@@ -99,11 +99,20 @@ export async function openWorkbench(server: EditorServer, suite: string): Promis
     page,
     api: (body, argument) => evaluate(server.bridgeSocket, body.toString(), argument),
     command: async (title) => {
-      await page.keyboard.press('F1');
       const input = page.locator('.quick-input-widget input.input');
-      await input.waitFor();
-      await input.fill(`>${title}`);
-      await page.locator('.quick-input-list .monaco-list-row').filter({ hasText: title }).first().click();
+      const row = page.locator('.quick-input-list .monaco-list-row').filter({ hasText: title }).first();
+      // A view that takes the focus a moment later closes the palette again; then it is opened once more.
+      for (let left = 3; ; left--) {
+        try {
+          await page.keyboard.press('F1');
+          await input.waitFor({ timeout: 5000 });
+          await input.fill(`>${title}`, { timeout: 5000 });
+          await row.click({ timeout: left > 1 ? 5000 : 30_000 });
+          return;
+        } catch (error) {
+          if (left === 1) throw error;
+        }
+      }
     },
     pick: async (text, filter) => {
       const rows = page.locator('.quick-input-list .monaco-list-row');
