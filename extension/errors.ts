@@ -65,6 +65,16 @@ export const errors = {
       actions: [selectKernel(), download],
     };
   },
+  nothingToSave(): UserError {
+    return {
+      code: 'nothingToSave',
+      message: vscode.l10n.t(
+        'No run of a BPF program is being debugged, so there is none to save. Run one with F5 first.',
+      ),
+      severity: 'warning',
+      actions: [],
+    };
+  },
   untrusted(what: string): UserError {
     return {
       code: 'untrusted',

@@ -11,6 +11,7 @@ import * as verifyOnKernels from './commands/verify-on-kernels';
 import * as vmlinuxHeader from './commands/vmlinux-header';
 import * as debugAdapter from './debug/adapter';
 import * as debugConfiguration from './debug/configuration';
+import * as recordings from './debug/recordings';
 import { createKernel } from './window-kernel/kernel';
 import * as selectKernel from './window-kernel/select';
 import * as kernelStatus from './window-kernel/status';
@@ -39,6 +40,7 @@ const features: Feature[] = [
   vmlinuxHeader,
   debugAdapter,
   debugConfiguration,
+  recordings,
   kernelView,
   tasks,
 ];

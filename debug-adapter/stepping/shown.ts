@@ -27,7 +27,7 @@ export interface Tree extends Shown {
   follow?(address: bigint, size: number): Shown;
 }
 
-export const NOT_SHOWN = 'not read or written in this run';
+export const NOT_SHOWN = 'not known at this step';
 
 /** The row of a tree's root. */
 export function shownNode(tree: Tree, name: string): VariableNode {

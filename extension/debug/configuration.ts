@@ -89,6 +89,8 @@ async function provideKernel(
   configuration: vscode.DebugConfiguration,
 ): Promise<vscode.DebugConfiguration | undefined> {
   const { kernel, log } = services;
+  // A recording is read and nothing more.
+  if (configuration.recording !== undefined) return configuration;
   if (!vscode.workspace.isTrusted) {
     await present(errors.untrusted(vscode.l10n.t('Running a BPF program')), log);
     return undefined;
