@@ -145,6 +145,11 @@ export const requestSchemas = {
      * `states`: level 2 for all, every path. `none`: statistics only.
      */
     log: z.enum(['none', 'rejected', 'all', 'states']),
+    /**
+     * With `log: "rejected"`: small programs that were rejected a moment ago, and likely are again. They are loaded with
+     * a log at once, which spares the second load.
+     */
+    likelyRejected: z.array(name).optional(),
   }),
 
   objectOpen: z.object({

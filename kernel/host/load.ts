@@ -49,6 +49,7 @@ export async function loadObject(
   wanted: WantedLog,
   keep: boolean,
   operation: Operation,
+  likelyRejected: readonly string[] = [],
 ): Promise<LoadOutcome> {
   const first = await openObject(addon, params, operation);
   const maps = describeMaps(addon, first).map(({ fd: _fd, ...map }) => map);
@@ -64,13 +65,15 @@ export async function loadObject(
   let next: AddonObject | undefined = first;
   let logBytes = wanted === 'all' || wanted === 'states' ? WHOLE_LOG_BYTES : STATS_LOG_BYTES;
   const level = levelFor(wanted);
+  /** Programs whose log is written at the first load, as if they had been rejected already. */
+  const logged = new Set(wanted === 'rejected' ? likelyRejected : []);
   for (;;) {
     const object: AddonObject = next ?? (await openObject(addon, params, operation));
     next = undefined;
     let attempt: Attempt | { error: ProtocolError };
     try {
       const names = order.filter((name) => !verdicts.has(name));
-      attempt = await tryLoad(addon, object, names, level, logBytes, operation);
+      attempt = await tryLoad(addon, object, names, level, logBytes, operation, logged);
     } catch (error) {
       await addon.objectClose(null, object);
       throw error;
@@ -84,6 +87,7 @@ export async function loadObject(
       return finish({ error });
     }
     const { refused } = attempt;
+    const isLogged = refused !== undefined && logged.delete(refused.program.name);
     if (!refused) {
       for (const program of attempt.programs.filter((one) => one.fd >= 0)) {
         const { jitedSize } = await addon.programInfo(null, program.fd);
@@ -94,6 +98,8 @@ export async function loadObject(
       return finish();
     }
     await addon.objectClose(null, object);
+    // A log that does not fit is asked for again in the usual way, which knows how to keep its end.
+    if (refused.errno === 'ENOSPC' && isLogged) continue;
     if (refused.errno === 'ENOSPC' && logBytes < MAX_LOG_BYTES) {
       logBytes = Math.min(logBytes * 4, MAX_LOG_BYTES);
       continue;
@@ -108,7 +114,10 @@ export async function loadObject(
     const verdict = judge(refused, attempt.libbpfLog, await unknownType(addon, refused, attempt.libbpfLog));
     if (verdict.verdict === 'rejected' && wanted === 'rejected') {
       // Statistics alone cost nothing; now somebody wants to read why.
-      Object.assign(verdict, await explainingLog(addon, params, refused.program.name, operation));
+      const log = isLogged
+        ? { log: refused.program.log }
+        : await explainingLog(addon, params, refused.program.name, operation);
+      Object.assign(verdict, log);
     } else if (verdict.verdict === 'rejected' && wanted !== 'none') {
       verdict.log = refused.program.log;
     }
@@ -132,10 +141,14 @@ async function tryLoad(
   logLevel: number,
   logSize: number,
   operation: Operation,
+  logged: ReadonlySet<string> = new Set(),
 ): Promise<Attempt | { error: ProtocolError }> {
   for (const program of addon.objectPrograms(object)) {
     const load = names.includes(program.name);
-    addon.programSet(object, program.name, { autoload: load, ...(load ? { logLevel, logSize } : {}) });
+    const how = logged.has(program.name)
+      ? { logLevel: LogLevel.Paths | LogLevel.Stats, logSize: TAIL_LOG_BYTES }
+      : { logLevel, logSize };
+    addon.programSet(object, program.name, { autoload: load, ...(load ? how : {}) });
   }
   try {
     const libbpfLog = await addon.objectLoad(operation, object);

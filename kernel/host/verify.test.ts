@@ -76,6 +76,20 @@ describe('verify', () => {
     ]);
   });
 
+  test('a rejection that was foreseen reads like any other, one that was not to be neither', async () => {
+    // A log of megabytes does not fit at once; a program that is mended meanwhile has no log that anybody asked for.
+    const object = await compiler.compile(MAP + GOOD + BAD + COSTLY);
+    const plain = await client.request('verify', { object, log: 'rejected' });
+    const names = ['vfygood', 'vfybad', 'vfycostly', 'vfynobody'];
+    const foreseen = await client.request('verify', { object, log: 'rejected', likelyRejected: names });
+    for (const name of ['vfygood', 'vfybad', 'vfycostly']) {
+      const [before, after] = [verdictOf(plain, name), verdictOf(foreseen, name)];
+      expect([name, after.verdict, after.message]).toEqual([name, before.verdict, before.message]);
+      const steps = (log: string | undefined) => log?.replaceAll(/^(verification time|.*tag).*$/gm, '');
+      expect(steps(after.log)?.slice(-2000)).toEqual(steps(before.log)?.slice(-2000));
+    }
+  });
+
   test('judges several rejected programs each on its own', async () => {
     const second = BAD.replace('vfybad', 'vfybad2').replace('return *value', 'return value[1]');
     const { programs } = await client.request('verify', {

@@ -301,7 +301,7 @@ export class BpfDocument {
       return this.fail(client);
     }
     try {
-      const verification = await verifyObject(client, object, source, this.path, signal);
+      const verification = await verifyObject(client, object, source, this.path, signal, this.verification);
       if (signal.aborted) return;
       this.verdict = { version, value: verification };
       this.baseline.judged(text, verification);

@@ -27,16 +27,30 @@ export interface Verification {
   reportOn(program: string): Report | undefined;
 }
 
-/** Rejects with a KernelError when the kernel cannot be asked or the work was cancelled. */
+/** Above so many instructions a log that turns out not to be needed would cost more than it spares. */
+const SMALL_INSNS = 10_000;
+
+/** Programs whose log is wanted at once, because it was wanted a moment ago. */
+function likelyRejected(before: Verification | undefined): string[] {
+  return (before?.programs ?? [])
+    .filter(({ verdict, stats }) => verdict === 'rejected' && (stats?.insns ?? Infinity) < SMALL_INSNS)
+    .map(({ name }) => name);
+}
+
+/**
+ * Rejects with a KernelError when the kernel cannot be asked or the work was cancelled.
+ * @param before the verdicts on an earlier text of the same document.
+ */
 export async function verifyObject(
   client: KernelClient,
   object: Uint8Array<ArrayBuffer>,
   source: SourceFile,
   file: string,
   signal: AbortSignal,
+  before?: Verification,
 ): Promise<Verification> {
   const kernel = client.hello.kernel.release;
-  const answer = await verdictsOf(client, object, signal);
+  const answer = await verdictsOf(client, object, signal, likelyRejected(before));
   const { programs, error } = answer;
   const failures = failuresOf(answer);
   const target = await factsForFailure(client, failures);
@@ -59,9 +73,10 @@ export async function verdictsOf(
   client: KernelClient,
   object: Uint8Array,
   signal: AbortSignal,
+  likely: string[] = [],
 ): Promise<{ programs: ProgramVerdict[]; error?: ProtocolError }> {
   try {
-    return await client.request('verify', { object, log: 'rejected' }, { signal });
+    return await client.request('verify', { object, log: 'rejected', likelyRejected: likely }, { signal });
   } catch (error) {
     if (error instanceof KernelError && error.code === 'badObject') return { programs: [], error };
     throw error;

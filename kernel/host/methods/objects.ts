@@ -15,7 +15,7 @@ type ObjectHandlers = Pick<
 
 export const objectHandlers: ObjectHandlers = {
   async verify({ host }, params, operation) {
-    const outcome = await loadObject(host.addon, params, params.log, false, operation);
+    const outcome = await loadObject(host.addon, params, params.log, false, operation, params.likelyRejected);
     return {
       programs: outcome.verdicts,
       maps: outcome.maps,
