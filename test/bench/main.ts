@@ -5,6 +5,7 @@ import { editToExplanation, editToVerdict, keystroke } from './editor';
 import { READER_ARGUMENT, logReading, readerProcess } from './log';
 import { hasBpftool, readMap, verifyObjects, vmStart } from './kernel';
 import type { Line } from './measure';
+import { longReplay, recordingCost } from './recording';
 import { openWorkshop, type Workshop } from './workshop';
 
 const isReader = process.argv[2] === READER_ARGUMENT;
@@ -21,6 +22,8 @@ const benchmarks: Record<string, (workshop: Workshop) => Promise<Line | Line[]>>
   log: (workshop) => logReading(workshop, values.bpfvv),
   map: readMap,
   vm: vmStart,
+  recording: recordingCost,
+  replay: longReplay,
 };
 
 async function main(): Promise<number> {
