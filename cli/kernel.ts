@@ -32,11 +32,23 @@ export async function openSession(args: Arguments, io: Io): Promise<OpenedKernel
       },
       signal: io.interrupted,
     });
-    if ('client' in opened) return opened;
+    if ('client' in opened) {
+      closeWhenLate(opened, io.interrupted);
+      return opened;
+    }
     return { code: `kernel/${opened.code}`, message: opened.message, hint: opened.hint };
   } catch (error) {
     return problemOf(error);
   }
+}
+
+/** An orderly end after an interruption takes a moment; a host that does not answer is not waited for. */
+const INTERRUPTED_MS = 8_000;
+
+function closeWhenLate({ client }: OpenedKernel, interrupted: AbortSignal): void {
+  const close = () => void setTimeout(() => client.dispose(), INTERRUPTED_MS).unref();
+  if (interrupted.aborted) close();
+  else interrupted.addEventListener('abort', close, { once: true });
 }
 
 /** sudo asks for a password: only somebody who named this machine and sits at a terminal is asked. */

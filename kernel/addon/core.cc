@@ -5,10 +5,12 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <cstdarg>
+#include <system_error>
 #include <thread>
 
 namespace studio {
@@ -42,6 +44,13 @@ struct Instance {
   int running = 0;
 };
 
+// Signals are Node's: its main thread takes them.
+void BlockSignals() {
+  sigset_t all;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, nullptr);
+}
+
 class Operation : public Napi::ObjectWrap<Operation> {
  public:
   static Napi::Function Define(Napi::Env env) {
@@ -59,8 +68,9 @@ class Operation : public Napi::ObjectWrap<Operation> {
       for (;;) {
         {
           std::lock_guard<std::mutex> lock(state->mutex);
-          if (!state->active) return;
-          pthread_kill(state->thread, InterruptSignal());
+          if (!state->thread) return;
+          // By number: unlike a pthread_t it may be used after the kernel ended the thread.
+          if (syscall(SYS_tgkill, getpid(), state->thread, InterruptSignal()) < 0) return;
         }
         std::this_thread::sleep_for(std::chrono::milliseconds(2));
       }
@@ -77,16 +87,34 @@ struct Job {
   Deliver deliver;
   Failure failure{"", 0, ""};
   std::string log;
+  bool returned = false;
+
+  // Does the work on a thread of its own and waits for that thread's end. A system call in which the kernel itself
+  // faults never returns: the kernel ends the thread that made it, and no other. So somebody else has to notice.
+  void Perform() {
+    BlockSignals();
+    try {
+      std::thread([this] { Run(); }).join();
+    } catch (const std::system_error& thrown) {
+      failure = {"start a thread", thrown.code().value(), thrown.what()};
+      returned = true;
+    }
+    if (returned) return;
+    deliver = nullptr;
+    failure = {"system call", EOWNERDEAD, "the kernel ended the thread that made it"};
+    work = nullptr;
+    std::lock_guard<std::mutex> lock(operation->mutex);
+    operation->thread = 0;
+  }
 
   void Run() {
-    sigset_t all;
-    sigfillset(&all);
-    sigdelset(&all, InterruptSignal());
-    pthread_sigmask(SIG_SETMASK, &all, nullptr);
+    sigset_t interrupt;
+    sigemptyset(&interrupt);
+    sigaddset(&interrupt, InterruptSignal());
+    pthread_sigmask(SIG_UNBLOCK, &interrupt, nullptr);
     {
       std::lock_guard<std::mutex> lock(operation->mutex);
-      operation->thread = pthread_self();
-      operation->active = true;
+      operation->thread = gettid();
     }
     current = operation.get();
     try {
@@ -102,8 +130,9 @@ struct Job {
     work = nullptr;  // What it holds is released here, not on JavaScript's thread.
     current = nullptr;
     log = std::move(captured);
+    returned = true;
     std::lock_guard<std::mutex> lock(operation->mutex);
-    operation->active = false;
+    operation->thread = 0;
   }
 
   void Settle(Napi::Env env) {
@@ -166,7 +195,7 @@ Napi::Value Start(const Napi::CallbackInfo& info, Work work) {
   Napi::Value promise = job->deferred.Promise();
   if (instance->running++ == 0) instance->queue.Ref(env);
   std::thread([job, instance] {
-    job->Run();
+    job->Perform();
     instance->queue.BlockingCall(job, [instance](Napi::Env env, Napi::Function, Job* done) {
       std::unique_ptr<Job> owned(done);
       if (--instance->running == 0) instance->queue.Unref(env);

@@ -6,7 +6,7 @@
 #pragma once
 
 #include <napi.h>
-#include <pthread.h>
+#include <sys/types.h>
 
 #include <atomic>
 #include <functional>
@@ -41,8 +41,8 @@ std::string ErrnoName(int error);
 // A caller's handle on work under way. One operation may cover several jobs one after the other.
 struct OperationState {
   std::mutex mutex;
-  pthread_t thread{};
-  bool active = false;
+  // The thread at work, 0 when there is none.
+  pid_t thread = 0;
   std::atomic<bool> cancelled{false};
 };
 
@@ -52,7 +52,7 @@ using Work = std::function<Deliver()>;
 
 // Runs `work` on a thread of its own and returns a promise. `info[0]` is an Operation or null; cancelling it
 // interrupts a system call that answers to signals (BPF_PROG_LOAD and BPF_PROG_TEST_RUN do), again and again until
-// the work returns.
+// the work returns. The promise is rejected with EOWNERDEAD when the kernel ended the thread inside a system call.
 Napi::Value Start(const Napi::CallbackInfo& info, Work work);
 
 // libbpf's warnings of the calling thread since its work began. libbpf's print callback is one for the process;

@@ -196,7 +196,7 @@ Napi::Value AttachStructOps(const Napi::CallbackInfo& info) {
   auto state = Unwrap<ObjectState>(info[1]);
   std::string name = Text(info[2]);
   return Start(info, [state, name]() -> Deliver {
-    std::lock_guard<std::mutex> lock(state->mutex);
+    std::lock_guard<Mutex> lock(state->mutex);
     return FromLibbpf("bpf_map__attach_struct_ops", bpf_map__attach_struct_ops(state->Map(name)));
   });
 }
@@ -205,7 +205,7 @@ Napi::Value AttachStructOps(const Napi::CallbackInfo& info) {
 Napi::Value LinkDetach(const Napi::CallbackInfo& info) {
   auto state = Unwrap<LinkState>(info[1]);
   return Start(info, [state]() -> Deliver {
-    std::lock_guard<std::mutex> lock(state->mutex);
+    std::lock_guard<Mutex> lock(state->mutex);
     state->Detach();
     return [](Napi::Env env) { return env.Undefined(); };
   });
@@ -221,7 +221,7 @@ Napi::Value IterRead(const Napi::CallbackInfo& info) {
   auto state = Unwrap<LinkState>(info[1]);
   size_t limit = Number(info[2]);
   return Start(info, [state, limit]() -> Deliver {
-    std::lock_guard<std::mutex> lock(state->mutex);
+    std::lock_guard<Mutex> lock(state->mutex);
     OwnedFd iterator(Check("BPF_ITER_CREATE", bpf_iter_create(state->fd)));
     auto text = std::make_shared<std::string>();
     bool truncated = false;

@@ -9,6 +9,7 @@
 #include <mutex>
 
 #include "core.h"
+#include "mutex.h"
 #include "object.h"
 
 namespace studio {
@@ -29,7 +30,7 @@ struct LinkState {
     fd = -1;
   }
 
-  std::mutex mutex;
+  Mutex mutex;
   bpf_link* link;
   int fd;
 };
@@ -66,7 +67,7 @@ Napi::Value Attaching(const Napi::CallbackInfo& info, Attach attach) {
   auto state = Unwrap<ObjectState>(info[1]);
   std::string name = Text(info[2]);
   return Start(info, [state, name, attach]() -> Deliver {
-    std::lock_guard<std::mutex> lock(state->mutex);
+    std::lock_guard<Mutex> lock(state->mutex);
     return attach(state->Program(name).program);
   });
 }

@@ -84,7 +84,7 @@ Napi::Value ObjectOpen(const Napi::CallbackInfo& info) {
 Napi::Value ObjectLoad(const Napi::CallbackInfo& info) {
   auto state = Unwrap<ObjectState>(info[1]);
   return Start(info, [state]() -> Deliver {
-    std::lock_guard<std::mutex> lock(state->mutex);
+    std::lock_guard<Mutex> lock(state->mutex);
     Check("bpf_object__prepare", bpf_object__prepare(state->object));
     for (auto& program : state->programs)
       if (bpf_program__autoload(program.program)) KeepPrepared(program);
@@ -98,7 +98,7 @@ Napi::Value ObjectLoad(const Napi::CallbackInfo& info) {
 Napi::Value ObjectClose(const Napi::CallbackInfo& info) {
   auto state = Unwrap<ObjectState>(info[1]);
   return Start(info, [state]() -> Deliver {
-    std::lock_guard<std::mutex> lock(state->mutex);
+    std::lock_guard<Mutex> lock(state->mutex);
     state->programs.clear();
     bpf_object__close(state->object);
     state->object = nullptr;
@@ -118,7 +118,7 @@ const char* OrEmpty(const char* text) { return text ? text : ""; }
 Napi::Value ObjectPrograms(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   auto state = Unwrap<ObjectState>(info[0]);
-  std::lock_guard<std::mutex> lock(state->mutex);
+  std::lock_guard<Mutex> lock(state->mutex);
   Napi::Array list = Napi::Array::New(env);
   for (const auto& entry : state->programs) {
     const bpf_program* program = entry.program;
@@ -147,7 +147,7 @@ Napi::Value ObjectPrograms(const Napi::CallbackInfo& info) {
 Napi::Value ObjectMaps(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   auto state = Unwrap<ObjectState>(info[0]);
-  std::lock_guard<std::mutex> lock(state->mutex);
+  std::lock_guard<Mutex> lock(state->mutex);
   const btf* types = bpf_object__btf(state->object);
   Napi::Array list = Napi::Array::New(env);
   bpf_map* map;
@@ -195,7 +195,7 @@ Napi::Value ProgramSet(const Napi::CallbackInfo& info) {
   std::string name = Text(info[1]);
   Napi::Object options = info[2].As<Napi::Object>();
   return Synchronously(info, [&] {
-    std::lock_guard<std::mutex> lock(state->mutex);
+    std::lock_guard<Mutex> lock(state->mutex);
     ProgramState& entry = state->Program(name);
     if (Given(options.Get("autoload"))) {
       Check("bpf_program__set_autoload",
@@ -217,7 +217,7 @@ Napi::Value ProgramSetAttachTarget(const Napi::CallbackInfo& info) {
   std::string name = Text(info[2]);
   std::string target = Text(info[3]);
   return Start(info, [state, name, target]() -> Deliver {
-    std::lock_guard<std::mutex> lock(state->mutex);
+    std::lock_guard<Mutex> lock(state->mutex);
     Check("bpf_program__set_attach_target",
           bpf_program__set_attach_target(state->Program(name).program, 0, target.c_str()));
     return [](Napi::Env env) { return env.Undefined(); };
@@ -230,7 +230,7 @@ Napi::Value MapSetInitialValue(const Napi::CallbackInfo& info) {
   std::string name = Text(info[1]);
   std::string value = Bytes(info[2]);
   return Synchronously(info, [&] {
-    std::lock_guard<std::mutex> lock(state->mutex);
+    std::lock_guard<Mutex> lock(state->mutex);
     Check("bpf_map__set_initial_value",
           bpf_map__set_initial_value(state->Map(name), value.data(), value.size()));
   });

@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "mutex.h"
+
 namespace studio {
 
 // Memory for a verifier log. Pages that the kernel does not write cost nothing, so it may be asked for generously.
@@ -39,7 +41,7 @@ struct ProgramState {
 struct ObjectState {
   ~ObjectState() { bpf_object__close(object); }
   // libbpf's objects are not thread-safe: whoever works on one holds this.
-  std::mutex mutex;
+  Mutex mutex;
   bpf_object* object = nullptr;
   std::vector<ProgramState> programs;
 

@@ -120,7 +120,7 @@ Napi::Value TcAttach(const Napi::CallbackInfo& info) {
   bool ingress = options.Get("ingress").ToBoolean();
   std::string netns = Text(options.Get("netns"));
   return Start(info, [=]() -> Deliver {
-    std::lock_guard<std::mutex> lock(state->mutex);
+    std::lock_guard<Mutex> lock(state->mutex);
     EnterNetworkNamespace(netns);
     LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = Point(ingress));
     LIBBPF_OPTS(bpf_tc_opts, filter, .prog_fd = bpf_program__fd(state->Program(name).program));

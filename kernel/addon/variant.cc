@@ -16,7 +16,7 @@ namespace {
 Napi::Value ProgramPrepared(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   auto state = Unwrap<ObjectState>(info[0]);
-  std::lock_guard<std::mutex> lock(state->mutex);
+  std::lock_guard<Mutex> lock(state->mutex);
   const ProgramState& program = state->Program(Text(info[1]));
   Napi::Object result = Napi::Object::New(env);
   result.Set("instructions", MakeBytes(env, program.instructions));
@@ -82,7 +82,7 @@ Napi::Value ProgramLoadVariant(const Napi::CallbackInfo& info) {
       static_cast<uint32_t>(Number(options.Get("logSize"))),
   });
   return Start(info, [state, name, variant]() -> Deliver {
-    std::lock_guard<std::mutex> lock(state->mutex);
+    std::lock_guard<Mutex> lock(state->mutex);
     LogBuffer log(std::max<uint32_t>(variant->logSize, 4096));
     int fd = LoadVariant(state->object, state->Program(name).program, *variant, log.data());
     std::string text(log.data(), strnlen(log.data(), log.size()));
@@ -100,7 +100,7 @@ Napi::Value ProgramLoadVariant(const Napi::CallbackInfo& info) {
 // it; returns a descriptor of the one it was until now.
 Napi::Value ProgramExchange(const Napi::CallbackInfo& info) {
   auto state = Unwrap<ObjectState>(info[0]);
-  std::lock_guard<std::mutex> lock(state->mutex);
+  std::lock_guard<Mutex> lock(state->mutex);
   int present = bpf_program__fd(state->Program(Text(info[1])).program);
   int given = static_cast<int>(Number(info[2]));
   int kept = fcntl(present, F_DUPFD_CLOEXEC, 3);

@@ -7,7 +7,10 @@ import { KernelError } from './errors';
 import { FrameDecoder, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, encodeFrame } from './framing';
 
 export interface RequestOptions {
-  /** Aborting stops the request in the kernel; it fails with code `cancelled`. */
+  /**
+   * Aborting stops the request in the kernel; it fails with code `cancelled`, within {@link CANCEL_MS} even if the
+   * kernel does not let go of it. What it made after all ends with the session.
+   */
   signal?: AbortSignal | undefined;
 }
 
@@ -18,6 +21,10 @@ interface Pending {
   settled(): void;
 }
 
+/** A system call answers to its interruption in milliseconds, a kernel in an emulated machine in a second. */
+const CANCEL_MS = 5_000;
+
+const UNCONFIRMED = `; the kernel host did not confirm it within ${CANCEL_MS / 1000} s and may still be at it`;
 const HOST_ENDED = 'the kernel host closed the connection or ended';
 
 /** What asks a kernel, or answers in one's stead: what a kernel held at an earlier moment. */
@@ -105,13 +112,20 @@ export class KernelClient {
     if (signal?.aborted) return Promise.reject(cancelled(method));
     const id = this.nextId++;
     return new Promise<Results[M]>((resolve, reject) => {
-      const cancel = () => this.post({ id: this.nextId++, method: 'cancel', params: { request: id } });
+      let patience: NodeJS.Timeout | undefined;
+      const cancel = () => {
+        this.post({ id: this.nextId++, method: 'cancel', params: { request: id } });
+        patience = setTimeout(() => this.settle(id)?.reject(cancelled(method, UNCONFIRMED)), CANCEL_MS);
+      };
       signal?.addEventListener('abort', cancel, { once: true });
       this.pending.set(id, {
         method,
         resolve: resolve as (result: unknown) => void,
         reject,
-        settled: () => signal?.removeEventListener('abort', cancel),
+        settled: () => {
+          clearTimeout(patience);
+          signal?.removeEventListener('abort', cancel);
+        },
       });
       try {
         this.post({ id, method, params });
@@ -184,8 +198,8 @@ export class KernelClient {
   }
 }
 
-function cancelled(method: Method): KernelError {
-  return new KernelError({ code: 'cancelled', operation: method, message: `${method} was cancelled` });
+function cancelled(method: Method, more = ''): KernelError {
+  return new KernelError({ code: 'cancelled', operation: method, message: `${method} was cancelled${more}` });
 }
 
 function hostGone(method: Method, reason: string): KernelError {

@@ -33,12 +33,15 @@ export async function openKernel(options: OpenKernelOptions): Promise<OpenedKern
   }
   const target = await startTarget(options.target, options);
   if ('code' in target) return target;
-  return connectTo(target, options.name);
+  return connectTo(target, options);
 }
 
-async function connectTo(target: RunningTarget, name: string): Promise<OpenedKernel> {
+async function connectTo(
+  target: RunningTarget,
+  { name, signal }: { name: string } & StartOptions,
+): Promise<OpenedKernel> {
   try {
-    const client = await KernelClient.connect(target.socketPath, name);
+    const client = await KernelClient.connect(target.socketPath, name, { signal });
     return {
       client,
       label: target.label,

@@ -35,6 +35,11 @@ const hints: Hint[] = [
     errno: 'E2BIG',
     hint: 'The map is larger than this kernel allows: reduce max_entries or the value size.',
   },
+  {
+    operation: /./,
+    errno: 'EOWNERDEAD',
+    hint: '`sudo dmesg` shows where the kernel faulted. Restart the machine before you trust that kernel again, and choose a newer one, or one in a VM: "BPF: Select Kernel" in the editor, --target vm in a terminal.',
+  },
 ];
 
 /** The first hint that applies. */

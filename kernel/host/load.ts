@@ -5,10 +5,10 @@
  * again for the programs that have no verdict yet: N refusals cost at most N + 1 loads, and every verdict is the
  * kernel's, with relocations and maps as they are in the real load.
  */
-import type { Addon, AddonObject, AddonProgram, Operation } from '../addon/addon';
+import type { Addon, AddonError, AddonObject, AddonProgram, Operation } from '../addon/addon';
 import { isAddonError } from '../addon/addon';
 import type { MapDescription, ProgramVerdict, ProtocolError } from '../protocol';
-import { toProtocolError } from './errors';
+import { isKernelFault, kernelFault, toProtocolError } from './errors';
 import { LogLevel, parseStats } from './log';
 import type { OpenParams } from './open-object';
 import { cleanLog, describeMaps, openObject } from './open-object';
@@ -155,6 +155,7 @@ async function tryLoad(
     return { object, programs: addon.objectPrograms(object), libbpfLog };
   } catch (error) {
     if (!isAddonError(error) || error.code === 'ECANCELED') throw error;
+    if (isKernelFault(error)) return faulted(addon, object, error);
     const programs = addon.objectPrograms(object);
     // libbpf names the program that ended the load in its last warnings.
     const name = [...error.libbpfLog.matchAll(/prog '([^']+)': failed to load: /g)].at(-1)?.[1];
@@ -167,6 +168,20 @@ async function tryLoad(
       refused: { program, errno: error.code, message: error.message },
     };
   }
+}
+
+/**
+ * The kernel ended the thread that loaded the object. libbpf loads in the order of the file, so the first program
+ * without a descriptor was being loaded, once all that is loaded had been prepared.
+ */
+function faulted(addon: Addon, object: AddonObject, error: AddonError): Attempt | { error: ProtocolError } {
+  const programs = addon.objectPrograms(object);
+  const program = programs.find(({ autoload, fd }) => autoload && fd < 0);
+  if (!program || addon.programPrepared(object, program.name).instructions.length === 0) {
+    return { error: kernelFault(error.operation, 'the preparation of the load') };
+  }
+  const { message } = kernelFault(error.operation, `the load of program ${program.name}`);
+  return { object, programs, libbpfLog: error.libbpfLog, refused: { program, errno: error.code, message } };
 }
 
 /** The reason that libbpf gives for an object is better than the errno it ends with. */

@@ -21,6 +21,9 @@ import { serve } from './connection';
 import { Guardian, runGuardian } from './guardian';
 import type { Host } from './session';
 
+/** Releasing what sessions hold takes milliseconds; what the kernel does not let go of is not waited for. */
+const END_MS = 5_000;
+
 function main(): void {
   // A VM's port keeps one of libuv's threads waiting; four would be few. Read when the first of them is needed.
   process.env['UV_THREADPOOL_SIZE'] ??= '16';
@@ -69,6 +72,11 @@ function main(): void {
     if (ending) return;
     ending = true;
     closeAll();
+    // What is not released by then, the guardian and the end of the process release.
+    setTimeout(() => {
+      console.error(`kernel host: ${sessions.size} sessions did not end within ${END_MS / 1000} s`);
+      addon.exitNow(3);
+    }, END_MS);
     await Promise.all(sessions);
     host.guardian.end();
     addon.exitNow(0);

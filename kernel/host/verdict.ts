@@ -70,6 +70,10 @@ export function judge(
       libbpfLog: lines,
     };
   }
+  // Whatever the log holds was written before the kernel faulted: no reason for anything.
+  if (errno === 'EOWNERDEAD') {
+    return { ...facts(program), verdict: 'error', message, errno, libbpfLog: lines };
+  }
   if (said) {
     return {
       ...facts(program),

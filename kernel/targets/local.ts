@@ -21,6 +21,11 @@ export function hasBpfPrivileges(): boolean {
   return [NET_ADMIN, PERFMON, BPF].every((capability) => (mask & (1n << BigInt(capability))) !== 0n);
 }
 
+/** The host gives itself less time to release what it holds (kernel/host/main.ts). */
+const STOP_MS = 8_000;
+/** A killed process is gone at once, unless a thread of it is stuck in the kernel. */
+const KILLED_MS = 1_000;
+
 interface HostCommand {
   command: string;
   args: string[];
@@ -104,7 +109,17 @@ export async function startLocal(options: StartOptions): Promise<RunningTarget |
     async dispose() {
       // The host ends when its standard input does, after everything it loaded is released.
       child.stdin.end();
-      await gone;
+      if (await within(STOP_MS, gone)) return;
+      options.log(`The kernel host did not end within ${STOP_MS / 1000} s.`);
+      // Root's process is not ours to kill; it ends by itself once it can.
+      if (!command.through) child.kill('SIGKILL');
+      if (await within(KILLED_MS, gone)) return;
+      options.log(
+        `The kernel host, process ${child.pid}, still runs: it is stopped, or stuck in the kernel.`,
+      );
+      // It must not keep its starter from ending.
+      for (const stream of child.stdio) stream?.destroy();
+      child.unref();
     },
   };
 }
@@ -153,6 +168,15 @@ function readyLine(child: ChildProcess): Promise<{ ready: true } | { problem: st
       }
     });
   });
+}
+
+/** Whether it came to its end within that many milliseconds. */
+async function within(ms: number, end: Promise<unknown>): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<false>((resolve) => (timer = setTimeout(() => resolve(false), ms)));
+  const inTime = await Promise.race([end.then(() => true), late]);
+  clearTimeout(timer);
+  return inTime;
 }
 
 function aborted(signal: AbortSignal | undefined): Promise<{ aborted: true }> {

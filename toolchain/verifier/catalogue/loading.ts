@@ -272,6 +272,19 @@ export const loadingEntries: Entry[] = [
     rules: [{ pattern: /ulimit -l|RLIMIT_MEMLOCK|permission error while running as root/ }],
   },
   {
+    id: 'bpf/kernel-fault',
+    title: 'The kernel itself faulted',
+    wants: 'A kernel answers every program with a verdict. This one ended the thread that had asked it.',
+    help: 'Read `sudo dmesg`, restart the machine before you trust its kernel again, and verify on a newer kernel, or on one in a VM ("BPF: Select Kernel", --target vm).',
+    scope: 'program',
+    rules: [
+      {
+        pattern: /^(Linux \S+) gave no answer: during .* it ended the thread that had asked/,
+        say: ({ match }) => `${match[1]} faulted in its own code while it loaded this`,
+      },
+    ],
+  },
+  {
     id: 'bpf/program-type',
     title: 'Program type this kernel does not offer',
     wants: 'The kernel must be built with the program type, and for some types with a JIT.',
