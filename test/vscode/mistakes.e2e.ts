@@ -168,16 +168,16 @@ test('a file that is no kernel is not taken for one, and the kernel in use stays
     async () => (await bench.page.locator('.quick-input-title').innerText()).includes('Kernel image'),
     'the question for a file',
   );
-  await input.fill('/etc/passwd');
+  await input.fill(path.join(server.workspace, 'README.md'));
   // The dialog reads the directory first; before it has, its button means the directory.
   const rows = bench.page.locator('.quick-input-list .monaco-list-row');
-  await rows.filter({ hasText: 'passwd' }).first().waitFor();
+  await rows.filter({ hasText: 'README.md' }).first().waitFor();
   await bench.page
     .locator('.quick-input-widget .monaco-button')
     .filter({ hasText: 'Use This Kernel' })
     .click();
   const toast = bench.page.locator('.notification-list-item');
-  await toast.filter({ hasText: 'passwd' }).first().waitFor();
+  await toast.filter({ hasText: 'README.md' }).first().waitFor();
   await bench.screenshot('no-kernel-image');
   expect(await toast.first().innerText()).toMatch(/not a Linux kernel image for x86.*vmlinuz/s);
   // With a button the message is shown whole, and leads back to the choice.
