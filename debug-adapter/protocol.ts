@@ -71,6 +71,8 @@ export interface AttachArguments extends Common {
    * in the object, as its `SEC()` says.
    */
   attach?: { entry: string; spec?: ConfiguredSpec }[];
+  /** Record every run, the newest kept; see {@link FlightRecorder}. */
+  flightRecorder?: boolean | { stopWhen: string };
 }
 
 /**
@@ -113,4 +115,121 @@ export interface SessionStateEvent {
   returned?: string;
   /** What is attached, one line each: `xdp on veth0 (native)`. */
   attached?: string[];
+}
+
+/**
+ * Live traffic: in a session that is attached nothing stops. A breakpoint takes a snapshot each time it is hit. Hits are
+ * counted all; of those that are hit often only some are sent as this event, at most {@link SNAPSHOT_EVENTS} a second.
+ */
+export const Snapshot = 'bpf/snapshot';
+export const SNAPSHOT_EVENTS = 50;
+export interface SnapshotEvent {
+  /** For {@link OpenSnapshot}. */
+  id: number;
+  threadId: number;
+  /** `at_xdp: xdp on veth0 (native)`. */
+  hook: string;
+  /** DAP's id of the breakpoint. */
+  breakpoint: number;
+  path: string;
+  line: number;
+  function: string;
+  /** Milliseconds since 1970, and the kernel's monotonic clock in nanoseconds, as decimal text. Absent if not taken. */
+  time?: number;
+  monotonic?: string;
+  cpu?: number;
+  /** The simple ones, as the Variables view writes them. */
+  locals: { name: string; value: string }[];
+}
+
+/** Event: what all breakpoints of the attached programs have counted, at most twice a second and only when it changed. */
+export const SnapshotCounts = 'bpf/snapshots';
+export interface SnapshotCountsEvent {
+  /** The sums of what follows. */
+  hits: number;
+  shown: number;
+  lost: number;
+  breakpoints: {
+    /** DAP's id of the breakpoint. */
+    id: number;
+    /** Hits in the kernel; exact. */
+    hits: number;
+    /** Snapshots that met the breakpoint's conditions, and were sent as events or log messages. */
+    shown: number;
+    /** Hits whose snapshot was overwritten before it was read. */
+    lost: number;
+  }[];
+}
+
+/** The newest snapshots that can be opened, newest first: for views that open late. */
+export const Snapshots = 'bpf/listSnapshots';
+export interface SnapshotsResponse {
+  snapshots: SnapshotEvent[];
+}
+
+/** The thread shows frames and variables of a snapshot; `stopped` follows. `continue` goes back to what is live. */
+export const OpenSnapshot = 'bpf/openSnapshot';
+export interface OpenSnapshotArguments {
+  id: number;
+}
+
+/** Starts or ends the recording of every run. Answers with the state, which {@link FlightRecorderState} tells too. */
+export const FlightRecorder = 'bpf/flightRecorder';
+export interface FlightRecorderArguments {
+  enabled: boolean;
+  /** Keep the first run of which this holds: `returned == XDP_DROP && saddr == 0x0700000a`. */
+  stopWhen?: string;
+}
+
+/** Event: at most twice a second, and when a condition has held. */
+export const FlightRecorderState = 'bpf/flightRecorderState';
+export interface FlightRecorderStateEvent {
+  enabled: boolean;
+  stopWhen?: string;
+  /** Runs that ended since it was enabled. */
+  runs: number;
+  /** Of them, those that the condition was tried on. A condition on `returned` alone is tried on all, in the kernel. */
+  checked: number;
+  /** The run of which the condition held; recording has stopped, and `bpf/openRun` opens it. */
+  stoppedAt?: number;
+  /** Programs that cannot be recorded, and why. */
+  notRecorded: { program: string; reason: string }[];
+}
+
+/** The newest runs in the recorder, newest first. */
+export const Runs = 'bpf/runs';
+export interface RunsArguments {
+  /** 100 when left out. */
+  limit?: number;
+}
+export interface RunsResponse {
+  runs: RecordedRunSummary[];
+}
+export interface RecordedRunSummary {
+  /** For {@link OpenRun}. */
+  id: number;
+  threadId: number;
+  hook: string;
+  /** When it began: milliseconds since 1970, and the kernel's monotonic clock in nanoseconds. */
+  time: number;
+  monotonic: string;
+  cpu: number;
+  /** `XDP_DROP (1)`. */
+  returned: string;
+  returnValue: number;
+  /** Instructions. */
+  steps: number;
+}
+
+/** The thread goes through a run, from its end; `stopped` follows. `continue` at its end goes back to what is live. */
+export const OpenRun = 'bpf/openRun';
+export interface OpenRunArguments {
+  id: number;
+}
+
+/** Events about programs that are attached, by name. */
+export interface LiveEvents {
+  [Snapshot]: SnapshotEvent;
+  [SnapshotCounts]: SnapshotCountsEvent;
+  [FlightRecorderState]: FlightRecorderStateEvent;
 }

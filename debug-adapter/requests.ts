@@ -75,6 +75,11 @@ export const requests = {
   }),
   'bpf/saveRecording': z.looseObject({ path: z.string().min(1) }),
   'bpf/refresh': z.unknown(),
+  'bpf/listSnapshots': z.unknown(),
+  'bpf/openSnapshot': z.looseObject({ id: integer }),
+  'bpf/flightRecorder': z.looseObject({ enabled: z.boolean(), stopWhen: z.string().min(1).optional() }),
+  'bpf/runs': z.looseObject({ limit: integer.min(1).max(10_000).optional() }).optional(),
+  'bpf/openRun': z.looseObject({ id: integer }),
 } as const;
 
 export type Command = keyof typeof requests;

@@ -18,6 +18,7 @@ import { breakpointHandlers } from './handlers/breakpoints';
 import { customHandlers } from './handlers/custom';
 import type { Handler, Handlers, SessionAccess } from './handlers/handler';
 import { inspectionHandlers } from './handlers/inspect';
+import { liveHandlers } from './handlers/live';
 import { steppingHandlers } from './handlers/stepping';
 import { Breakpoints } from './stepping/requests';
 import { VariablesView } from './variables/view';
@@ -125,6 +126,7 @@ export class BpfDebugSession extends ProtocolServer {
     ...breakpointHandlers(this.access),
     ...steppingHandlers(this.access),
     ...customHandlers(this.access),
+    ...liveHandlers(this.access),
     initialize: (given) => {
       if (this.client) throw errors.alreadyInitialized();
       if (given.pathFormat !== undefined && given.pathFormat !== 'path') throw errors.pathFormat();
