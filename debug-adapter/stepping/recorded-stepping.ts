@@ -1,15 +1,13 @@
 /** Going through an opened recording on behalf of a session: moves it, says where it rests, shows what is there. */
-import { DwarfTypes } from '../../toolchain/dwarf/types-as-btf';
 import type { Listener, Stepping } from '../debuggee';
 import type { Ending } from '../recorder/replay/machine';
 import type { OpenedRecording } from './open-recording';
-import { stepScopes } from './scopes';
+import { scopesAt } from './scopes';
 import type { StepScope } from './scopes';
 import type { Granularity, Move, Rest, StepFrame, Stepper } from './stepper';
 
 export class RecordedStepping implements Stepping {
   readonly stepper: Stepper;
-  private readonly types: DwarfTypes | undefined;
   /** Nobody has been told of the run yet. */
   private isNews = true;
 
@@ -20,8 +18,6 @@ export class RecordedStepping implements Stepping {
     private readonly returned: string,
   ) {
     this.stepper = opened.stepper;
-    const { dwarf, object } = this.stepper.run;
-    this.types = dwarf && new DwarfTypes(dwarf, object.elf.littleEndian);
   }
 
   get context() {
@@ -29,7 +25,7 @@ export class RecordedStepping implements Stepping {
   }
 
   scopes(frame: StepFrame): StepScope[] {
-    return stepScopes(this.stepper, frame, this.types);
+    return scopesAt(this.stepper.moment(), frame);
   }
 
   async move(move: Move, granularity: Granularity): Promise<void> {
