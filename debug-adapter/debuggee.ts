@@ -5,6 +5,7 @@ import type { LiveEvents, SessionStateEvent } from './protocol';
 import type { Compile, SourcePlace } from './runner/object';
 import type { StepScope } from './stepping/scopes';
 import type { Granularity, Move, StepFrame, Stepper } from './stepping/stepper';
+import type { Breakpoint, Placement } from './stepping/breakpoints/store';
 import type { Recording } from './recorder/recording';
 import type { VariableContext } from './variables/context';
 
@@ -63,6 +64,11 @@ export interface Debuggee {
   readonly context: VariableContext;
   /** Present while a recorded run can be gone through. */
   readonly stepping?: Stepping | undefined;
+  /**
+   * Sets these breakpoints instead of those before, and says what became of each, in the same order; undefined when
+   * there is nothing to stop in.
+   */
+  place?(wanted: readonly Breakpoint[]): readonly Placement[] | undefined;
   /** The same as a value, to be saved. */
   readonly recording?: Recording | undefined;
   /** Present while programs are attached. */

@@ -107,6 +107,87 @@ export interface SaveRecordingArguments {
 /** Reads the values again now, without waiting for the next second. */
 export const Refresh = 'bpf/refresh';
 
+/**
+ * What somebody asks the history of: a row of the Variables view, as `setVariable` names it, or an expression in a
+ * frame of the present step (the innermost one when left out): a variable, `$r3`, `packet[12]`, `packet[12..14]`,
+ * `counts[17].packets`.
+ */
+export type HistoryPlace =
+  { variablesReference: number; name: string } | { expression: string; frameId?: number };
+
+/** A moment of a recorded run. */
+export interface Moment {
+  /** Number of the step, for {@link GoToStep}. */
+  step: number;
+  /** Index of the instruction in the program. */
+  insn: number;
+  /** Absolute path and one-based line, where the instruction has one. */
+  path?: string;
+  line?: number;
+}
+
+/**
+ * Goes back to the instruction that last wrote to a place, before the present step; `stopped` (reason `goto`) follows.
+ * When there is none in the run, nothing moves, and `text` says since when the place has been as it is.
+ */
+export const LastWrite = 'bpf/lastWrite';
+export type LastWriteArguments = HistoryPlace;
+export interface LastWriteResponse {
+  /** In a sentence: `Line 42 (instruction 17) changed sum.rounds from 2 to 3.` */
+  text: string;
+  /** Absent when nothing wrote to it. */
+  at?: Moment;
+  /** As the Variables view writes them; absent for what the run does not show. */
+  before?: string;
+  after?: string;
+}
+
+/**
+ * Goes back to the step at which an expression became what it is now, or, with `condition`, at which the condition
+ * came to hold the last time; `stopped` (reason `goto`) follows, unless there is no such step.
+ */
+export const WhenBecame = 'bpf/whenBecame';
+export interface WhenBecameArguments {
+  /** A C expression of the frame; may be left out when there is a condition. */
+  expression?: string;
+  /** A C expression, `sum.rounds > 3`. */
+  condition?: string;
+  frameId?: number;
+}
+export type WhenBecameResponse = LastWriteResponse;
+
+/** The decisions that led to the present step: conditional jumps that were passed on the way, oldest first. */
+export const Decisions = 'bpf/decisions';
+export interface DecisionsArguments {
+  /** At most so many, the newest; 1000 when left out. */
+  count?: number;
+}
+export interface Decision extends Moment {
+  /** Function that it was made in, inlined ones among them. */
+  function: string;
+  /** The condition in C as the source has it, else the instruction; `text` is for people: `if (data + 14 > end)`. */
+  condition: string;
+  /** Whether the jump was taken. */
+  jumped: boolean;
+  /** Whether the condition in C held; absent where that cannot be told from the instruction. */
+  held?: boolean;
+  /** The values compared, as far as they are known: `4 > 3`. */
+  compared?: string;
+  /** How often in a row it went like this in the rounds of a loop; the moment is the last of them. */
+  times: number;
+}
+export interface DecisionsResponse {
+  decisions: Decision[];
+  /** Decisions before the first of these that are not listed. */
+  earlier: number;
+}
+
+/** Goes to a step of the run; `stopped` (reason `goto`) follows. */
+export const GoToStep = 'bpf/goToStep';
+export interface GoToStepArguments {
+  step: number;
+}
+
 /** Event: what the session is doing, for views and lenses. */
 export const SessionState = 'bpf/sessionState';
 export interface SessionStateEvent {
