@@ -37,6 +37,22 @@ describe('logs of other kernels', () => {
     });
   });
 
+  test('a number doubled many times without a state in the log is followed in time', () => {
+    const doubled = Array.from({ length: 64 }, (_, index) => `${index + 2}: (0f) r0 += r0`);
+    const log = [
+      '0: (85) call bpf_ktime_get_ns#5',
+      '1: (bf) r1 = r0',
+      ...doubled,
+      '66: (71) r0 = *(u8 *)(r0 +0)',
+    ];
+    const start = performance.now();
+    expect(failureOf([...log, "R0 invalid mem access 'inv'", ''].join('\n'))).toMatchObject({
+      id: 'bpf/scalar-pointer',
+      instruction: 66,
+    });
+    expect(performance.now() - start).toBeLessThan(1000);
+  });
+
   test('stack that was never written, in the words of several kernels', () => {
     for (const words of [
       'invalid indirect read from stack off -16+1 size 16',

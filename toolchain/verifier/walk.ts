@@ -3,11 +3,8 @@
  * its jump. At log level 1 the kernel has cut the abandoned part from the log itself; at level 2 it stands there
  * still. However long a log is, the work for one of its lines is bounded on average.
  */
+import { CALL, EXIT } from '../insn/opcodes';
 import type { LogIndex } from './logIndex';
-
-/** Opcodes of `call` and `exit`, see Documentation/bpf/standardization/instruction-set.rst of the kernel. */
-export const CALL = 0x85;
-export const EXIT = 0x95;
 
 /** Enough for any path that a person or an explanation follows; the memory for it stays under some 50 MB. */
 export const MAX_STEPS = 200_000;
