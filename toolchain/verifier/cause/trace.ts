@@ -3,7 +3,8 @@ import type { Classified } from '../catalogue';
 import type { FailingPath, Step } from '../path';
 import type { SourcePositions, SourceSpan } from '../position';
 import { parseState } from '../state';
-import type { Value } from '../value';
+import { anyNumber } from '../value';
+import type { Bounds, Value } from '../value';
 import { chainOf, rootOf } from './flow';
 import type { Flow, FlowValue } from './flow';
 import { followValues } from './follow';
@@ -227,15 +228,19 @@ export class Trace {
     return added.kind === 'constant' ? undefined : added;
   }
 
-  /** What the verifier knew of that number: `0 to 112`; undefined where the log does not tell, or no limit is known. */
-  rangeAdded(sum: FlowValue): string | undefined {
+  /** What the verifier knew of that number; undefined where the log does not tell. */
+  boundsAdded(sum: FlowValue): Bounds | undefined {
     const { instruction, index, other } = sum;
     if (instruction?.kind !== 'arithmetic' || !instruction.operand || !('register' in instruction.operand))
       return undefined;
     const number = this.addedTo(sum) === other ? instruction.operand.register : instruction.to;
     const known = this.path.states.before(index).registers[number];
-    if (known?.type !== 'scalar') return undefined;
-    const { smin, smax } = known.bounds;
+    return known?.type === 'scalar' ? known.bounds : undefined;
+  }
+
+  /** The same as `0 to 112`; undefined also where no limit is known that helps. */
+  rangeAdded(sum: FlowValue): string | undefined {
+    const { smin, smax } = this.boundsAdded(sum) ?? anyNumber;
     if (smin < -FAR || smax > FAR) return undefined;
     return smin === smax ? `${smin}` : `${smin} to ${smax}`;
   }
