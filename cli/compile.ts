@@ -32,6 +32,7 @@ export async function compiled(
   if (flags.value.typesOf) input = { ...input, typesOf: flags.value.typesOf };
   const found = await findClang(text(args, 'clang') ?? '');
   if ('problem' in found) return withSyntax(failed(found.problem));
+  input = { ...input, compiler: { clang: found.clang, args: flags.value.args } };
   const result = await compile({
     clang: found.clang,
     path: input.path,
