@@ -38,12 +38,23 @@ export async function inputOf(
   try {
     input.object = await readFile(input.path);
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    input.problems.push({
-      code: 'cli/read',
-      message: `${file} cannot be read: ${code === 'ENOENT' ? 'there is no such file' : message}.`,
-      hint: 'Name a .bpf.c source or a BPF object file.',
-    });
+    input.problems.push(unreadable(file, error));
   }
   return input;
+}
+
+const reasons: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file',
+  EISDIR: 'it is a directory',
+  EACCES: 'this user may not',
+};
+
+/** Why a FILE could not be read, from what Node threw. */
+export function unreadable(file: string, error: unknown): Problem {
+  const { code = '', message } = error as NodeJS.ErrnoException;
+  return {
+    code: 'cli/read',
+    message: `${file} cannot be read: ${reasons[code] ?? message}.`,
+    hint: 'Name a .bpf.c source or a BPF object file.',
+  };
 }

@@ -86,6 +86,7 @@ function conflict(args: Arguments): string | undefined {
   if (Array.isArray(values['fail-on']) && values['fail-on'].length > 0)
     return '--fail-on belongs to --compare';
   if (positionals.length === 0) return 'verify needs at least one FILE';
+  if (positionals.includes('')) return 'A FILE is an empty text; is a variable of the shell not set?';
   if (values.kernels !== undefined && values.target !== undefined) {
     return '--target names one kernel and --kernels several; give one of them';
   }
