@@ -2,11 +2,10 @@
 import readline from 'node:readline/promises';
 import { AdapterError } from '../debug-adapter/errors';
 import { openForReading } from '../debug-adapter/replay';
-import { stepScopes } from '../debug-adapter/stepping/scopes';
+import { scopesAt } from '../debug-adapter/stepping/scopes';
 import type { Move, Rest, Stepper } from '../debug-adapter/stepping/stepper';
 import { evaluate } from '../debug-adapter/variables/evaluate';
 import type { VariableNode } from '../debug-adapter/variables/node';
-import { DwarfTypes } from '../toolchain/dwarf/types-as-btf';
 import { refuse, usage, type Command } from './command';
 import type { ExitStatus, Io } from './io';
 
@@ -142,8 +141,7 @@ function toggle({ stepper, recording }: Replay, lines: Set<number>, line: number
 }
 
 function scopesOf(stepper: Stepper) {
-  const { dwarf, object } = stepper.run;
-  return stepScopes(stepper, stepper.frames()[0]!, dwarf && new DwarfTypes(dwarf, object.elf.littleEndian));
+  return scopesAt(stepper.moment(), stepper.frames()[0]!);
 }
 
 async function list({ stepper }: Replay, name: string, io: Io): Promise<void> {

@@ -62,6 +62,11 @@ export const steppingUnsupported = (command: string) =>
     1010,
     `${command} is not supported here: the kernel runs a BPF program as a whole, and no run was recorded to go through. Continue runs it again, Restart loads it afresh.`,
   );
+export const notAttached = (command: string) =>
+  forUser(
+    1012,
+    `${command} needs programs that are attached: start a session with "request": "attach", or *BPF: Attach Program*.`,
+  );
 
 /** What the launch or attach configuration says cannot be done. */
 export const badConfiguration = (problem: string) => forUser(1101, problem);

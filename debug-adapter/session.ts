@@ -1,5 +1,4 @@
 /** The debug adapter's conversation with its client: DAP and nothing else is known here and only here. */
-import { writeFile } from 'node:fs/promises';
 import { Event, Response } from '@vscode/debugadapter';
 import { ProtocolServer } from '@vscode/debugadapter/lib/protocol';
 import type { DebugProtocol } from '@vscode/debugprotocol';
@@ -11,13 +10,17 @@ import * as errors from './errors';
 import { SessionState } from './protocol';
 import { launch } from './launch';
 import { listenerFor } from './notices';
-import { encodeRecording } from './recorder/recording';
 import { replay } from './replay';
 import { checkArguments, requests, STEPPING, type Arguments, type Command } from './requests';
 import { capabilities } from './capabilities';
 import { compilerFor, describeDiagnostic } from './runner/compile';
-import { Breakpoints, disassembly, frameOf, stackFrames } from './stepping/requests';
-import type { Move } from './stepping/stepper';
+import { breakpointHandlers, placeBreakpoints } from './handlers/breakpoints';
+import { customHandlers } from './handlers/custom';
+import type { Handler, Handlers, SessionAccess } from './handlers/handler';
+import { inspectionHandlers } from './handlers/inspect';
+import { liveHandlers } from './handlers/live';
+import { steppingHandlers } from './handlers/stepping';
+import { Breakpoints } from './stepping/breakpoints/store';
 import { VariablesView } from './variables/view';
 
 /** How to get at a kernel; injected, because it depends on where the bundle lies. */
@@ -26,8 +29,6 @@ export type OpenKernel = (
   log: (line: string) => void,
   signal: AbortSignal,
 ) => Promise<OpenedKernel>;
-
-type Handler<C extends Command> = (given: Arguments<C>, request: DebugProtocol.Request) => unknown;
 
 export class BpfDebugSession extends ProtocolServer {
   private client: Arguments<'initialize'> | undefined;
@@ -44,6 +45,19 @@ export class BpfDebugSession extends ProtocolServer {
   /** The answer to the launch, attach or restart that is under way. */
   private starting: Promise<void> = Promise.resolve();
   private ending: Promise<void> | undefined;
+
+  private readonly listener = listenerFor({
+    send: (event) => {
+      // Values are those of where the debuggee rests now.
+      if (event.event === 'stopped' && this.debuggee) this.view.show(this.debuggee.context);
+      // Every run is another one to stop in.
+      if (event.event === SessionState) this.placeBreakpoints();
+      this.sendEvent(event);
+    },
+    firstThread: () => this.debuggee?.threads[0]?.id,
+    supportsInvalidated: () => this.client?.supportsInvalidatedEvent === true,
+    finish: () => this.finish(),
+  });
 
   constructor(
     private readonly openKernel: OpenKernel,
@@ -104,7 +118,15 @@ export class BpfDebugSession extends ProtocolServer {
     if (command === 'disconnect') this.onEnd();
   }
 
-  private readonly handlers: { [C in Command]: Handler<C> } = {
+  private readonly access: SessionAccess = this.accessForHandlers();
+
+  /** What concerns the session as a whole is answered here; the rest needs only what is debugged. */
+  private readonly handlers: Handlers<Command> = {
+    ...inspectionHandlers(this.access),
+    ...breakpointHandlers(this.access),
+    ...steppingHandlers(this.access),
+    ...customHandlers(this.access),
+    ...liveHandlers(this.access),
     initialize: (given) => {
       if (this.client) throw errors.alreadyInitialized();
       if (given.pathFormat !== undefined && given.pathFormat !== 'path') throw errors.pathFormat();
@@ -136,129 +158,7 @@ export class BpfDebugSession extends ProtocolServer {
     cancel: (given) => {
       if (given?.requestId !== undefined) this.running.get(given.requestId)?.abort();
     },
-
-    setBreakpoints: ({ source, breakpoints = [] }) => ({
-      breakpoints: this.breakpoints.set(
-        source.path ?? '',
-        breakpoints.map(({ line }) => line),
-        this.debuggee,
-      ),
-    }),
-    setFunctionBreakpoints: (given) => ({
-      breakpoints: given.breakpoints.map(() => ({ verified: false, message: NO_BREAKPOINTS })),
-    }),
-    setExceptionBreakpoints: () => ({}),
-
-    threads: () => ({ threads: (this.debuggee?.threads ?? []).map(({ id, name }) => ({ id, name })) }),
-    stackTrace: ({ threadId, startFrame = 0, levels = 0 }) => {
-      const own = this.frame(threadId);
-      const { stepping } = this.started('stackTrace');
-      const frames = stepping ? stackFrames(stepping.stepper, own.name) : [own];
-      const end = levels === 0 ? frames.length : startFrame + levels;
-      return { stackFrames: frames.slice(startFrame, end), totalFrames: frames.length };
-    },
-    scopes: ({ frameId }) => {
-      const { stepping } = this.started('scopes');
-      if (stepping) return { scopes: this.view.scopes(stepping.scopes(frameOf(stepping, frameId))) };
-      this.frame(frameId);
-      return { scopes: this.view.scopes() };
-    },
-    variables: async ({ variablesReference, filter, start, count }) => {
-      this.started('variables');
-      return { variables: await this.view.variables(variablesReference, filter, start, count) };
-    },
-    setVariable: async ({ variablesReference, name, value }) => {
-      this.started('setVariable');
-      const { name: _, ...rest } = await this.view.set(variablesReference, name, value);
-      return rest;
-    },
-    setExpression: async ({ expression, value }) => {
-      this.started('setExpression');
-      const { name: _, ...rest } = await this.view.setExpression(expression, value);
-      return rest;
-    },
-    evaluate: async ({ expression, frameId }) => {
-      const { stepping } = this.started('evaluate');
-      const scopes =
-        stepping && stepping.scopes(frameOf(stepping, frameId ?? stepping.stepper.frames()[0]!.id));
-      return this.view.evaluate(expression, scopes);
-    },
-    disassemble: ({ memoryReference, offset, instructionOffset, instructionCount }) => {
-      const stepping = this.stepping('disassemble');
-      return {
-        instructions: disassembly(
-          stepping,
-          memoryReference,
-          offset ?? 0,
-          instructionOffset ?? 0,
-          instructionCount,
-        ),
-      };
-    },
-    next: (given) => this.move('next', given),
-    stepIn: (given) => this.move('stepIn', given),
-    stepOut: (given) => this.move('stepOut', given),
-    stepBack: (given) => this.move('stepBack', given),
-    reverseContinue: (given) => this.move('reverseContinue', given),
-    readMemory: ({ memoryReference, offset, count }) => {
-      this.started('readMemory');
-      return this.view.readMemory(memoryReference, offset ?? 0, count);
-    },
-    continue: ({ threadId }) => {
-      const debuggee = this.started('continue');
-      this.thread(threadId);
-      // The answer comes first: the client must know that the thread goes on before it hears that it stopped.
-      this.soon(() => debuggee.resume());
-      return { allThreadsContinued: true };
-    },
-    pause: ({ threadId }) => {
-      const debuggee = this.started('pause');
-      this.thread(threadId);
-      setImmediate(() => debuggee.announce());
-    },
-
-    'bpf/deleteMapEntry': async ({ map, key }) => {
-      this.started('bpf/deleteMapEntry');
-      return { deleted: await this.view.deleteEntry(map, key) };
-    },
-    'bpf/setMapEntry': async ({ map, key, value, flags }) => {
-      this.started('bpf/setMapEntry');
-      await this.view.setEntry(map, key, value, flags ?? 'any');
-    },
-    'bpf/saveRecording': async ({ path }) => {
-      const { recording } = this.started('bpf/saveRecording');
-      if (!recording) throw errors.nothingRecorded();
-      await writeFile(path, encodeRecording(recording));
-    },
-    'bpf/refresh': async () => {
-      if (await this.started('bpf/refresh').context.refresh()) this.listener.changed();
-    },
   };
-
-  private move(
-    move: Move,
-    { threadId, granularity }: { threadId: number; granularity?: string | undefined },
-  ): void {
-    const debuggee = this.started(move);
-    this.thread(threadId);
-    const { stepping } = debuggee;
-    if (stepping)
-      this.soon(() => stepping.move(move, granularity === 'instruction' ? 'instruction' : 'line'));
-    // What has not run yet, or cannot be gone through, is run.
-    else if (move === 'next' || move === 'stepIn') this.soon(() => debuggee.resume());
-    else throw errors.steppingUnsupported(move);
-  }
-
-  private stepping(command: string) {
-    const { stepping } = this.started(command);
-    if (!stepping) throw errors.steppingUnsupported(command);
-    return stepping;
-  }
-
-  /** The answer to a request comes before what it leads to. */
-  private soon(work: () => Promise<void>): void {
-    setImmediate(() => void work().catch((thrown: unknown) => this.reportFailure(thrown)));
-  }
 
   private controller(request: DebugProtocol.Request): AbortController {
     const controller = new AbortController();
@@ -345,16 +245,22 @@ export class BpfDebugSession extends ProtocolServer {
     else this.debuggee?.announce();
   }
 
-  private frame(threadId: number): DebugProtocol.StackFrame {
-    const { id, frame, place } = this.thread(threadId);
+  private accessForHandlers(): SessionAccess {
     return {
-      id,
-      name: frame,
-      line: place?.line ?? 0,
-      column: place ? 1 : 0,
-      ...(place
-        ? { source: { name: place.path.split('/').at(-1)!, path: place.path } }
-        : { presentationHint: 'label' as const }),
+      view: this.view,
+      breakpoints: this.breakpoints,
+      listener: this.listener,
+      current: () => this.debuggee,
+      started: (command) => this.started(command),
+      stepping: (command) => {
+        const { stepping } = this.started(command);
+        if (!stepping) throw errors.steppingUnsupported(command);
+        return stepping;
+      },
+      thread: (id) => this.thread(id),
+      soon: (work) => {
+        setImmediate(() => void work().catch((thrown: unknown) => this.reportFailure(thrown)));
+      },
     };
   }
 
@@ -372,22 +278,9 @@ export class BpfDebugSession extends ProtocolServer {
   /** A run that was recorded has lines to stop at. */
   private placeBreakpoints(): void {
     if (!this.debuggee?.stepping) return;
-    for (const breakpoint of this.breakpoints.placeAll(this.debuggee))
+    for (const breakpoint of placeBreakpoints(this.breakpoints.all, this.debuggee))
       this.sendEvent(new Event('breakpoint', { reason: 'changed', breakpoint }));
   }
-
-  private readonly listener = listenerFor({
-    send: (event) => {
-      // Values are those of where the debuggee rests now.
-      if (event.event === 'stopped' && this.debuggee) this.view.show(this.debuggee.context);
-      // Every run is another one to stop in.
-      if (event.event === SessionState) this.placeBreakpoints();
-      this.sendEvent(event);
-    },
-    firstThread: () => this.debuggee?.threads[0]?.id,
-    supportsInvalidated: () => this.client?.supportsInvalidatedEvent === true,
-    finish: () => this.finish(),
-  });
 
   /** What goes wrong outside a request has only the console to be told in. */
   private reportFailure(thrown: unknown): void {
@@ -435,4 +328,3 @@ export class BpfDebugSession extends ProtocolServer {
 
 /** After these the rows around what was edited are stale: the sum of a row, the text of a struct. */
 const EDITS = new Set(['setVariable', 'setExpression', 'bpf/setMapEntry', 'bpf/deleteMapEntry']);
-const NO_BREAKPOINTS = 'The kernel runs a BPF program as a whole; it cannot stop at a line.';

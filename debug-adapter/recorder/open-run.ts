@@ -1,6 +1,7 @@
 /** A recording, opened for going through: re-executed once from its trace, with its lines, maps and calls. */
 import { readDwarf } from '../../toolchain/dwarf/dwarf';
 import type { Dwarf } from '../../toolchain/dwarf/dwarf';
+import { DwarfTypes } from '../../toolchain/dwarf/types-as-btf';
 import { readBpfObject } from '../../toolchain/elf/object';
 import type { BpfObject } from '../../toolchain/elf/object';
 import { decodeInsns } from '../../toolchain/insn/insn';
@@ -22,6 +23,7 @@ export interface OpenedRun {
   recording: Recording;
   object: BpfObject;
   dwarf: Dwarf | undefined;
+  types: DwarfTypes | undefined;
   source: SourceMap;
   code: ReplayCode;
   timeline: Timeline;
@@ -38,6 +40,7 @@ export function openRun(recording: Recording): Outcome<OpenedRun> {
   if (!read.ok) return read;
   const object = read.value;
   const dwarf = readDwarf(object.elf);
+  const types = dwarf && new DwarfTypes(dwarf, object.elf.littleEndian);
   const { prepared, program, file, addresses } = recording;
   const source = new SourceMap(prepared, program.name, object, dwarf, file);
   const addressOf = new Map(addresses);
@@ -58,7 +61,19 @@ export function openRun(recording: Recording): Outcome<OpenedRun> {
   const statements = new Statements(source);
   const timeline = new Timeline(machine, (before) => statements.see(before));
   const ending = checked(timeline.ending, machine, recording);
-  return succeed({ recording, object, dwarf, source, code, timeline, statements, maps, calls, ending });
+  return succeed({
+    recording,
+    object,
+    dwarf,
+    types,
+    source,
+    code,
+    timeline,
+    statements,
+    maps,
+    calls,
+    ending,
+  });
 }
 
 /** Return value and packet have to be those that the kernel gave back. */

@@ -30,6 +30,7 @@ export class SourceMap implements LineMap {
   /** Lines by the numbers in {@link line}. */
   readonly places: SourceLine[] = [];
   private readonly lines: LineInfo[];
+  private readonly scopes = new Map<number, DwarfVariable[]>();
   private readonly functions: { start: number; name: string; dwarf?: DwarfFunction }[];
 
   /**
@@ -108,8 +109,13 @@ export class SourceMap implements LineMap {
 
   /** Variables in scope at an instruction, those of the innermost frame first. */
   variables(insn: number): DwarfVariable[] {
-    const place = this.elfPlace(insn);
-    return place && this.dwarf ? this.dwarf.variables(place.section, place.insn) : [];
+    let variables = this.scopes.get(insn);
+    if (!variables) {
+      const place = this.elfPlace(insn);
+      variables = place && this.dwarf ? this.dwarf.variables(place.section, place.insn) : [];
+      this.scopes.set(insn, variables);
+    }
+    return variables;
   }
 
   /** The instruction's place in the object file, which is what DWARF speaks of. */

@@ -1,22 +1,19 @@
 /** Going through a recorded run: the present step, and the moves from it in both directions. */
 import type { Dwarf } from '../../toolchain/dwarf/dwarf';
 import type { OpenedRun } from '../recorder/open-run';
-import type { SourceFrame, SourceLine, SourceMap } from '../recorder/source-map';
+import type { SourceLine, SourceMap } from '../recorder/source-map';
 import { frameViews } from './frame-view';
-import type { FrameView } from './frame-view';
+import { lastKnownValues } from './last-known';
+import { framesOf, momentOf } from './moment';
+import type { Moment, StepFrame } from './moment';
+
+export type { StepFrame } from './moment';
 
 export type Move = 'next' | 'stepIn' | 'stepOut' | 'stepBack' | 'continue' | 'reverseContinue';
 export type Granularity = 'line' | 'instruction';
 
 /** Why a move ended where it did. */
 export type Rest = 'step' | 'breakpoint' | 'entry' | 'end';
-
-export interface StepFrame extends SourceFrame {
-  id: number;
-  view: FrameView;
-  /** How many functions are inlined into the one with code of its own: 0 for itself. */
-  inlined: number;
-}
 
 export class Stepper {
   /** Lines to stop at, by their numbers in {@link SourceMap.line}. */
@@ -46,18 +43,15 @@ export class Stepper {
     this.run.timeline.seek(0);
   }
 
+  /** What can be looked at now; a move makes it stale. */
+  moment(): Moment {
+    const { run } = this;
+    return { ...momentOf(run), lastKnown: (frame, variables) => lastKnownValues(run, frame, variables) };
+  }
+
   /** Functions that are being executed, innermost first, inlined ones among them. */
   frames(): StepFrame[] {
-    const { machine } = this.run.timeline;
-    return frameViews(machine).flatMap((view, depth) => {
-      const frames = this.source.frames(view.insn);
-      return frames.map((frame, index) => ({
-        ...frame,
-        id: depth * 256 + index + 1,
-        view,
-        inlined: frames.length - 1 - index,
-      }));
-    });
+    return framesOf({ views: frameViews(this.run.timeline.machine), source: this.source });
   }
 
   /**
@@ -76,6 +70,10 @@ export class Stepper {
     });
     this.breakpoints.set(path, numbers);
     return places;
+  }
+
+  clearBreakpoints(): void {
+    this.breakpoints.clear();
   }
 
   private lineWithCode(path: string, line: number): number | undefined {

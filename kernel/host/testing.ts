@@ -3,7 +3,7 @@
  * namespaces, and a count of what the kernel holds. Not part of any bundle.
  */
 import { execFile, execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -164,6 +164,18 @@ export async function eventually<T>(
     if (Date.now() > end) throw new Error(`not within ${ms} ms: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
+}
+
+/** Resolves once the host has spent that many milliseconds of CPU time in the kernel, on whatever it was asked for. */
+export async function inKernelFor(client: KernelClient, ms: number): Promise<void> {
+  const pid = /pid (\d+)/.exec(client.hello.host)![1];
+  // Field 15, stime, in hundredths of a second (USER_HZ); the second field may hold blanks, and ends with the last `)`.
+  const spent = () => {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[12]) * 10;
+  };
+  const before = spent();
+  await eventually(`the host is ${ms} ms in the kernel`, () => spent() - before >= ms);
 }
 
 /** Programs, maps and links in the kernel whose name starts with `prefix` (links: of such programs). */

@@ -86,7 +86,6 @@ export class Machine {
   private readonly end: number;
   private readonly records: DataView;
   private readonly loaded = new Int32Array(2);
-  /** Address of the program's context. */
   private readonly contextLo: number;
   private readonly contextHi: number;
 
@@ -103,6 +102,11 @@ export class Machine {
     this.enter(0);
     this.contextLo = this.registers.lo[1] as number;
     this.contextHi = this.registers.hi[1] as number;
+  }
+
+  /** Address of the program's context. */
+  get context(): bigint {
+    return joined(this.contextLo, this.contextHi);
   }
 
   register(number: number): bigint {
