@@ -10,6 +10,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import type { KernelClient } from '../client/client';
 import { openKernel } from '../client/open';
+import { parseTarget } from '../targets/target';
 import { clangAtHand } from '../../test/support/clang';
 import type { LoadedMap, LoadedProgram, Params } from '../protocol';
 
@@ -17,10 +18,15 @@ const run = promisify(execFile);
 export const dist = path.resolve(import.meta.dirname, '../../dist');
 export const hostBundle = path.join(dist, 'kernel-host.js');
 
-/** Starts a host on this machine and opens a session with it. */
-export async function openTestKernel(): Promise<{ client: KernelClient; dispose(): Promise<void> }> {
+/** Starts a host on this machine, or on the target that BPF_STUDIO_TEST_TARGET names, and opens a session with it. */
+export async function openTestKernel(
+  name = process.env.BPF_STUDIO_TEST_TARGET ?? 'local',
+): Promise<{ client: KernelClient; dispose(): Promise<void> }> {
   if (!existsSync(hostBundle)) throw new Error(`${hostBundle} is missing: run \`npm run build\` first`);
+  const target = parseTarget(name);
+  if ('problem' in target) throw new Error(target.problem);
   const opened = await openKernel({
+    target,
     name: 'test',
     distDirectory: dist,
     elevate: 'never',
