@@ -180,6 +180,7 @@ class Run implements Debuggee {
 
   async stop(): Promise<void> {
     this.stopping.abort();
+    this.stepping?.interrupt();
     // Who asked for the run hears of its end; here only that it is over matters.
     await this.executing?.catch(() => undefined);
     await this.loaded.close();
