@@ -60,6 +60,11 @@ export const cannotGo = (step: number, length: number) =>
   forClient(1013, `The run has no step ${step}: its steps are 0 to ${length}.`);
 export const nothingRecorded = () =>
   forUser(1011, 'No run was recorded that could be saved: run a program with F5 first, without "repeat".');
+export const notCounted = (reason: string) =>
+  forUser(
+    1012,
+    `The lines of this run are not counted, because replay and kernel disagree on it: ${reason}. Restart records it again.`,
+  );
 export const steppingUnsupported = (command: string) =>
   forUser(
     1010,
