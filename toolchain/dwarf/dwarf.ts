@@ -18,6 +18,7 @@ import { describeLocation } from './expression';
 import type { ExpressionContext, Location } from './expression';
 import { readFileNames } from './files';
 import { frameSizeOfCode, readStackSizes } from './frame-size';
+import { NamedTypes } from './named-types';
 import { readFunction } from './scopes';
 import type { Scope, ScopeVariable } from './scopes';
 import { addressOf, DebugSections } from './sections';
@@ -71,12 +72,15 @@ export class Dwarf {
   private readonly names = new Map<Unit, string[]>();
   private readonly types = new Map<TypeId, DwarfType>();
   private found: DwarfFunction[] | undefined;
+  /** Types by their names. */
+  readonly named: NamedTypes;
 
   constructor(
     private readonly elf: ElfFile,
     private readonly sections: DebugSections,
   ) {
     this.units = readUnits(sections);
+    this.named = new NamedTypes(this.units);
   }
 
   /** Functions with code, by section and position. */
