@@ -19,6 +19,7 @@ import type { ExpressionContext, Location } from './expression';
 import { readFileNames } from './files';
 import { rangesWithoutLine } from './line-program';
 import { frameSizeOfCode, readStackSizes } from './frame-size';
+import { NamedTypes } from './named-types';
 import { readFunction } from './scopes';
 import type { Scope, ScopeVariable } from './scopes';
 import { addressOf, DebugSections } from './sections';
@@ -73,12 +74,15 @@ export class Dwarf {
   private readonly types = new Map<TypeId, DwarfType>();
   private found: DwarfFunction[] | undefined;
   private withoutLine: { from: Address; to: Address }[] | undefined;
+  /** Types by their names. */
+  readonly named: NamedTypes;
 
   constructor(
     private readonly elf: ElfFile,
     private readonly sections: DebugSections,
   ) {
     this.units = readUnits(sections);
+    this.named = new NamedTypes(this.units);
   }
 
   /** Functions with code, by section and position. */
