@@ -37,6 +37,7 @@ const rooms = {
     'kernel/protocol',
     'language-server/protocol',
     'debug-adapter/protocol',
+    'debug-adapter/coverage/sum',
     'toolchain',
   ],
   cli: [
@@ -53,6 +54,7 @@ const rooms = {
     'debug-adapter/expressions',
     'debug-adapter/variables',
     'debug-adapter/replay',
+    'debug-adapter/coverage',
     'debug-adapter/errors',
     'debug-adapter/protocol',
   ],

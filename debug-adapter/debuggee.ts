@@ -1,9 +1,11 @@
 /** What a session debugs: a program that was run, or programs that are attached. DAP is none of its business. */
 import type { KernelClient } from '../kernel/client/client';
-import type { SessionStateEvent } from './protocol';
+import type { LiveTraffic } from './live/live-traffic';
+import type { LiveEvents, SessionStateEvent } from './protocol';
 import type { Compile, SourcePlace } from './runner/object';
 import type { StepScope } from './stepping/scopes';
 import type { Granularity, Move, StepFrame, Stepper } from './stepping/stepper';
+import type { Breakpoint, Placement } from './stepping/breakpoints/store';
 import type { Recording } from './recorder/recording';
 import type { VariableContext } from './variables/context';
 
@@ -24,14 +26,19 @@ export interface Listener {
    * warning; `stderr`: what went wrong, drawn as an error.
    */
   output(category: 'console' | 'stdout' | 'stderr', lines: readonly string[]): void;
-  /** Execution rests and values can be looked at; `description` stands where VS Code shows the reason. */
-  stopped(reason: 'entry' | 'pause' | 'step' | 'breakpoint', description: string): void;
+  /**
+   * Execution rests and values can be looked at; `description` stands where VS Code shows the reason. `thread`: the
+   * first one when left out.
+   */
+  stopped(reason: 'entry' | 'pause' | 'step' | 'breakpoint', description: string, thread?: number): void;
   /** Values that may be on display have changed. */
   changed(): void;
   threadGone(id: number): void;
   /** Nothing is left to debug. */
   ended(reason: string): void;
   state(state: SessionStateEvent): void;
+  /** What happens in programs that are attached. */
+  live<E extends keyof LiveEvents>(event: E, body: LiveEvents[E]): void;
 }
 
 export interface Environment {
@@ -57,8 +64,15 @@ export interface Debuggee {
   readonly context: VariableContext;
   /** Present while a recorded run can be gone through. */
   readonly stepping?: Stepping | undefined;
+  /**
+   * Sets these breakpoints instead of those before, and says what became of each, in the same order; undefined when
+   * there is nothing to stop in.
+   */
+  place?(wanted: readonly Breakpoint[]): readonly Placement[] | undefined;
   /** The same as a value, to be saved. */
   readonly recording?: Recording | undefined;
+  /** Present while programs are attached. */
+  readonly live?: LiveTraffic | undefined;
   /** Runs again, or reads again what is attached; reports `stopped` when done. */
   resume(): Promise<void>;
   /** Reports the state it is in as `stopped`, once the client is ready to hear it. */

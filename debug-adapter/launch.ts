@@ -16,6 +16,7 @@ import { runProgram, type Execute, type RunReport } from './runner/run';
 import { TracePipe } from './runner/trace-pipe';
 import { recordProgram } from './recorder/record-program';
 import type { Recording } from './recorder/recording';
+import type { Breakpoint, Placement } from './stepping/breakpoints/store';
 import { openRecording } from './stepping/open-recording';
 import { RecordedStepping } from './stepping/recorded-stepping';
 import { VariableContext } from './variables/context';
@@ -155,6 +156,10 @@ class Run implements Debuggee {
     const { listener } = this.environment;
     if (opened.ok) this.stepping = new RecordedStepping(opened.value, listener, returned.text);
     else listener.output('console', [`This run cannot be stepped through: ${opened.problem.message}`]);
+  }
+
+  place(wanted: readonly Breakpoint[]): readonly Placement[] | undefined {
+    return this.stepping?.place(wanted);
   }
 
   async resume(): Promise<void> {

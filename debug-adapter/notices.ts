@@ -18,8 +18,8 @@ export function listenerFor({ send, firstThread, supportsInvalidated, finish }: 
   };
   return {
     output,
-    stopped(reason, description) {
-      const threadId = firstThread();
+    stopped(reason, description, thread) {
+      const threadId = thread ?? firstThread();
       send(
         new Event('stopped', {
           reason,
@@ -38,5 +38,6 @@ export function listenerFor({ send, firstThread, supportsInvalidated, finish }: 
       finish();
     },
     state: (state) => send(new Event(SessionState, state)),
+    live: (event, body) => send(new Event(event, body)),
   };
 }

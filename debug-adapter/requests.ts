@@ -3,6 +3,8 @@ import { z } from 'zod';
 
 const integer = z.number().int();
 const reference = integer.min(0);
+const positive = integer.min(1);
+const asking = { condition: z.string().optional(), hitCondition: z.string().optional() };
 const granularity = z.enum(['statement', 'line', 'instruction']).optional();
 
 /** Unknown members are let through: DAP grows, and clients send what newer versions have. */
@@ -24,9 +26,20 @@ export const requests = {
   cancel: z.looseObject({ requestId: integer.optional(), progressId: z.string().optional() }).optional(),
   setBreakpoints: z.looseObject({
     source: z.looseObject({ path: z.string().optional() }),
-    breakpoints: z.array(z.looseObject({ line: integer })).optional(),
+    breakpoints: z
+      .array(
+        z.object({
+          line: integer,
+          column: positive.optional(),
+          logMessage: z.string().optional(),
+          ...asking,
+        }),
+      )
+      .optional(),
   }),
-  setFunctionBreakpoints: z.looseObject({ breakpoints: z.array(z.looseObject({})) }),
+  setFunctionBreakpoints: z.looseObject({
+    breakpoints: z.array(z.object({ name: z.string(), ...asking })),
+  }),
   setExceptionBreakpoints: z.looseObject({ filters: z.array(z.string()) }),
   next: z.looseObject({ threadId: integer, granularity }),
   stepIn: z.looseObject({ threadId: integer, granularity }),
@@ -74,7 +87,13 @@ export const requests = {
     flags: z.enum(['any', 'noexist', 'exist']).optional(),
   }),
   'bpf/saveRecording': z.looseObject({ path: z.string().min(1) }),
+  'bpf/coverage': z.unknown(),
   'bpf/refresh': z.unknown(),
+  'bpf/listSnapshots': z.unknown(),
+  'bpf/openSnapshot': z.looseObject({ id: integer }),
+  'bpf/flightRecorder': z.looseObject({ enabled: z.boolean(), stopWhen: z.string().min(1).optional() }),
+  'bpf/runs': z.looseObject({ limit: integer.min(1).max(10_000).optional() }).optional(),
+  'bpf/openRun': z.looseObject({ id: integer }),
 } as const;
 
 export type Command = keyof typeof requests;

@@ -14,12 +14,13 @@ import { replay } from './replay';
 import { checkArguments, requests, STEPPING, type Arguments, type Command } from './requests';
 import { capabilities } from './capabilities';
 import { compilerFor, describeDiagnostic } from './runner/compile';
-import { breakpointHandlers } from './handlers/breakpoints';
+import { breakpointHandlers, placeBreakpoints } from './handlers/breakpoints';
 import { customHandlers } from './handlers/custom';
 import type { Handler, Handlers, SessionAccess } from './handlers/handler';
 import { inspectionHandlers } from './handlers/inspect';
+import { liveHandlers } from './handlers/live';
 import { steppingHandlers } from './handlers/stepping';
-import { Breakpoints } from './stepping/requests';
+import { Breakpoints } from './stepping/breakpoints/store';
 import { VariablesView } from './variables/view';
 
 /** How to get at a kernel; injected, because it depends on where the bundle lies. */
@@ -125,6 +126,7 @@ export class BpfDebugSession extends ProtocolServer {
     ...breakpointHandlers(this.access),
     ...steppingHandlers(this.access),
     ...customHandlers(this.access),
+    ...liveHandlers(this.access),
     initialize: (given) => {
       if (this.client) throw errors.alreadyInitialized();
       if (given.pathFormat !== undefined && given.pathFormat !== 'path') throw errors.pathFormat();
@@ -276,7 +278,7 @@ export class BpfDebugSession extends ProtocolServer {
   /** A run that was recorded has lines to stop at. */
   private placeBreakpoints(): void {
     if (!this.debuggee?.stepping) return;
-    for (const breakpoint of this.breakpoints.placeAll(this.debuggee))
+    for (const breakpoint of placeBreakpoints(this.breakpoints.all, this.debuggee))
       this.sendEvent(new Event('breakpoint', { reason: 'changed', breakpoint }));
   }
 

@@ -1,22 +1,59 @@
 /** Requests that say where to stop. */
+import type { DebugProtocol } from '@vscode/debugprotocol';
+import type { Debuggee } from '../debuggee';
+import type { Breakpoint, Placement } from '../stepping/breakpoints/store';
+import { addressOf } from '../stepping/requests';
 import type { Handlers, SessionAccess } from './handler';
 
-const NO_BREAKPOINTS = 'The kernel runs a BPF program as a whole; it cannot stop at a line.';
+const NOT_YET = 'Placed when the program has run.';
+const NOT_RECORDED =
+  'The kernel runs a BPF program as a whole, and this run was not recorded, so that there is nothing to stop in.';
 
 export function breakpointHandlers(
   session: SessionAccess,
 ): Handlers<'setBreakpoints' | 'setFunctionBreakpoints' | 'setExceptionBreakpoints'> {
+  const { breakpoints } = session;
+  /** Places all, since a run is stopped in by what all of them ask; answers for those that were just set. */
+  const answer = (fresh: readonly Breakpoint[]) => {
+    const ids = new Set(fresh.map(({ id }) => id));
+    const placed = placeBreakpoints(breakpoints.all, session.current());
+    return { breakpoints: placed.filter(({ id }) => ids.has(id!)) };
+  };
   return {
-    setBreakpoints: ({ source, breakpoints = [] }) => ({
-      breakpoints: session.breakpoints.set(
-        source.path ?? '',
-        breakpoints.map(({ line }) => line),
-        session.current(),
-      ),
-    }),
-    setFunctionBreakpoints: (given) => ({
-      breakpoints: given.breakpoints.map(() => ({ verified: false, message: NO_BREAKPOINTS })),
-    }),
+    setBreakpoints: ({ source, breakpoints: wanted = [] }) =>
+      answer(breakpoints.setLines(source.path ?? '', wanted)),
+    setFunctionBreakpoints: ({ breakpoints: wanted }) => answer(breakpoints.setFunctions(wanted)),
     setExceptionBreakpoints: () => ({}),
+  };
+}
+
+/** Sets breakpoints in what is debugged, and says what became of each. */
+export function placeBreakpoints(
+  wanted: readonly Breakpoint[],
+  debuggee: Debuggee | undefined,
+): DebugProtocol.Breakpoint[] {
+  const placements = debuggee?.place?.(wanted);
+  return wanted.map((breakpoint, index) => {
+    const place = placements?.[index];
+    return place ? described(breakpoint, place) : unplaced(breakpoint, debuggee ? NOT_RECORDED : NOT_YET);
+  });
+}
+
+function unplaced(breakpoint: Breakpoint, message: string): DebugProtocol.Breakpoint {
+  return described(breakpoint, { verified: false, message });
+}
+
+function described(breakpoint: Breakpoint, place: Placement): DebugProtocol.Breakpoint {
+  const { verified, message, path, line, column, insn } = place;
+  const asked = breakpoint.kind === 'line' ? breakpoint.line : undefined;
+  const at = line ?? asked;
+  return {
+    id: breakpoint.id,
+    verified,
+    ...(message === undefined ? {} : { message }),
+    ...(at === undefined ? {} : { line: at }),
+    ...(column === undefined || column === 0 ? {} : { column }),
+    ...(path === undefined ? {} : { source: { name: path.split('/').at(-1)!, path } }),
+    ...(insn === undefined ? {} : { instructionReference: addressOf(insn) }),
   };
 }

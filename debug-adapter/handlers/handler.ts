@@ -2,7 +2,7 @@
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import type { Debuggee, DebuggeeThread, Listener, Stepping } from '../debuggee';
 import type { Arguments, Command } from '../requests';
-import type { Breakpoints } from '../stepping/requests';
+import type { Breakpoints } from '../stepping/breakpoints/store';
 import type { VariablesView } from '../variables/view';
 
 /** A request's body, or a promise of it; what it throws becomes the error that the client shows. */

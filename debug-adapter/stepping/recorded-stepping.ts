@@ -2,6 +2,7 @@
 import type { Listener, Stepping } from '../debuggee';
 import type { Ending } from '../recorder/replay/machine';
 import type { OpenedRecording } from './open-recording';
+import type { Breakpoint, LineBreakpoint, Placement } from './breakpoints/store';
 import { scopesAt } from './scopes';
 import type { StepScope } from './scopes';
 import type { Granularity, Move, Rest, StepFrame, Stepper } from './stepper';
@@ -26,6 +27,32 @@ export class RecordedStepping implements Stepping {
 
   scopes(frame: StepFrame): StepScope[] {
     return scopesAt(this.stepper.moment(), frame);
+  }
+
+  place(wanted: readonly Breakpoint[]): Placement[] {
+    this.stepper.clearBreakpoints();
+    const paths = new Set(wanted.flatMap((one) => (one.kind === 'line' ? [one.path] : [])));
+    const placed = new Map<Breakpoint, Placement>();
+    for (const path of paths) {
+      const here = wanted.filter((one) => one.kind === 'line' && one.path === path) as LineBreakpoint[];
+      const lines = this.stepper.setBreakpoints(
+        path,
+        here.map(({ line }) => line),
+      );
+      here.forEach((one, index) =>
+        placed.set(
+          one,
+          lines[index] ? { verified: true, line: lines[index].line } : { verified: false, message: NO_CODE },
+        ),
+      );
+    }
+    return wanted.map(
+      (one) =>
+        placed.get(one) ?? {
+          verified: false,
+          message: 'Such breakpoints are not supported in a recorded run.',
+        },
+    );
   }
 
   async move(move: Move, granularity: Granularity): Promise<void> {
@@ -62,3 +89,5 @@ export class RecordedStepping implements Stepping {
     return `Replay and kernel disagree from here on (${where}): ${reason}. What came after is not shown.`;
   }
 }
+
+const NO_CODE = 'The program has no code on this line or after it.';

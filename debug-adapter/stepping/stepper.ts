@@ -72,6 +72,10 @@ export class Stepper {
     return places;
   }
 
+  clearBreakpoints(): void {
+    this.breakpoints.clear();
+  }
+
   private lineWithCode(path: string, line: number): number | undefined {
     const after = this.source.places.filter((place) => place.path === path && place.line >= line);
     return after.length === 0 ? undefined : Math.min(...after.map((place) => place.line));
