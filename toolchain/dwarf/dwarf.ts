@@ -73,9 +73,9 @@ export class Dwarf {
   private readonly names = new Map<Unit, string[]>();
   private readonly types = new Map<TypeId, DwarfType>();
   private found: DwarfFunction[] | undefined;
-  private withoutLine: { from: Address; to: Address }[] | undefined;
   /** Types by their names. */
   readonly named: NamedTypes;
+  private withoutLine: { from: Address; to: Address }[] | undefined;
 
   constructor(
     private readonly elf: ElfFile,
