@@ -96,7 +96,7 @@ async function converse(replay: Replay, io: Io): Promise<ExitStatus> {
     const byInstruction = BY_INSTRUCTION[word];
     if (move) show(replay, await stepper.move(move, 'line'), io);
     else if (byInstruction) show(replay, await stepper.move(byInstruction, 'instruction'), io);
-    else if (word === 'break') toggle(replay, breakpoints, Number(argument), io);
+    else if (word === 'break') await toggle(replay, breakpoints, Number(argument), io);
     else if (word === 'p') await print(replay, argument, io);
     else if (word === 'bt') for (const frame of stepper.frames()) io.out(`  ${place(frame)}\n`);
     else if (word === 'l') show(replay, 'step', io);
@@ -131,7 +131,12 @@ function show({ stepper, recording, returned }: Replay, rest: Rest, io: Io): voi
   if (source !== undefined) io.out(`${String(frame!.at!.line).padStart(5)}  ${source}\n`);
 }
 
-function toggle({ stepper, recording }: Replay, lines: Set<number>, line: number, io: Io): void {
+async function toggle(
+  { stepper, recording }: Replay,
+  lines: Set<number>,
+  line: number,
+  io: Io,
+): Promise<void> {
   if (!Number.isInteger(line)) {
     io.out('break takes a line number.\n');
     return;
@@ -142,7 +147,7 @@ function toggle({ stepper, recording }: Replay, lines: Set<number>, line: number
     recording.file,
     [...lines].map((wanted) => ({ line: wanted })),
   );
-  const placed = stepper.place(breakpoints.all);
+  const placed = await stepper.place(breakpoints.all);
   io.out(`breakpoints: ${placed.map((at) => at.line ?? 'no code there').join(', ') || 'none'}\n`);
 }
 

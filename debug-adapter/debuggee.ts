@@ -99,7 +99,7 @@ export interface Debuggee {
    * Sets these breakpoints instead of those before, and says what became of each, in the same order; undefined when
    * there is nothing to stop in.
    */
-  place?(wanted: readonly Breakpoint[]): readonly Placement[] | undefined;
+  place?(wanted: readonly Breakpoint[]): Promise<readonly Placement[]> | undefined;
   /** The same as a value, to be saved. */
   readonly recording?: Recording | undefined;
   /** Present while programs are attached. */

@@ -158,7 +158,7 @@ class Run implements Debuggee {
     else listener.output('console', [`This run cannot be stepped through: ${opened.problem.message}`]);
   }
 
-  place(wanted: readonly Breakpoint[]): readonly Placement[] | undefined {
+  place(wanted: readonly Breakpoint[]): Promise<Placement[]> | undefined {
     return this.stepping?.place(wanted);
   }
 

@@ -6,7 +6,6 @@ import { openRun } from '../recorder/open-run';
 import type { Recording } from '../recorder/recording';
 import { VariableContext } from '../variables/context';
 import { replayedKernel } from './replayed-kernel';
-import { questionsOf } from './breakpoints/questions';
 import { Stepper } from './stepper';
 
 export interface OpenedRecording {
@@ -23,7 +22,7 @@ export function openRecording(recording: Recording, kernel: KernelRequests): Out
   const past = replayedKernel(kernel, run.maps, (map) => followed.has(map));
   const file = { path: recording.file, bytes: recording.object, object: run.object };
   return succeed({
-    stepper: new Stepper(run, questionsOf(run)),
+    stepper: new Stepper(run),
     context: new VariableContext({ file, maps: recording.maps, kernel: past }),
   });
 }

@@ -36,8 +36,8 @@ export class RecordedStepping implements Stepping {
     return scopesAt(this.stepper.moment(), frame);
   }
 
-  place(wanted: readonly Breakpoint[]): Placement[] {
-    return this.stepper.place(wanted);
+  place(wanted: readonly Breakpoint[]): Promise<Placement[]> {
+    return this.search('Placing breakpoints', () => this.stepper.place(wanted));
   }
 
   async idle(): Promise<void> {

@@ -3,7 +3,6 @@ import type { Dwarf } from '../../toolchain/dwarf/dwarf';
 import type { OpenedRun } from '../recorder/open-run';
 import type { SourceMap } from '../recorder/source-map';
 import { arm } from './breakpoints/arm';
-import type { Questions } from './breakpoints/arm';
 import { Stops } from './breakpoints/stops';
 import type { Printed, Stop } from './breakpoints/stops';
 import type { Breakpoint, Placement } from './breakpoints/store';
@@ -25,10 +24,7 @@ export class Stepper {
   /** The breakpoints that the run rests at. */
   stop: Stop | undefined;
 
-  constructor(
-    readonly run: OpenedRun,
-    private readonly questions: Questions,
-  ) {
+  constructor(readonly run: OpenedRun) {
     this.stops = this.stopsFor([]);
     this.run.timeline.seek(0);
   }
@@ -61,8 +57,8 @@ export class Stepper {
   }
 
   /** Sets these breakpoints instead of those before; what became of each, in the same order. */
-  place(wanted: readonly Breakpoint[]): Placement[] {
-    const found = wanted.map((one) => arm(this.run, one, this.questions, () => NO_DATA));
+  async place(wanted: readonly Breakpoint[]): Promise<Placement[]> {
+    const found = await Promise.all(wanted.map((one) => arm(this.run, one, async () => NO_DATA)));
     this.stops = this.stopsFor(found.flatMap(({ armed }) => armed ?? []));
     return found.map(({ placement }) => placement);
   }

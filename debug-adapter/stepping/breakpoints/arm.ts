@@ -1,36 +1,29 @@
 /** A breakpoint as it was set, read against a run: where it stands there, and what it asks. */
-import type { Outcome } from '../../../toolchain/problem';
 import type { OpenedRun } from '../../recorder/open-run';
 import { exceptionSource, isExceptionFilter } from './exceptions';
 import { siteOfFunction } from './functions';
 import { parseHitCondition } from './hit-condition';
 import { siteOfInstruction, siteOfLine } from './lines';
 import type { Sited } from './lines';
-import type { Armed, Ask } from './stops';
+import { askOf, messageOf } from './questions';
+import type { Armed } from './stops';
 import type { Breakpoint, DataBreakpoint, Placement } from './store';
 
-/** C expressions, read once and evaluated at whichever step the run is at. */
-export interface Questions {
-  condition(text: string): Outcome<Ask>;
-  logMessage(text: string): Outcome<() => string>;
-}
-
 /** What a data breakpoint watches. */
-export type SiteOfData = (breakpoint: DataBreakpoint) => Sited;
+export type SiteOfData = (breakpoint: DataBreakpoint) => Promise<Sited>;
 
-export function arm(
+export async function arm(
   run: OpenedRun,
   breakpoint: Breakpoint,
-  questions: Questions,
   siteOfData: SiteOfData,
-): { placement: Placement; armed?: Armed } {
-  const { placement, source } = siteOf(run, breakpoint, siteOfData);
+): Promise<{ placement: Placement; armed?: Armed }> {
+  const { placement, source } = await siteOf(run, breakpoint, siteOfData);
   if (!source || !breakpoint.enabled) return { placement };
   const { condition, hitCondition } = breakpoint;
   const logMessage = breakpoint.kind === 'line' ? breakpoint.logMessage : undefined;
-  const asked = isGiven(condition) ? questions.condition(condition) : undefined;
+  const asked = isGiven(condition) ? await askOf(run, condition) : undefined;
   const counted = isGiven(hitCondition) ? parseHitCondition(hitCondition) : undefined;
-  const log = isGiven(logMessage) ? questions.logMessage(logMessage) : undefined;
+  const log = isGiven(logMessage) ? await messageOf(run, logMessage) : undefined;
   for (const read of [asked, counted, log])
     if (read && !read.ok)
       return { placement: { ...placement, verified: false, message: inWords(read.problem) } };
@@ -54,7 +47,7 @@ function inWords({ message, hint }: { message: string; hint: string }): string {
   return `${message} ${hint}`.trim();
 }
 
-function siteOf(run: OpenedRun, breakpoint: Breakpoint, siteOfData: SiteOfData): Sited {
+async function siteOf(run: OpenedRun, breakpoint: Breakpoint, siteOfData: SiteOfData): Promise<Sited> {
   switch (breakpoint.kind) {
     case 'line':
       return siteOfLine(run, breakpoint);
