@@ -2,6 +2,7 @@
 import readline from 'node:readline/promises';
 import { AdapterError } from '../debug-adapter/errors';
 import { openForReading } from '../debug-adapter/replay';
+import { Breakpoints } from '../debug-adapter/stepping/breakpoints/store';
 import { scopesAt } from '../debug-adapter/stepping/scopes';
 import type { Move, Rest, Stepper } from '../debug-adapter/stepping/stepper';
 import { evaluate } from '../debug-adapter/variables/evaluate';
@@ -93,9 +94,9 @@ async function converse(replay: Replay, io: Io): Promise<ExitStatus> {
     const argument = rest.join(' ');
     const move = MOVES[word];
     const byInstruction = BY_INSTRUCTION[word];
-    if (move) show(replay, stepper.move(move, 'line'), io);
-    else if (byInstruction) show(replay, stepper.move(byInstruction, 'instruction'), io);
-    else if (word === 'break') toggle(replay, breakpoints, Number(argument), io);
+    if (move) show(replay, await stepper.move(move, 'line'), io);
+    else if (byInstruction) show(replay, await stepper.move(byInstruction, 'instruction'), io);
+    else if (word === 'break') await toggle(replay, breakpoints, Number(argument), io);
     else if (word === 'p') await print(replay, argument, io);
     else if (word === 'bt') for (const frame of stepper.frames()) io.out(`  ${place(frame)}\n`);
     else if (word === 'l') show(replay, 'step', io);
@@ -130,14 +131,24 @@ function show({ stepper, recording, returned }: Replay, rest: Rest, io: Io): voi
   if (source !== undefined) io.out(`${String(frame!.at!.line).padStart(5)}  ${source}\n`);
 }
 
-function toggle({ stepper, recording }: Replay, lines: Set<number>, line: number, io: Io): void {
+async function toggle(
+  { stepper, recording }: Replay,
+  lines: Set<number>,
+  line: number,
+  io: Io,
+): Promise<void> {
   if (!Number.isInteger(line)) {
     io.out('break takes a line number.\n');
     return;
   }
   if (!lines.delete(line)) lines.add(line);
-  const placed = stepper.setBreakpoints(recording.file, [...lines]);
-  io.out(`breakpoints: ${placed.map((at) => at?.line ?? 'no code there').join(', ') || 'none'}\n`);
+  const breakpoints = new Breakpoints();
+  breakpoints.setLines(
+    recording.file,
+    [...lines].map((wanted) => ({ line: wanted })),
+  );
+  const placed = await stepper.place(breakpoints.all);
+  io.out(`breakpoints: ${placed.map((at) => at.line ?? 'no code there').join(', ') || 'none'}\n`);
 }
 
 function scopesOf(stepper: Stepper) {
