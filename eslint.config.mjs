@@ -37,6 +37,7 @@ const rooms = {
     'kernel/protocol',
     'language-server/protocol',
     'debug-adapter/protocol',
+    'debug-adapter/coverage/sum',
     'toolchain',
   ],
   cli: [
@@ -52,6 +53,7 @@ const rooms = {
     'debug-adapter/stepping',
     'debug-adapter/variables',
     'debug-adapter/replay',
+    'debug-adapter/coverage',
     'debug-adapter/errors',
     'debug-adapter/protocol',
   ],

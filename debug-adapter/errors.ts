@@ -57,6 +57,11 @@ export const pathFormat = () =>
   forClient(1009, 'initialize: pathFormat must be "path"; other formats are not supported.');
 export const nothingRecorded = () =>
   forUser(1011, 'No run was recorded that could be saved: run a program with F5 first, without "repeat".');
+export const notCounted = (reason: string) =>
+  forUser(
+    1012,
+    `The lines of this run are not counted, because replay and kernel disagree on it: ${reason}. Restart records it again.`,
+  );
 export const steppingUnsupported = (command: string) =>
   forUser(
     1010,

@@ -87,6 +87,7 @@ export const requests = {
     flags: z.enum(['any', 'noexist', 'exist']).optional(),
   }),
   'bpf/saveRecording': z.looseObject({ path: z.string().min(1) }),
+  'bpf/coverage': z.unknown(),
   'bpf/refresh': z.unknown(),
   'bpf/listSnapshots': z.unknown(),
   'bpf/openSnapshot': z.looseObject({ id: integer }),

@@ -75,6 +75,16 @@ export const errors = {
       actions: [],
     };
   },
+  nothingCovered(): UserError {
+    return {
+      code: 'nothingCovered',
+      message: vscode.l10n.t(
+        'No run has been counted yet. Run a program with F5: from now on the lines that run are marked.',
+      ),
+      severity: 'warning',
+      actions: [],
+    };
+  },
   untrusted(what: string): UserError {
     return {
       code: 'untrusted',

@@ -9,6 +9,7 @@ import * as verifierLog from './commands/verifier-log';
 import * as verifyNow from './commands/verify-now';
 import * as verifyOnKernels from './commands/verify-on-kernels';
 import * as vmlinuxHeader from './commands/vmlinux-header';
+import * as coverage from './coverage/coverage';
 import * as debugAdapter from './debug/adapter';
 import * as debugConfiguration from './debug/configuration';
 import * as recordings from './debug/recordings';
@@ -41,6 +42,7 @@ const features: Feature[] = [
   debugAdapter,
   debugConfiguration,
   recordings,
+  coverage,
   kernelView,
   tasks,
 ];

@@ -150,6 +150,11 @@ export const requestSchemas = {
      * a log at once, which spares the second load.
      */
     likelyRejected: z.array(name).optional(),
+    /**
+     * A program that the kernel faulted on is not given to it again: its verdict is an `error` at once. With this it
+     * is, because somebody asked for just that.
+     */
+    despiteFault: z.boolean().optional(),
   }),
 
   objectOpen: z.object({

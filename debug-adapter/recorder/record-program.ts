@@ -1,4 +1,5 @@
 /** Records one run of a loaded program into a value that can be gone through, and saved. */
+import { KernelError } from '../../kernel/client/errors';
 import { readFile, stat } from 'node:fs/promises';
 import type { LoadedProgram, Results } from '../../kernel/protocol';
 import { parseLineInfo } from '../../toolchain/btf/ext';
@@ -6,12 +7,14 @@ import path from 'node:path';
 import type { LoadedObject } from '../runner/load';
 import type { CannotRecord, PreparedProgram } from './instrument/instrument';
 import { openRecorder } from './record';
-import type { RecordedRun, RunInput, RunTooLong } from './record';
+import type { RecordedRun, Recorder, RunInput, RunTooLong } from './record';
 import type { Recording } from './recording';
 import { snapshotMaps } from './snapshot';
 
 /** Room for some twenty million instructions. */
 const CAPACITY = 64 * 1024 * 1024;
+/** Errors that are the kernel's answer; others mean that it cannot be asked, or no longer. */
+const REFUSALS = new Set<KernelError['code']>(['kernel', 'permission', 'unsupported']);
 /** A source file larger than this is not kept with a recording. */
 const MAX_SOURCE = 4 * 1024 * 1024;
 
@@ -37,10 +40,9 @@ export async function recordProgram(
     result: await kernel.request('testRun', { program: program.handle, ...input }, { signal }),
   });
   if (program.type === 'ext') return asItIs({ reason: 'it replaces a function of another program' });
-  const prepared = await kernel.request('programPrepared', { program: program.handle }, { signal });
-  const snapshots = await snapshotMaps(kernel, maps, signal);
-  const license = object.license ?? '';
-  const recorder = await openRecorder(kernel, program, { license, capacity: CAPACITY, signal });
+  const ready = await prepare(loaded, program, signal);
+  if ('reason' in ready) return asItIs(ready);
+  const { prepared, snapshots, recorder } = ready;
   let run: RecordedRun | CannotRecord | RunTooLong;
   try {
     const stackDepth = program.verdict.stats?.stackDepth ?? [];
@@ -72,6 +74,30 @@ export async function recordProgram(
     snapshots,
   };
   return { result: run.result, recording, close: () => run.close() };
+}
+
+interface Ready {
+  prepared: PreparedProgram;
+  snapshots: Recording['snapshots'];
+  recorder: Recorder;
+}
+
+/** All that recording needs of the kernel before the run. What a kernel refuses here does not keep it from running. */
+async function prepare(
+  { kernel, file, maps }: LoadedObject,
+  program: LoadedProgram,
+  signal: AbortSignal,
+): Promise<Ready | CannotRecord> {
+  try {
+    const prepared = await kernel.request('programPrepared', { program: program.handle }, { signal });
+    const snapshots = await snapshotMaps(kernel, maps, signal);
+    const license = file.object.license ?? '';
+    const recorder = await openRecorder(kernel, program, { license, capacity: CAPACITY, signal });
+    return { prepared, snapshots, recorder };
+  } catch (error) {
+    if (!(error instanceof KernelError) || !REFUSALS.has(error.code)) throw error;
+    return { reason: `${error.message}${error.errno ? ` (${error.operation}: ${error.errno})` : ''}` };
+  }
 }
 
 /** The files that the program's lines are in, as far as they can be read. */

@@ -1,5 +1,6 @@
 /** Records one test run of a loaded program: the rewritten program runs in the kernel in place of the original. */
 import type { KernelClient } from '../../kernel/client/client';
+import { KernelError } from '../../kernel/client/errors';
 import type { LoadedProgram, Params, Results } from '../../kernel/protocol';
 import { decodeInsns, encodeInsns } from '../../toolchain/insn/insn';
 import type { Insn } from '../../toolchain/insn/insn';
@@ -14,7 +15,7 @@ import type { TraceRecord } from './instrument/records';
 
 export interface RecorderOptions {
   license: string;
-  /** Bytes of trace; a power of two. */
+  /** Bytes of trace that are wanted; a power of two. A kernel that has no room for them gives less. */
   capacity: number;
   signal?: AbortSignal;
 }
@@ -46,6 +47,13 @@ export interface RecordedRun {
 const SLACK = 4096;
 
 /**
+ * Where the wanted capacity is refused: Linux 5.10 limits an array's value to KMALLOC_MAX_SIZE, 4 MiB (E2BIG, see
+ * array_map_alloc_check), and a machine may be short of memory (ENOMEM).
+ */
+const SMALL_CAPACITY = 2 * 1024 * 1024;
+const NO_ROOM = new Set(['E2BIG', 'ENOMEM']);
+
+/**
  * Where runs of a program's variants are recorded: a trace in the kernel, used by one run after the other. To be closed.
  */
 export interface Recorder {
@@ -68,15 +76,11 @@ export interface Recorder {
 export async function openRecorder(
   kernel: KernelClient,
   program: LoadedProgram,
-  { license, capacity, signal }: RecorderOptions,
+  { license, capacity: wanted, signal }: RecorderOptions,
 ): Promise<Recorder> {
   const request = { signal };
-  const { map } = await kernel.request(
-    'sharedArrayCreate',
-    { name: 'bpfs_trace', bytes: TRACE_HEADER + capacity + SLACK },
-    request,
-  );
-  const trace: TraceLayout = { map, capacity };
+  const trace = await createTrace(kernel, wanted, signal);
+  const { map, capacity } = trace;
   const read = async (offset: number, length: number) => {
     const { data } = await kernel.request('sharedRead', { map, offset, length }, request);
     return data;
@@ -128,7 +132,7 @@ export async function openRecorder(
         await closeVariant(handle);
         return {
           result,
-          reason: `the run was too long: its recording takes ${written} bytes, and there is room for ${capacity}`,
+          reason: `the run was too long: its recording takes ${written} bytes, and this kernel has room for ${capacity}`,
         };
       }
       return {
@@ -145,6 +149,22 @@ export async function openRecorder(
     },
     close: async () => void (await kernel.request('mapClose', { map })),
   };
+}
+
+async function createTrace(
+  kernel: KernelClient,
+  capacity: number,
+  signal: AbortSignal | undefined,
+): Promise<TraceLayout> {
+  const params = { name: 'bpfs_trace', bytes: TRACE_HEADER + capacity + SLACK };
+  try {
+    const { map } = await kernel.request('sharedArrayCreate', params, { signal });
+    return { map, capacity };
+  } catch (error) {
+    const isTooMuch = error instanceof KernelError && NO_ROOM.has(error.errno ?? '');
+    if (!isTooMuch || capacity <= SMALL_CAPACITY) throw error;
+    return createTrace(kernel, SMALL_CAPACITY, signal);
+  }
 }
 
 /** Records one run of a loaded program as it is. */

@@ -70,7 +70,7 @@ export class SourceMap implements LineMap {
 
   /**
    * Instructions that the compiler gives no line, although one stands textually before them: they can be reached by a
-   * jump only. `.BTF.ext` leaves out entries for line 0, so that their lack does not show.
+   * jump only. `.BTF.ext` leaves out entries for line 0, so that their lack does not show; DWARF has them.
    */
   private findUnattributed(insns: readonly (Insn | undefined)[]): Set<number> {
     const found = new Set<number>();
@@ -78,10 +78,15 @@ export class SourceMap implements LineMap {
     let isCutOff = false;
     insns.forEach((insn, index) => {
       if (begins.has(index)) isCutOff = false;
-      if (isCutOff) found.add(index);
+      if (isCutOff || this.isWithoutLine(index)) found.add(index);
       if (insn && (isGoto(insn) || isExit(insn))) isCutOff = true;
     });
     return found;
+  }
+
+  private isWithoutLine(insn: number): boolean {
+    const place = this.elfPlace(insn);
+    return place !== undefined && this.dwarf?.isWithoutLine(place.section, place.insn) === true;
   }
 
   /** The line an instruction belongs to. */

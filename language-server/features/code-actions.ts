@@ -1,6 +1,6 @@
-import type { CodeAction, CodeActionParams, Diagnostic as LspDiagnostic, Range } from 'vscode-languageserver';
+import type { CodeAction, CodeActionParams, Diagnostic as LspDiagnostic } from 'vscode-languageserver';
 import { CodeActionKind } from 'vscode-languageserver';
-import type { Diagnostic } from '../../toolchain/diagnostic';
+import { isSameRange, rangesMeet, type Diagnostic } from '../../toolchain/diagnostic';
 import { EditorCommands } from '../protocol';
 import type { PublishedDiagnostic } from '../published';
 import type { Session } from '../session';
@@ -22,7 +22,7 @@ export function codeActions(
   // Editors hand findings in without the data that came with them, so ours are looked up.
   const here = session.published
     .in(textDocument.uri)
-    .filter(({ diagnostic }) => meet(diagnostic.range, range));
+    .filter(({ diagnostic }) => rangesMeet(diagnostic.range, range));
   return here.flatMap((finding) => {
     const diagnostics = context.diagnostics.filter((one) => isSame(one, finding.diagnostic));
     return sources
@@ -67,13 +67,10 @@ function isKind(kind: string, wanted: string): boolean {
   return wanted === '' || kind === wanted || kind.startsWith(`${wanted}.`);
 }
 
-function isSame(a: LspDiagnostic, b: LspDiagnostic): boolean {
-  return a.code === b.code && JSON.stringify(a.range) === JSON.stringify(b.range);
-}
-
-function meet(a: Range, b: Range): boolean {
-  const isBefore = (one: Range, other: Range): boolean =>
-    one.end.line < other.start.line ||
-    (one.end.line === other.start.line && one.end.character < other.start.character);
-  return !isBefore(a, b) && !isBefore(b, a);
+/** Whether what an editor hands in is one of our findings. */
+export function isSame(
+  shown: LspDiagnostic,
+  { code, range }: Pick<LspDiagnostic, 'code' | 'range'>,
+): boolean {
+  return shown.code === code && isSameRange(shown.range, range);
 }

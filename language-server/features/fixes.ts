@@ -5,20 +5,16 @@ import {
   type Diagnostic as LspDiagnostic,
   type WorkspaceEdit,
 } from 'vscode-languageserver';
-import type { KernelError } from '../../kernel/client/errors';
 import { positionAt } from '../../toolchain/c/source';
-import type { Diagnostic, Range } from '../../toolchain/diagnostic';
-import { readBpfObject } from '../../toolchain/elf/object';
-import { parseLineInfo } from '../../toolchain/btf/ext';
-import { explain } from '../../toolchain/verifier/report';
-import { compile } from '../../toolchain/clang/compile';
+import { rangesMeet, type Diagnostic, type Range } from '../../toolchain/diagnostic';
 import { hasFixes } from '../fixes/classes';
 import { verifiedFixes, type Judge, type VerifiedFix } from '../fixes/engine';
-import type { Trouble } from '../fixes/fix';
+import { kernelJudge } from '../fixes/judge';
+import { troubleOf } from '../fixes/trouble';
 import type { BpfDocument, CurrentFindings } from '../model/document';
 import type { Environment } from '../model/environment';
 import { Slots } from '../model/slots';
-import { pathsOf } from '../model/verify';
+import { isSame } from './code-actions';
 
 /** Fixes by what they were derived from, so that asking again about the same verdict costs nothing. */
 const known = new WeakMap<CurrentFindings, Map<string, Promise<VerifiedFix[]>>>();
@@ -43,7 +39,7 @@ export async function fixActions(
   const findings = bpf.current;
   const { source, version } = bpf;
   if (!findings || !source || !environment.trusted) return [];
-  const here = bpf.diagnostics.filter((one) => one.path === bpf.path && touch(one.range, range));
+  const here = bpf.diagnostics.filter((one) => one.path === bpf.path && rangesMeet(one.range, range));
   const candidates = here.filter((one) => hasFixes(one.code, one.message));
   // clang says the same of a place as often as it comes by.
   const seen = new Set<string>();
@@ -67,9 +63,7 @@ export async function fixActions(
       const edit: WorkspaceEdit = versioned
         ? { documentChanges: [{ textDocument: { uri: bpf.uri, version }, edits: changes }] }
         : { changes: { [bpf.uri]: changes } };
-      const mended = shown.filter(
-        (one) => one.code === diagnostic.code && isSameRange(one.range, diagnostic.range),
-      );
+      const mended = shown.filter((one) => isSame(one, diagnostic));
       return {
         title,
         kind: CodeActionKind.QuickFix,
@@ -109,7 +103,7 @@ async function derive(
   diagnostic: Diagnostic,
 ): Promise<VerifiedFix[]> {
   const { path, text, parser, edited: signal } = bpf;
-  const trouble = troubleOf(bpf, findings, diagnostic);
+  const trouble = troubleOf(diagnostic, findings.verification);
   const judge = await judgeFor(bpf, environment);
   if (!trouble || !judge || signal.aborted) return [];
   const { clang, verification } = findings;
@@ -126,17 +120,6 @@ async function derive(
   });
 }
 
-function troubleOf(bpf: BpfDocument, findings: CurrentFindings, diagnostic: Diagnostic): Trouble | undefined {
-  if (diagnostic.source === 'clang') return { by: 'clang', diagnostic };
-  const { verification } = findings;
-  const verdict = verification?.programs.find(({ name }) => name === diagnostic.data?.program);
-  if (!verification || !verdict) return undefined;
-  const { btf, kernel } = verification;
-  const { failure } = explain(verdict, { btf, kernel, mapPath: pathsOf(bpf.path) });
-  const { name, section, type } = verdict;
-  return failure && { by: 'verifier', failure, program: { name, section, type } };
-}
-
 /** The document's own compiler and flags, and the kernel in use. Undefined when there is no clang or no kernel. */
 async function judgeFor(bpf: BpfDocument, environment: Environment): Promise<Judge | undefined> {
   const clang = await environment.clang();
@@ -144,40 +127,5 @@ async function judgeFor(bpf: BpfDocument, environment: Environment): Promise<Jud
   if ('code' in clang || !('request' in client)) return undefined;
   const { args } = await environment.flags(bpf.path, bpf.text);
   const { cache, log } = environment;
-  const kernel = client.hello.kernel.release;
-  return {
-    compile: (text, signal) => compile({ clang, path: bpf.path, text, args, cache, signal, log }),
-    verify: async (object, options, signal) => {
-      try {
-        return (await client.request('verify', { object, ...options }, { signal })).programs;
-      } catch (error) {
-        // An object that libbpf cannot read has no verdicts; without a kernel there is nobody to ask.
-        if (signal.aborted || (error as KernelError).code === 'hostGone') throw error;
-        return [];
-      }
-    },
-    explain: (object, verdict) => {
-      const read = readBpfObject(object);
-      const btf = read.ok ? read.value.btf : undefined;
-      return explain(verdict, { btf, kernel, mapPath: pathsOf(bpf.path) }).failure;
-    },
-    lines: (object, verdict) => {
-      const read = readBpfObject(object);
-      const btf = read.ok ? read.value.btf : undefined;
-      return new Set(
-        parseLineInfo(verdict.lineInfo).map(({ textOffset }) => btf?.string(textOffset).trim() ?? ''),
-      );
-    },
-  };
-}
-
-function touch(a: Range, b: Range): boolean {
-  const isBefore = (one: Range, other: Range): boolean =>
-    one.end.line < other.start.line ||
-    (one.end.line === other.start.line && one.end.character < other.start.character);
-  return !isBefore(a, b) && !isBefore(b, a);
-}
-
-function isSameRange(a: Range, b: Range): boolean {
-  return JSON.stringify([a.start, a.end]) === JSON.stringify([b.start, b.end]);
+  return kernelJudge({ clang, args, path: bpf.path, cache, client, log });
 }

@@ -11,6 +11,7 @@ import { makeUnsigned } from './unsigned';
 import { moveToMap } from './scratch-map';
 import { readKernelMemory } from './core-read';
 import { releaseReference } from './release';
+import { nameSection } from './section';
 import { rereadPacket } from './reread-packet';
 import { replaceHelper } from './helper';
 
@@ -43,6 +44,9 @@ const fixes: Record<string, Fix[]> = {
   'bpf/helper-not-allowed': [replaceHelper],
   'bpf/unknown-helper': [replaceHelper],
   'bpf/sleepable': [replaceHelper],
+  'bpf/section': [nameSection],
+  'bpf/attach-target': [nameSection],
+  'bpf/attach-point': [nameSection],
 };
 
 /** Whether there is a fix to try for a diagnostic of this code and message at all. */

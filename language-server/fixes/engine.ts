@@ -206,7 +206,7 @@ class Search {
   /** The program that has to be accepted; none when clang refused the text, so that all have to be. */
   private failingProgram(trouble: Trouble): string | undefined {
     const first = this.request.trouble;
-    if (first.by === 'verifier') return first.program.name;
+    if (first.by !== 'clang') return first.program.name;
     return trouble.by === 'verifier' ? trouble.program.name : undefined;
   }
 

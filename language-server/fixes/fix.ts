@@ -34,15 +34,18 @@ export interface FailingProgram {
   type: string;
 }
 
-/** What is wrong: words of the verifier with the path that led there, or of clang. */
+/** What is wrong: words of the verifier or libbpf with the path that led there, of clang, or a hint of our own. */
 export type Trouble =
-  { by: 'verifier'; failure: Failure; program: FailingProgram } | { by: 'clang'; diagnostic: Diagnostic };
+  | { by: 'verifier'; failure: Failure; program: FailingProgram }
+  | { by: 'clang'; diagnostic: Diagnostic }
+  /** The kernel accepted the program; what is hinted at was looked up in the kernel's lists. */
+  | { by: 'hint'; diagnostic: Diagnostic; program: FailingProgram };
 
 /** Everything a fix may be derived from. It asks no kernel and no compiler. */
 export interface Situation {
   source: SourceFile;
   trouble: Trouble;
-  /** Of the verifier's trouble; a failure that clang found has none. */
+  /** Of the verifier's trouble; what clang found, or is only hinted at, has none. */
   failure: Failure | undefined;
   program: FailingProgram | undefined;
   /** Functions of this file, programs included. */

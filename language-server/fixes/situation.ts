@@ -44,7 +44,7 @@ export function situationOf(
     source,
     trouble,
     failure,
-    program: trouble.by === 'verifier' ? trouble.program : undefined,
+    program: trouble.by === 'clang' ? undefined : trouble.program,
     // Most fixes need no other function than the one with the failure.
     get functions() {
       return declared.flatMap((one) => codeOf(one) ?? []);
@@ -61,7 +61,7 @@ export function situationOf(
 }
 
 function offsetOfTrouble(source: SourceFile, file: string, trouble: Trouble): number | undefined {
-  if (trouble.by === 'clang') {
+  if (trouble.by !== 'verifier') {
     const { path, range } = trouble.diagnostic;
     return path === file ? offsetAt(source, range.start) : undefined;
   }

@@ -4,6 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Diagnostic } from 'vscode-languageserver-types';
+import { applyAction } from '../fixes/fixture';
 import { Client } from './client';
 
 const isPrivileged = process.geteuid?.() === 0;
@@ -84,6 +85,34 @@ describe.runIf(isPrivileged)('the editor', () => {
     });
     await client.finished(uri);
     expect(covered(after, client.diagnostics(uri)[0]!)).toBe('vfs_reed');
+    await client.close(uri);
+  });
+
+  it.each([
+    ['kprobe/vfs_reed', 'kprobe/vfs_read'],
+    ['kprobe/vfs_reed+0x4', 'kprobe/vfs_read+0x4'],
+    ['tp/syscalls/sys_enter_wrte', 'tp/syscalls/sys_enter_write'],
+  ])('mends SEC("%s") by a name that the kernel lists', async (section, mended) => {
+    const text = program(section);
+    const uri = await client.open(path.join(scratch, 'mend.bpf.c'), text);
+    await client.finished(uri);
+    await client.until('the hint', () => client.diagnostics(uri).length > 0);
+    const [first] = await client.fixes(uri, client.diagnostics(uri)[0]!);
+    expect(first!.title).toBe(`Change the section to \`SEC("${mended}")\``);
+    const fixed = applyAction(text, first!);
+    expect(fixed).toBe(text.replace(section, mended));
+    // Nothing is left to hint at.
+    await client.change(uri, fixed);
+    expect((await client.finished(uri)).programs[0]!.verdict).toBe('accepted');
+    await client.until('no hint', () => client.diagnostics(uri).length === 0);
+    await client.close(uri);
+  });
+
+  it('offers nothing for a function that no kernel function is called like', async () => {
+    const uri = await client.open(path.join(scratch, 'none.bpf.c'), program('kprobe/qqqqqqqqqqqqqqqq'));
+    await client.finished(uri);
+    await client.until('the hint', () => client.diagnostics(uri).length > 0);
+    expect(await client.fixes(uri, client.diagnostics(uri)[0]!)).toEqual([]);
     await client.close(uri);
   });
 

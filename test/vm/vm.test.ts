@@ -202,7 +202,10 @@ describe.each(versions)('Linux $version', ({ version, kprobeMulti, tcx }) => {
 
 describe('ends', () => {
   const kernel = kernelAtHand('6.12');
-  if (typeof kernel === 'string') throw new Error(kernel);
+  if (typeof kernel === 'string') {
+    test.skip(`(${kernel})`, () => {});
+    return;
+  }
   const options = { distDirectory: dist, elevate: 'never', log: () => {} } as const;
   const start = async (
     named: { qemu?: string } = {},
@@ -320,6 +323,38 @@ describe('ends', () => {
       expect(await starting).toMatchObject({ code: 'cancelled' });
       expect(existsSync(`/proc/${relay}`)).toBe(false);
       expect(existsSync(`/proc/${qemu}`)).toBe(false);
+    },
+    BOOT_MS,
+  );
+
+  test(
+    'a kernel that panics before its first process runs is started once more, and the log says why it panicked',
+    async () => {
+      const bin = mkdtempSync(path.join(scratch, 'bin-'));
+      const wrapper = path.join(bin, 'my-qemu');
+      // Once, in place of QEMU, what a guest's console showed when an interrupt came at a bad time under emulation.
+      const panic = [
+        '[    1.338] BUG: unable to handle page fault for address: 00000000322a0000',
+        '[    1.338] RIP: 0010:some_function+0x12/0x40',
+        '[    1.339] Kernel panic - not syncing: Fatal exception in interrupt',
+      ];
+      writeFileSync(
+        wrapper,
+        `#!/bin/sh\nif mkdir ${bin}/once 2>/dev/null; then printf '%s\\n' ${panic.map((line) => `'${line}'`).join(' ')}\nelse exec ${findQemu()} "$@"\nfi\n`,
+        { mode: 0o755 },
+      );
+      const log: string[] = [];
+      const vm = await startVm(
+        { kind: 'vm', kernel: kernel.image },
+        { ...options, qemu: wrapper, log: (line) => log.push(line) },
+      );
+      if ('code' in vm) throw new Error(vm.message);
+      await vm.dispose();
+      expect(log.filter((line) => line.includes('starting again'))).toEqual([
+        expect.stringContaining(
+          'panicked (Kernel panic - not syncing: Fatal exception in interrupt; BUG: unable to handle page fault for address: 00000000322a0000; RIP: 0010:some_function+0x12/0x40)',
+        ),
+      ]);
     },
     BOOT_MS,
   );

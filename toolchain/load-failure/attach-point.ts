@@ -72,6 +72,8 @@ export interface AttachLists {
 export interface AttachHint {
   message: string;
   help: string;
+  /** Names of the kernel's own lists that may have been meant in place of what is written, the likeliest first. */
+  names?: readonly string[];
 }
 
 /** What is wrong with an attach point on the target; undefined when it is there or nothing can be said. */
@@ -172,6 +174,7 @@ function absent(what: string, similar: readonly string[], otherwise = ''): Attac
   return {
     message: `${what}: this program loads, but cannot be attached there`,
     help: similar.length > 0 ? `Did you mean ${alternatives(similar)}?` : otherwise,
+    names: similar,
   };
 }
 

@@ -29,6 +29,8 @@ const otherNames: Readonly<Record<string, string>> = {
 export function explainSection({ name, section }: Attached): LoadFinding {
   const proposals = sectionProposals(section);
   const quoted = proposals.map((one) => `SEC("${one}")`);
+  // FUNCTION and … stand for what only the programmer knows.
+  const sections = proposals.filter((one) => !/…|[A-Z]{4}/.test(one));
   return {
     id: 'bpf/section',
     message: `SEC("${section}") names no program type that libbpf knows`,
@@ -36,6 +38,7 @@ export function explainSection({ name, section }: Attached): LoadFinding {
       quoted.length > 0
         ? `Did you mean ${quoted.join(' or ')}?`
         : 'Use a section name that libbpf knows, such as SEC("xdp"), SEC("tc"), SEC("kprobe/FUNCTION"), SEC("tracepoint/CATEGORY/NAME").',
+    ...(sections.length > 0 && { sections }),
     places: [
       { kind: 'section', name },
       { kind: 'program', name },
@@ -104,6 +107,7 @@ export function explainAttachTarget(
       const { kind, prefix, what } = btfPrefixes.find((one) => one.type.test(type))!;
       const similar = facts?.btf ? nearestNames(prefix + missing, facts.btf.namesOf(kind)) : [];
       const names = similar.filter((one) => one.startsWith(prefix)).map((one) => one.slice(prefix.length));
+      const sections = names.map((one) => replaceLast(section, missing, one));
       return {
         id: 'bpf/attach-target',
         message: `${kernelName(facts)} has no ${what} ${missing} in its BTF, so SEC("${section}") has nothing to attach to`,
@@ -113,6 +117,7 @@ export function explainAttachTarget(
             : what === 'function'
               ? 'Functions that are inlined, renamed or in a module that is not loaded are not there; "BPF: Attach Program" offers those that are.'
               : `Check the name of the ${what} against this kernel.`,
+        ...(sections.length > 0 && { sections }),
         places: places(missing),
       };
     }
@@ -134,6 +139,12 @@ export function explainAttachTarget(
     }
   }
   return undefined;
+}
+
+/** A section's text with the name at its end replaced. */
+export function replaceLast(section: string, name: string, by: string): string {
+  const at = section.lastIndexOf(name);
+  return at < 0 ? section : section.slice(0, at) + by + section.slice(at + name.length);
 }
 
 /** First Linux release that takes an attach type or load flag which libbpf sets by the section's name. */

@@ -19,4 +19,6 @@ export interface LoadFinding {
   /** A place in the source by the object's names, tried in order, or by its line information. */
   places?: NamedPlace[];
   at?: SourceSpan;
+  /** Whole texts for `SEC()` that may have been meant, the likeliest first. */
+  sections?: string[];
 }

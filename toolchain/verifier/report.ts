@@ -82,6 +82,8 @@ export interface Failure {
   at?: SourceSpan;
   /** Where the object's names lead, for findings without an instruction; the first that the source has. */
   places?: NamedPlace[];
+  /** Whole texts for the program's `SEC()` that may have been meant, the likeliest first. */
+  sections?: string[];
   /** First position of the program, for findings without a place of their own. */
   programAt?: SourceSpan;
   /** What led there, in order of time. */
@@ -136,7 +138,7 @@ function withLoadFinding(failure: Failure, verdict: VerdictInput, context: Repor
           help: `${failure.help} The object has no line information: compile with -g to see where.`,
         };
   }
-  const { id, message, help, places, at } = finding;
+  const { id, message, help, places, at, sections } = finding;
   const entry = entryById(id);
   return {
     ...failure,
@@ -147,6 +149,7 @@ function withLoadFinding(failure: Failure, verdict: VerdictInput, context: Repor
     help: help ?? failure.help,
     ...(places && { places }),
     ...(at && { at }),
+    ...(sections && { sections }),
   };
 }
 
@@ -202,7 +205,7 @@ function failureOf(
     title: entry.title,
     message: plainMessage(entry, rule?.say && classified.match ? rule.say(facts) : undefined, words),
     wants: entry.wants,
-    help: rule?.help && classified.match ? rule.help(facts) : entry.help,
+    help: (classified.match && rule?.help?.(facts)) ?? entry.help,
     kernelMessage: words,
     saidBy,
     causes: instruction === undefined ? declarationsOf(followed) : causesOf(followed),
