@@ -54,8 +54,8 @@ export interface TraceInput {
 const DATA_OFFSETS = new Set([0, 76]);
 const DATA_END_OFFSETS = new Set([4, 8, 80]);
 
-/** Helpers whose result points to memory, for the same kernels. */
-const GIVES_MEMORY = /^bpf_(map_lookup_elem|ringbuf_reserve|\w*_storage_get|get_local_storage)$/;
+/** Helpers whose result points into a map's value, for the same kernels. */
+const GIVES_MAP_VALUE = /^bpf_(map_lookup_elem|\w*_storage_get|get_local_storage)$/;
 
 /** Helpers that return a pointer or NULL, for the same kernels. */
 const GIVES_POINTER_OR_NULL =
@@ -194,7 +194,8 @@ export class Trace {
       if (DATA_END_OFFSETS.has(value.offset ?? -1)) return 'pkt_end';
       return DATA_OFFSETS.has(value.offset ?? -1) ? 'pkt' : undefined;
     }
-    if (value.kind === 'call' && GIVES_MEMORY.test(value.callee ?? '')) return 'mem';
+    if (value.kind === 'call' && GIVES_MAP_VALUE.test(value.callee ?? '')) return 'map_value';
+    if (value.kind === 'call' && value.callee === 'bpf_ringbuf_reserve') return 'mem';
     if (value.kind === 'arithmetic') {
       const parts = [value.from, value.other].map((part) => part && this.typeNames.get(part));
       const pointers = parts.filter((type) => type !== undefined && type !== 'scalar');
