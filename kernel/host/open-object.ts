@@ -112,8 +112,9 @@ function completeAsLoadersDo(addon: Addon, object: AddonObject, programs: readon
     });
   }
   for (const { name, section, typeNumber } of programs) {
-    const [family, ...rest] = section.replace(/^\?/, '').split('/');
-    if (typeNumber === 0 && family && rest.length > 0) addon.programSetTypeOf(object, name, family);
+    // `classifier/ingress`, `socket1`: what stands before the program's own name or number.
+    const family = /^\??([a-z_.]*[a-z])(?=\d+$|\d*\/)/.exec(section)?.[1];
+    if (typeNumber === 0 && family) addon.programSetTypeOf(object, name, family);
   }
 }
 

@@ -169,15 +169,18 @@ describe('verify', () => {
     expect(verdictOf(result, 'vfygood')).toMatchObject({ verdict: 'error' });
   });
 
-  test('settles what loaders settle: the entries of a map, and a type for SEC("classifier/NAME")', async () => {
-    const object = await compiler.compile(
-      GOOD.replace('SEC("xdp")', 'SEC("xdp/first")') +
-        MAP.replace('__uint(max_entries, 8)', '__uint(max_entries, 0)'),
-    );
-    const result = await client.request('verify', { object, log: 'rejected' });
-    expect(result.error).toBeUndefined();
-    expect(verdictOf(result, 'vfygood')).toMatchObject({ verdict: 'accepted', type: 'xdp', typeOf: 'xdp' });
-  });
+  test.each(['xdp/first', 'xdp1'])(
+    'settles what loaders settle: entries of a map, and a type for %s',
+    async (section) => {
+      const object = await compiler.compile(
+        GOOD.replace('SEC("xdp")', `SEC("${section}")`) +
+          MAP.replace('__uint(max_entries, 8)', '__uint(max_entries, 0)'),
+      );
+      const result = await client.request('verify', { object, log: 'rejected' });
+      expect(result.error).toBeUndefined();
+      expect(verdictOf(result, 'vfygood')).toMatchObject({ verdict: 'accepted', type: 'xdp', typeOf: 'xdp' });
+    },
+  );
 
   test('names a CO-RE field that the kernel does not have', async () => {
     const object = await compiler.compile(
