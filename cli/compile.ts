@@ -9,7 +9,7 @@ import type { Diagnostic } from '../toolchain/diagnostic';
 import { succeed, type Outcome, type Problem } from '../toolchain/problem';
 import { splitWords, text, type Arguments } from './command';
 import type { GeneratedHeader, HeaderSource } from './headers';
-import type { Input } from './source';
+import { unreadable, type Input } from './source';
 
 /** `input` with its object, or with clang's findings, or with what kept clang from working. */
 export async function compiled(
@@ -32,6 +32,7 @@ export async function compiled(
   if (flags.value.typesOf) input = { ...input, typesOf: flags.value.typesOf };
   const found = await findClang(text(args, 'clang') ?? '');
   if ('problem' in found) return withSyntax(failed(found.problem));
+  input = { ...input, compiler: { clang: found.clang, args: flags.value.args } };
   const result = await compile({
     clang: found.clang,
     path: input.path,
@@ -65,14 +66,7 @@ async function readSource(input: Input): Promise<Outcome<string>> {
   try {
     return succeed(await readFile(input.path, 'utf8'));
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    const reason = code === 'ENOENT' ? 'there is no such file' : message;
-    const problem = {
-      code: 'cli/read',
-      message: `${input.file} cannot be read: ${reason}.`,
-      hint: 'Name a .bpf.c source or a BPF object file.',
-    };
-    return { ok: false, problem };
+    return { ok: false, problem: unreadable(input.file, error) };
   }
 }
 

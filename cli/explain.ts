@@ -1,5 +1,7 @@
 /** The kernel's words on one file's programs as findings in its source, and syntax findings where clang is silent. */
+import type { KernelClient } from '../kernel/client/client';
 import type { ProgramVerdict } from '../kernel/protocol';
+import { attachHints } from '../language-server/model/attach-hints';
 import { besideClang, syntaxDiagnostics } from '../language-server/model/findings';
 import { explainer } from '../language-server/model/verify';
 import { loadParser } from '../toolchain/c/parser';
@@ -15,6 +17,15 @@ export async function explainPrograms(
 ): Promise<(verdict: ProgramVerdict) => Diagnostic[]> {
   const source = input.text === undefined ? undefined : await read(input.text);
   return explainer(Uint8Array.from(input.object!), input.path, source, target).explainProgram;
+}
+
+/** What the accepted programs of a source name in their `SEC()` and the kernel does not have. */
+export async function hintsOf(
+  client: KernelClient,
+  { text, path }: Input,
+  verdicts: readonly ProgramVerdict[],
+): Promise<Diagnostic[]> {
+  return text === undefined ? [] : attachHints(client, await read(text), path, verdicts);
 }
 
 /**

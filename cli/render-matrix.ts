@@ -7,7 +7,7 @@ import { paint, type Style } from './render/color';
 import { columnsOf, harmless } from './render/columns';
 import { renderDiagnostics, renderFinding } from './render-result';
 import { sharedFindings } from './merge-kernels';
-import type { FileResult } from './verify-file';
+import { isAboutRun, type FileResult } from './verify-file';
 import type { FileMatrix } from './verify-kernels';
 
 export function renderMatrix(files: readonly FileMatrix[], io: Io): string {
@@ -40,7 +40,7 @@ function renderFile({ input, row, results }: FileMatrix, io: Io): string {
     }
   }
   // What is about a kernel as a whole stands under the table already.
-  const shared = sharedFindings(results).filter(({ finding }) => finding.source !== 'bpf-studio');
+  const shared = sharedFindings(results).filter(({ finding }) => !isAboutRun(finding));
   const findings = shared.map(
     ({ finding, kernels }) => `\n${renderFinding(finding, io, { label: 'on', text: kernels.join(', ') })}\n`,
   );

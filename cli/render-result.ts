@@ -7,7 +7,7 @@ import { harmless } from './render/columns';
 import { paint } from './render/color';
 import { renderDiagnostic } from './render/diagnostic';
 import { renderVerdict } from './render/verdict';
-import type { FileResult } from './verify-file';
+import { isAboutRun, type FileResult } from './verify-file';
 
 /** One file: a line for each program, then the findings. */
 export function renderResult({ json, programs, diagnostics }: FileResult, io: Io): string {
@@ -35,7 +35,7 @@ export function renderFinding(
   note?: { label: string; text: string },
 ): string {
   // What stopped a file as a whole has no place in it.
-  if (diagnostic.source === 'bpf-studio') {
+  if (isAboutRun(diagnostic)) {
     const word = paint(io.color)('error', `error[${diagnostic.code}]`);
     return `${harmless(shortPath(diagnostic.path))}: ${word}: ${harmless(diagnostic.message)}`;
   }

@@ -13,8 +13,7 @@ import {
 import type { Problem } from '../toolchain/problem';
 import type { Io } from './io';
 import { problemOf } from './kernel';
-import type { FileResult } from './verify-file';
-import { asLsp } from './verify-file';
+import { mapFindings, type FileResult } from './verify-file';
 
 /** The results with the opinion on each rejection. That there is none is told, and takes nothing from the results. */
 export async function withSecondOpinions(results: FileResult[], io: Io): Promise<FileResult[]> {
@@ -91,22 +90,13 @@ async function askAbout(
 
 function withOpinions(result: FileResult, opinions: Map<string, SecondOpinion> | undefined): FileResult {
   if (!opinions) return result;
-  const programs = result.programs.map(({ verdict, diagnostics }) => {
-    const opinion = opinions.get(verdict.name);
-    if (!opinion) return { verdict, diagnostics };
-    const secondOpinion = opinionText(opinion);
-    return {
-      verdict,
-      diagnostics: diagnostics.map((one) => ({ ...one, data: { ...one.data, secondOpinion } })),
-    };
+  const found = mapFindings(result, (finding, verdict) => {
+    const opinion = verdict && opinions.get(verdict.name);
+    return opinion ? { ...finding, data: { ...finding.data, secondOpinion: opinionText(opinion) } } : finding;
   });
-  const json = {
-    ...result.json,
-    programs: result.json.programs.map((program, index) => {
-      const diagnostics = (programs[index]?.diagnostics ?? []).map((one) => asLsp(one, result.path));
-      const opinion = opinions.get(program.name);
-      return { ...program, diagnostics, ...(opinion ? { secondOpinion: opinion } : {}) };
-    }),
-  };
-  return { ...result, programs, json };
+  const programs = found.json.programs.map((program) => {
+    const opinion = opinions.get(program.name);
+    return { ...program, ...(opinion ? { secondOpinion: opinion } : {}) };
+  });
+  return { ...found, json: { ...found.json, programs } };
 }

@@ -1,6 +1,7 @@
 /** What a FILE argument stands for: an object's bytes, read or compiled, and what was found on the way. */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
+import type { Clang } from '../toolchain/clang/discover';
 import type { Diagnostic } from '../toolchain/diagnostic';
 import type { Problem } from '../toolchain/problem';
 import type { Arguments } from './command';
@@ -13,6 +14,8 @@ export interface Input {
   path: string;
   /** Of a source file that could be read. */
   text?: string;
+  /** What a source file was compiled with. */
+  compiler?: { clang: Clang; args: string[] };
   /** Whose vmlinux.h a source was compiled with, `Linux 6.12.1` or `the project`; absent when it includes none. */
   typesOf?: string;
   /** Absent when there is none: the file cannot be read, or does not compile. */
@@ -35,12 +38,23 @@ export async function inputOf(
   try {
     input.object = await readFile(input.path);
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    input.problems.push({
-      code: 'cli/read',
-      message: `${file} cannot be read: ${code === 'ENOENT' ? 'there is no such file' : message}.`,
-      hint: 'Name a .bpf.c source or a BPF object file.',
-    });
+    input.problems.push(unreadable(file, error));
   }
   return input;
+}
+
+const reasons: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file',
+  EISDIR: 'it is a directory',
+  EACCES: 'this user may not',
+};
+
+/** Why a FILE could not be read, from what Node threw. */
+export function unreadable(file: string, error: unknown): Problem {
+  const { code = '', message } = error as NodeJS.ErrnoException;
+  return {
+    code: 'cli/read',
+    message: `${file} cannot be read: ${reasons[code] ?? message}.`,
+    hint: 'Name a .bpf.c source or a BPF object file.',
+  };
 }

@@ -3,6 +3,7 @@ import { pathToFileURL } from 'node:url';
 import type { KernelClient } from '../kernel/client/client';
 import type { ProgramVerdict, ProtocolError, VerifierStats } from '../kernel/protocol';
 import { Severity, type Diagnostic } from '../toolchain/diagnostic';
+import { attachPointOf } from '../toolchain/load-failure/attach-point';
 import type { TargetFacts } from '../toolchain/load-failure/target';
 import type { Problem } from '../toolchain/problem';
 import type { ExitStatus } from './io';
@@ -62,7 +63,10 @@ export async function verifyFile(
     const { factsForFailure } = await import('../language-server/model/target-facts');
     const { verdictsOf, failuresOf } = await import('../language-server/model/verify');
     const answer = await verdictsOf(client, input.object, signal);
-    return await judged(input, await factsForFailure(client, failuresOf(answer)), answer);
+    const target = await factsForFailure(client, failuresOf(answer));
+    const isNamed = answer.programs.some(({ section }) => attachPointOf(section));
+    const hints = isNamed ? await (await import('./explain')).hintsOf(client, input, answer.programs) : [];
+    return await judged(input, target, answer, hints);
   } catch (error) {
     return result({ ...input, problems: [...input.problems, problemOf(error)] }, kernel, []);
   }
@@ -73,6 +77,7 @@ export async function judged(
   input: Input,
   target: TargetFacts,
   answer: { programs: ProgramVerdict[]; error?: ProtocolError },
+  hints: Diagnostic[] = [],
 ): Promise<FileResult> {
   const { error } = answer;
   // An object without a source has no place for findings, and is no answer to what was asked.
@@ -84,12 +89,42 @@ export async function judged(
   const rejected = failures.some(({ verdict }) => verdict !== 'accepted');
   // Explaining takes the object's BTF and the catalogue; accepted programs need neither.
   const explain = rejected ? await (await import('./explain')).explainPrograms(input, target) : () => [];
-  const programs = answer.programs.map((verdict) => ({ verdict, diagnostics: explain(verdict) }));
+  const programs = answer.programs.map((verdict) => ({
+    verdict,
+    diagnostics: [...explain(verdict), ...hints.filter(({ data }) => data?.program === verdict.name)],
+  }));
   if (!error) return result(input, target.release, programs);
   // What fails for the whole object is said of its first program, or of the file when it has none.
   for (const program of programs.slice(1)) program.diagnostics = [];
   const whole = programs.length > 0 ? [] : failures.flatMap(explain);
   return result({ ...input, diagnostics: [...input.diagnostics, ...whole] }, target.release, programs);
+}
+
+/** Whether a finding is about the run and not about the code: then it has no place in a file. */
+export function isAboutRun({ source, severity }: Diagnostic): boolean {
+  return source === 'bpf-studio' && severity === Severity.Error;
+}
+
+/** A result with every finding changed, each given with the verdict it is from, if it is from one. */
+export function mapFindings(
+  before: FileResult,
+  change: (finding: Diagnostic, verdict?: ProgramVerdict) => Diagnostic,
+): FileResult {
+  const diagnostics = before.diagnostics.map((one) => change(one));
+  const programs = before.programs.map(({ verdict, diagnostics: own }) => ({
+    verdict,
+    diagnostics: own.map((one) => change(one, verdict)),
+  }));
+  const inJson = (found: readonly Diagnostic[]) => found.map((one) => asLsp(one, before.path));
+  const json = {
+    ...before.json,
+    programs: before.json.programs.map((program, index) => ({
+      ...program,
+      diagnostics: inJson(programs[index]!.diagnostics),
+    })),
+    diagnostics: inJson(diagnostics),
+  };
+  return { ...before, diagnostics, programs, json };
 }
 
 /** A file of which this kernel said nothing, and why. */
@@ -151,7 +186,7 @@ function asDiagnostic(problem: Problem, path: string): Diagnostic {
   };
 }
 
-export function asLsp(diagnostic: Diagnostic, file: string): LspDiagnostic {
+function asLsp(diagnostic: Diagnostic, file: string): LspDiagnostic {
   const { range, severity, code, source, message, related, path } = diagnostic;
   const data = { ...diagnostic.data, ...(path === file ? {} : { path }) };
   return {

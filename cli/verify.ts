@@ -1,11 +1,12 @@
 /** `bpf-studio verify`: every program of every file, judged by a kernel and unloaded again. */
+import type { KernelClient } from '../kernel/client/client';
 import { compileOptions, flag, targetOption, text, usage, type Arguments, type Command } from './command';
 import { headersOf } from './headers';
 import { FILES_AT_A_TIME, inAdvance } from './in-advance';
 import type { ExitStatus, Io } from './io';
-import { openSession } from './kernel';
+import { openSession, problemOf } from './kernel';
 import { outputFor, outputOptions, type Output } from './output/output';
-import { inputOf } from './source';
+import { inputOf, type Input } from './source';
 import { verifyFile, withoutVerdict, type FileResult } from './verify-file';
 
 export const command: Command = {
@@ -21,6 +22,8 @@ own, so one rejection does not hide the others', and nothing stays loaded.
                        is shipped: with the project's vmlinux.h, else with that of the newest kernel of LIST
   -j, --jobs N         VMs side by side; without it as many as cores and free memory allow
   --second-opinion     on a rejection by a kernel before 7.3: what Linux 7.3 says of the same program, if it is at hand
+  --fixes              changes of the source that the kernel accepted, as unified diffs (--json: data.fixes of a
+                       diagnostic; --sarif: fixes of a result)
   --clang PATH         this clang instead of the newest found
   --clang-args "…"     flags for clang, replacing compile_commands.json and the defaults
 
@@ -39,6 +42,7 @@ own, so one rejection does not hide the others', and nothing stays loaded.
 
   bpf-studio verify *.bpf.c
   bpf-studio verify --kernels 5.10,6.1,6.12,7.3 build/*.o
+  bpf-studio verify --fixes filter.bpf.c
   bpf-studio verify --stats --output csv build/*.o > before.csv
   bpf-studio verify --compare before.csv new/filter.bpf.o --fail-on insns+5%
 
@@ -50,6 +54,7 @@ Exit status: 0 all accepted, 1 a rejection or an error in a source, 2 something 
     kernels: { type: 'string', short: 'k' },
     jobs: { type: 'string', short: 'j' },
     'second-opinion': { type: 'boolean', default: false },
+    fixes: { type: 'boolean', default: false },
     compare: { type: 'boolean', default: false },
     'fail-on': { type: 'string', multiple: true },
   },
@@ -81,8 +86,16 @@ function conflict(args: Arguments): string | undefined {
   if (Array.isArray(values['fail-on']) && values['fail-on'].length > 0)
     return '--fail-on belongs to --compare';
   if (positionals.length === 0) return 'verify needs at least one FILE';
+  if (positionals.includes('')) return 'A FILE is an empty text; is a variable of the shell not set?';
   if (values.kernels !== undefined && values.target !== undefined) {
     return '--target names one kernel and --kernels several; give one of them';
+  }
+  if (flag(args, 'fixes')) {
+    if (values.kernels !== undefined)
+      return '--fixes asks one kernel and --kernels names several; give one of them';
+    const form = ['stats', 'github'].find((name) => flag(args, name));
+    if (form !== undefined)
+      return `--${form} shows no fixes; use --fixes with --json, --sarif or none of them`;
   }
   if (values.jobs !== undefined && values.kernels === undefined) return '--jobs belongs to --kernels';
   return undefined;
@@ -106,7 +119,7 @@ async function verifyFiles(args: Arguments, output: Output, io: Io): Promise<Exi
   }
   try {
     const results = inAdvance(inputs, FILES_AT_A_TIME, async (input) =>
-      verifyFile(opened.client, await input(), io.interrupted),
+      verified(opened.client, await input(), args, io),
     );
     if (!flag(args, 'second-opinion')) return await print(results, output, io);
     const { withSecondOpinions } = await import('./second-opinion');
@@ -119,6 +132,18 @@ async function verifyFiles(args: Arguments, output: Output, io: Io): Promise<Exi
     );
   } finally {
     await opened.dispose();
+  }
+}
+
+async function verified(client: KernelClient, input: Input, args: Arguments, io: Io): Promise<FileResult> {
+  const result = await verifyFile(client, input, io.interrupted);
+  if (!flag(args, 'fixes')) return result;
+  try {
+    return await (await import('./fixes')).withFixes(result, input, client, io.interrupted);
+  } catch (error) {
+    // The verdicts are there; that no fix could be looked for is about the run.
+    io.problem(problemOf(error));
+    return result;
   }
 }
 

@@ -160,7 +160,7 @@ class Run implements Debuggee {
     } else listener.output('console', [`This run cannot be stepped through: ${opened.problem.message}`]);
   }
 
-  place(wanted: readonly Breakpoint[]): readonly Placement[] | undefined {
+  place(wanted: readonly Breakpoint[]): Promise<Placement[]> | undefined {
     return this.stepping?.place(wanted);
   }
 
@@ -182,6 +182,7 @@ class Run implements Debuggee {
 
   async stop(): Promise<void> {
     this.stopping.abort();
+    this.stepping?.interrupt();
     // Who asked for the run hears of its end; here only that it is over matters.
     await this.executing?.catch(() => undefined);
     await this.loaded.close();

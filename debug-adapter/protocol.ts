@@ -104,6 +104,44 @@ export interface SaveRecordingArguments {
   path: string;
 }
 
+/** Lines and branches that the run which is being gone through has executed. */
+export const Coverage = 'bpf/coverage';
+export interface CoverageResponse {
+  /** C function name of the program. */
+  program: string;
+  /** One for each file that the program has code from. */
+  files: FileCoverage[];
+}
+export interface FileCoverage {
+  /** Absolute path. */
+  path: string;
+  /** SHA-256 of the text that was compiled, as hex; absent when it was not at hand. */
+  digest?: string;
+  /** Lines with code, in order. */
+  lines: LineCoverage[];
+}
+export interface LineCoverage {
+  /** One-based. */
+  line: number;
+  /** How often a breakpoint on the line would have been hit. */
+  hits: number;
+  branches: BranchCoverage[];
+}
+/** A conditional jump; in C it may be a part of a condition, and its sides may be exchanged. */
+export interface BranchCoverage {
+  /** One-based; 0 when the compiler knows none. */
+  column: number;
+  /** To the next instruction, and to where it jumps. */
+  sides: [BranchSide, BranchSide];
+}
+export interface BranchSide {
+  times: number;
+  /** Where this side goes on; absent where the compiler names no line. `path`: in another file. */
+  line?: number;
+  column?: number;
+  path?: string;
+}
+
 /** Reads the values again now, without waiting for the next second. */
 export const Refresh = 'bpf/refresh';
 
@@ -180,6 +218,17 @@ export interface DecisionsResponse {
   decisions: Decision[];
   /** Decisions before the first of these that are not listed. */
   earlier: number;
+}
+
+/**
+ * Steps back that DAP has no request for: into the function that was called last before here, to the last line of it
+ * that ran, or out of the present function to the line that called it. `stopped` follows.
+ */
+export const StepBack = 'bpf/stepBack';
+export interface StepBackArguments {
+  threadId: number;
+  kind: 'into' | 'out';
+  granularity?: 'statement' | 'line' | 'instruction';
 }
 
 /** Goes to a step of the run; `stopped` (reason `goto`) follows. */

@@ -61,7 +61,7 @@ export async function replay(file: string, listener: Listener): Promise<Debuggee
     place: (wanted) => stepping.place(wanted),
     resume: () => stepping.move('continue', 'line'),
     announce: () => stepping.announce(),
-    stop: async () => {},
+    stop: async () => stepping.interrupt(),
   };
 }
 

@@ -48,17 +48,24 @@ const stages = [
   },
 ];
 
-const { values: options } = parseArgs({
-  options: { only: { type: 'string' }, list: { type: 'boolean', default: false } },
-});
-if (options.list) {
+process.exitCode = await commandLine(process.argv.slice(2));
+
+/** The exit status: 0 all passed, 1 something failed, 2 the command line makes no sense. */
+async function commandLine(args) {
+  let options;
+  try {
+    options = parseArgs({ args, options: { only: { type: 'string' }, list: { type: 'boolean' } } }).values;
+  } catch (error) {
+    const [first] = error.message.split(/\.? (?:To specify|This command)|\n|\.$/);
+    console.error(`test: ${first}; npm test takes --only STAGE,STAGE and --list, which names the stages.`);
+    return 2;
+  }
+  if (!options.list) return main(options.only?.split(','));
   console.log(stages.map(({ name }) => name).join('\n'));
-} else {
-  process.exitCode = await main();
+  return 0;
 }
 
-async function main() {
-  const only = options.only?.split(',');
+async function main(only) {
   const unknown = only?.filter((name) => !stages.some((stage) => stage.name === name)) ?? [];
   if (unknown.length > 0) {
     console.error(`test: there is no stage ${unknown.join(', ')}; npm test -- --list names them.`);

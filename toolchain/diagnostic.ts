@@ -40,6 +40,17 @@ export interface RelatedInformation {
   message: string;
 }
 
+/** A change of a source that mends it. */
+export interface Fix {
+  title: string;
+  /** The only one that does what the programmer must have meant. */
+  isPreferred: boolean;
+  /** In order, not overlapping. */
+  edits: { range: Range; newText: string }[];
+  /** The same for `patch -p1` and `git apply`. */
+  diff: string;
+}
+
 export interface Diagnostic {
   /** Absolute path of the file the finding is in: the compiled file, or a header it includes. */
   path: string;
@@ -66,6 +77,8 @@ export interface Diagnostic {
     help?: string;
     /** Of a hint: whole texts for the program's `SEC()` that may have been meant, the likeliest first. */
     sections?: string[];
+    /** Changes of the source that the kernel accepted, the best first, where somebody asked for them. */
+    fixes?: Fix[];
     /** What a newer kernel, which explains its rejections itself, says of the same program. */
     secondOpinion?: string;
   };

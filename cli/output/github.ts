@@ -5,7 +5,7 @@
 import path from 'node:path';
 import { Severity, type Diagnostic } from '../../toolchain/diagnostic';
 import type { Io } from '../io';
-import type { FileResult } from '../verify-file';
+import { isAboutRun, type FileResult } from '../verify-file';
 import type { Output } from './output';
 
 const commands: Record<Severity, 'error' | 'warning' | 'notice'> = {
@@ -33,7 +33,7 @@ function workflowCommand(finding: Diagnostic, { json }: FileResult, root: string
     return relative.startsWith('..') ? file : relative;
   };
   // What keeps a file as a whole from being verified has no place in it.
-  const placed = finding.source !== 'bpf-studio';
+  const placed = !isAboutRun(finding);
   const properties: [string, string | number][] = [['file', name(finding.path)]];
   if (placed) {
     properties.push(['line', start.line + 1], ['endLine', end.line + 1], ['col', start.character + 1]);

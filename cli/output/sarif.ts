@@ -9,7 +9,7 @@ import { version } from '../../package.json';
 import { Severity, type Diagnostic, type Range } from '../../toolchain/diagnostic';
 import { entryById } from '../../toolchain/verifier/catalogue';
 import type { Io } from '../io';
-import type { FileResult } from '../verify-file';
+import { isAboutRun, type FileResult } from '../verify-file';
 import type { Output } from './output';
 
 const SCHEMA = 'https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif-schema-2.1.0.json';
@@ -45,9 +45,9 @@ export function sarifLog(files: readonly FileResult[], root: string) {
     })),
   );
   // What kept a file from being verified is about the run, not about the code.
-  const failures = findings.filter(({ finding }) => finding.source === 'bpf-studio');
+  const failures = findings.filter(({ finding }) => isAboutRun(finding));
   const results = findings
-    .filter(({ finding }) => finding.source !== 'bpf-studio')
+    .filter(({ finding }) => !isAboutRun(finding))
     .map(({ finding, kernel }) => resultOf(finding, kernel, ruleIndex(finding.code), root));
   return {
     $schema: SCHEMA,
@@ -74,25 +74,30 @@ export function sarifLog(files: readonly FileResult[], root: string) {
   };
 }
 
-/** What the catalogue knows of a rule; clang's and the syntax checks' ids are their own description. */
+/**
+ * What the catalogue knows of a rule, with its whole documentation: a viewer elsewhere has no file of this machine to
+ * open. clang's and the syntax checks' ids are their own description.
+ */
 function ruleOf(id: string) {
   const entry = entryById(id);
   const page = pageOf(id);
   return {
     id,
     shortDescription: { text: entry?.title ?? id },
-    ...(entry ? { fullDescription: { text: entry.wants } } : {}),
-    ...(entry ? { help: { text: entry.help, ...(page ? { markdown: page.text } : {}) } } : {}),
-    ...(page ? { helpUri: page.uri } : {}),
+    ...(entry
+      ? {
+          fullDescription: { text: entry.wants },
+          help: { text: `${entry.wants}\n${entry.help}`, ...(page ? { markdown: page } : {}) },
+        }
+      : {}),
   };
 }
 
-/** The installed documentation page of an id, `docs/verifier/ID.md`; undefined when there is none. */
-function pageOf(id: string): { uri: string; text: string } | undefined {
+/** Text of the installed documentation page of an id, `docs/verifier/ID.md`; undefined when there is none. */
+function pageOf(id: string): string | undefined {
   const name = /^bpf\/([\w-]+)$/.exec(id)?.[1];
   const file = path.join(__dirname, '../docs/verifier', `${name}.md`);
-  if (name === undefined || !existsSync(file)) return undefined;
-  return { uri: pathToFileURL(file).href, text: readFileSync(file, 'utf8') };
+  return name === undefined || !existsSync(file) ? undefined : readFileSync(file, 'utf8');
 }
 
 function resultOf(finding: Diagnostic, kernel: string, ruleIndex: number, root: string) {
@@ -128,10 +133,36 @@ function resultOf(finding: Diagnostic, kernel: string, ruleIndex: number, root: 
           ],
         }
       : {}),
+    ...(data?.fixes
+      ? {
+          fixes: data.fixes.map((fix) => ({
+            description: { text: fix.title },
+            artifactChanges: [
+              {
+                artifactLocation: artifact(file, root),
+                replacements: fix.edits.map((edit) => ({
+                  deletedRegion: exactRegion(edit.range),
+                  insertedContent: { text: edit.newText },
+                })),
+              },
+            ],
+          })),
+        }
+      : {}),
     properties: {
       ...(finding.source === 'verifier' || finding.source === 'libbpf' ? { kernel } : {}),
       ...(data?.kernelMessage ? { kernelMessage: data.kernelMessage } : {}),
     },
+  };
+}
+
+/** A region as it is, also an empty one: where something is inserted. */
+function exactRegion({ start, end }: Range) {
+  return {
+    startLine: start.line + 1,
+    startColumn: start.character + 1,
+    endLine: end.line + 1,
+    endColumn: end.character + 1,
   };
 }
 

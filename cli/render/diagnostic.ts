@@ -64,7 +64,7 @@ export function renderDiagnostic(diagnostic: Diagnostic, options: RenderOptions)
     else
       for (const span of here) if (span.label) lines.push(note(gutter, 'note', placeAndLabel(span), options));
   }
-  const { kernelMessage, help, secondOpinion } = diagnostic.data ?? {};
+  const { kernelMessage, help, secondOpinion, fixes = [] } = diagnostic.data ?? {};
   // Who said it matters: libbpf refuses things that the kernel was never asked about.
   const speaker = diagnostic.source === 'libbpf' ? 'libbpf' : 'kernel';
   if (kernelMessage) lines.push(note(gutter, speaker, kernelMessage, { ...options, width: undefined }));
@@ -72,6 +72,7 @@ export function renderDiagnostic(diagnostic: Diagnostic, options: RenderOptions)
   if (help) lines.push(note(gutter, 'help', help, options));
   if (secondOpinion)
     lines.push(note(gutter, 'second opinion', secondOpinion, { ...options, width: undefined }));
+  for (const { title, diff } of fixes) lines.push(note(gutter, 'fix', title, options), coloured(diff, write));
   return lines.join('\n');
 }
 
@@ -87,6 +88,21 @@ function note(
   const room = (width ?? Infinity) - indent.length;
   const body = wrap(harmless(text.trimEnd()), room).replaceAll('\n', `\n${indent}`);
   return `${' '.repeat(gutter)} ${write('gutter', '=')} ${write('strong', `${label}:`)} ${body}`;
+}
+
+/** A diff stands at the margin, so that it can be copied from the terminal to `git apply`. */
+function coloured(diff: string, write: ReturnType<typeof paint>): string {
+  const styles: Record<string, Style> = { '+': 'good', '-': 'error', '@': 'note' };
+  return diff
+    .trimEnd()
+    .split('\n')
+    .map((line) => {
+      // A tab shown as anything else would be no tab to whoever applies it.
+      const shown = line.split('\t').map(harmless).join('\t');
+      const style = styles[line[0] ?? ''];
+      return style ? write(style, shown) : shown;
+    })
+    .join('\n');
 }
 
 function placeAndLabel({ path, range, label }: PlacedSpan): string {

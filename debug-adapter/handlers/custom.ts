@@ -1,12 +1,14 @@
 /** Requests that DAP does not know: those of the views that show a session's maps and runs, see ../protocol.ts. */
 import { writeFile } from 'node:fs/promises';
-import { nothingRecorded } from '../errors';
+import { coverageOf } from '../coverage/count';
+import { nothingRecorded, notCounted } from '../errors';
+import type { CoverageResponse } from '../protocol';
 import { encodeRecording } from '../recorder/recording';
 import type { Handlers, SessionAccess } from './handler';
 
 export function customHandlers(
   session: SessionAccess,
-): Handlers<'bpf/deleteMapEntry' | 'bpf/setMapEntry' | 'bpf/saveRecording' | 'bpf/refresh'> {
+): Handlers<'bpf/deleteMapEntry' | 'bpf/setMapEntry' | 'bpf/saveRecording' | 'bpf/coverage' | 'bpf/refresh'> {
   const { view, listener } = session;
   return {
     'bpf/deleteMapEntry': async ({ map, key }) => {
@@ -21,6 +23,11 @@ export function customHandlers(
       const { recording } = session.started('bpf/saveRecording');
       if (!recording) throw nothingRecorded();
       await writeFile(path, encodeRecording(recording));
+    },
+    'bpf/coverage': (): CoverageResponse => {
+      const { run } = session.stepping('bpf/coverage').stepper;
+      if (run.ending.kind === 'diverged') throw notCounted(run.ending.reason);
+      return { program: run.recording.program.name, files: coverageOf(run) };
     },
     'bpf/refresh': async () => {
       if (await session.started('bpf/refresh').context.refresh()) listener.changed();

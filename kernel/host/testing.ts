@@ -71,10 +71,10 @@ export class Compiler {
 
   /** The object of a program's text, which follows the usual includes. */
   async compile(text: string, { vmlinux = false, debugInfo = true } = {}): Promise<Uint8Array> {
-    const base = path.join(this.directory, `program${++this.count}`);
-    writeFileSync(`${base}.bpf.c`, (vmlinux ? VMLINUX_PRELUDE : UAPI_PRELUDE) + text);
+    const output = path.join(this.directory, `program${++this.count}.o`);
     const include = [this.directory, path.join(dist, 'include'), `/usr/include/${os.machine()}-linux-gnu`];
-    await run(this.clang, [
+    const compiling = run(this.clang, [
+      ...['-x', 'c', '-'],
       '-O2',
       debugInfo ? '-g' : '-g0',
       '-target',
@@ -83,11 +83,13 @@ export class Compiler {
       '-D__TARGET_ARCH_x86',
       ...include.map((directory) => `-I${directory}`),
       '-c',
-      `${base}.bpf.c`,
       '-o',
-      `${base}.o`,
+      output,
     ]);
-    return readFile(`${base}.o`);
+    // As the editor does, from standard input, so that an object tells nothing of a file's name.
+    compiling.child.stdin!.end((vmlinux ? VMLINUX_PRELUDE : UAPI_PRELUDE) + text);
+    await compiling;
+    return readFile(output);
   }
 }
 

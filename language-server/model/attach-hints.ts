@@ -8,7 +8,12 @@ import type { ProgramVerdict } from '../../kernel/protocol';
 import { placeInSource } from '../../toolchain/c/places';
 import type { SourceFile } from '../../toolchain/c/source';
 import { Severity, type Diagnostic } from '../../toolchain/diagnostic';
-import { attachPointOf, hintForAttachPoint } from '../../toolchain/load-failure/attach-point';
+import {
+  attachPointOf,
+  hintForAttachPoint,
+  type AttachHint,
+  type AttachPoint,
+} from '../../toolchain/load-failure/attach-point';
 import { replaceLast } from '../../toolchain/load-failure/attach-target';
 import { targetFacts } from './target-facts';
 
@@ -28,11 +33,18 @@ export async function attachHints(
   });
   if (points.length === 0) return [];
   const btf = points.some(({ point }) => point.kind === 'rawTracepoint');
-  const target = await targetFacts(client, { features: points.some(({ point }) => 'option' in point), btf });
+  const target = await targetFacts(client, { features: false, btf });
   const lists = kernelLists(client);
+  const hintFor = async (point: AttachPoint): Promise<AttachHint | undefined> => {
+    const hint = await hintForAttachPoint(point, lists, target);
+    // Options are asked for only when something is missing: probing them takes longer than all else.
+    return hint && 'option' in point
+      ? hintForAttachPoint(point, lists, await targetFacts(client, { features: true, btf }))
+      : hint;
+  };
   const hints = await Promise.all(
     points.map(async ({ program, section, point }): Promise<Diagnostic[]> => {
-      const hint = await hintForAttachPoint(point, lists, target);
+      const hint = await hintFor(point);
       const range = placeInSource(source, { kind: 'section', name: program, part: point.written });
       if (!hint || !range) return [];
       const sections = hint.names?.map((name) => replaceLast(section, point.written, name)) ?? [];

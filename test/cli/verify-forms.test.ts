@@ -5,8 +5,8 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { bpfStudio, startCommand, type Finished } from './command-line';
 import { dist } from '../support/bpf-object';
+import { describeAsRoot } from '../support/root';
 
-const asRoot = process.geteuid?.() === 0;
 let directory: string;
 const file = (name: string) => path.join(directory, name);
 
@@ -69,6 +69,9 @@ describe('a command line that makes no sense', () => {
     [['--kernels', '6.1', '--target', 'local', 'x.o'], /--target names one kernel and --kernels several/],
     [['--jobs', '2', 'x.o'], /--jobs belongs to --kernels/],
     [['--kernels', 'local', '--jobs', '0', 'x.o'], /--jobs 0 is not a number of at least 1/],
+    [['--sarif', '--stats', 'x.o'], /--sarif and --stats exclude each other/],
+    [['x.o', ''], /A FILE is an empty text; is a variable of the shell not set\?/],
+    [['--fixess', 'x.o'], /Unknown option '--fixess'; did you mean --fixes\?/],
     [['--kernels', '2.6', 'x.o'], /No kernel at hand is Linux 2\.6\.[^]*bpf-studio kernels fetch 2\.6/],
   ])('is explained: %j', async (args, message) => {
     const result = await bpfStudio('verify', ...args);
@@ -78,7 +81,18 @@ describe('a command line that makes no sense', () => {
   });
 });
 
-describe.skipIf(!asRoot)('bpf-studio verify (needs root)', () => {
+describeAsRoot('bpf-studio verify', () => {
+  it('tells of each FILE that is none, and judges the others', async () => {
+    writeFileSync(file('empty.o'), '');
+    const result = await inDirectory('verify', '.', 'nowhere.o', 'nowhere.bpf.c', 'empty.o', 'fixed.bpf.c');
+    expect(result.status).toBe(2);
+    expect(result.stdout).toContain('. cannot be read: it is a directory.');
+    expect(result.stdout).toContain('nowhere.o cannot be read: there is no such file.');
+    expect(result.stdout).toContain('nowhere.bpf.c cannot be read: there is no such file.');
+    expect(result.stdout).toContain('The object is not an ELF file (0 bytes).');
+    expect(result.stdout.match(/✓/g)).toHaveLength(3);
+  });
+
   it('--github puts the finding beside its line, with everything escaped', async () => {
     const result = await inDirectory('verify', '--github', ODD);
     expect(result.status).toBe(1);
@@ -247,7 +261,7 @@ describe.skipIf(!asRoot)('bpf-studio verify (needs root)', () => {
   });
 });
 
-describe.skipIf(!asRoot)('the table of --kernels (needs root)', () => {
+describeAsRoot('the table of --kernels', () => {
   it('has a row a program, then what is missing, then each finding with its kernels', async () => {
     const release = os.release();
     writeFileSync(
