@@ -7,6 +7,7 @@ import type { OpenedRun } from '../recorder/open-run';
 import type { Recording } from '../recorder/recording';
 import { VariableContext } from '../variables/context';
 import { replayedKernel } from './replayed-kernel';
+import { SourceFiles } from './source-files';
 import { Stepper } from './stepper';
 
 export interface OpenedRecording {
@@ -17,14 +18,18 @@ export interface OpenedRecording {
 }
 
 /** @param kernel is asked for what the recording does not tell: maps that are not followed through a run. */
-export function openRecording(recording: Recording, kernel: KernelRequests): Outcome<OpenedRecording> {
+export function openRecording(
+  recording: Recording,
+  kernel: KernelRequests,
+  sources = SourceFiles.onDisk,
+): Outcome<OpenedRecording> {
   const opened = openRun(recording);
   if (!opened.ok) return opened;
   const run = opened.value;
   const past = replayedKernel(kernel, run.maps, [...recording.maps, ...recording.innerMaps]);
   const file = { path: recording.file, bytes: recording.object, object: run.object };
   return succeed({
-    stepper: new Stepper(run),
+    stepper: new Stepper(run, sources),
     context: new VariableContext({ file, maps: recording.maps, kernel: past }),
     notices: noticesOf(run),
   });

@@ -53,6 +53,12 @@ export interface MachineState {
 }
 
 const CALLER_SAVED = 0x3f;
+/** Above BPF_COMPLEXITY_LIMIT_INSNS: the verifier goes through every round of a loop that it cannot tell the end of. */
+const MAX_UNRECORDED = 2_000_000;
+/** Above MAX_CALL_FRAMES, which is 8. */
+const MAX_FRAMES = 32;
+/** Longer runs are not gone through: what is kept of their steps takes too much memory. */
+const MAX_STEPS = 200_000_000;
 
 export class Machine {
   /** Number of instructions executed. */
@@ -76,6 +82,8 @@ export class Machine {
   /** Undefined for programs without a packet. */
   readonly tracked: Packet | undefined;
   private trace = TRACE_HEADER;
+  /** Step at which the program last came by a place where something is recorded. */
+  private recordedAt = 0;
   private readonly end: number;
   private readonly records: DataView;
   private readonly loaded = new Int32Array(2);
@@ -228,6 +236,9 @@ export class Machine {
       code.isGoto[pc] === 1 ||
       isTaken(this.registers, opcode, code.dst[pc] as number, code.src[pc] as number, code.imm[pc] as number);
     this.pc = (taken ? code.target[pc] : code.next[pc]) as number;
+    // A loop that no record shows the rounds of is one whose end the verifier has seen.
+    if (this.pc <= pc && (this.step - this.recordedAt > MAX_UNRECORDED || this.step > MAX_STEPS))
+      this.diverge(pc, 'it goes on for longer than any program may');
   }
 
   private load(pc: number): void {
@@ -308,6 +319,10 @@ export class Machine {
   }
 
   private call(pc: number, isCallback: boolean, target: number): void {
+    if (this.frames.length >= MAX_FRAMES) {
+      this.diverge(pc, 'it calls more functions within one another than any program may');
+      return;
+    }
     const { lo, hi } = this.registers;
     this.frames.push({ call: pc, isCallback, lo: lo.slice(6, 11), hi: hi.slice(6, 11) });
     this.enter(target);
@@ -378,7 +393,7 @@ export class Machine {
 
   /** Number of the next record; 0 at the trace's end. */
   private upcoming(): number {
-    return this.trace < this.end ? this.records.getUint32(this.trace, true) : 0;
+    return this.trace + 8 <= this.end ? this.records.getUint32(this.trace, true) : 0;
   }
 
   /** Reads the values that were recorded at a point. False when they contradict what was computed. */
@@ -393,6 +408,7 @@ export class Machine {
         return false;
       }
       this.trace += 8;
+      this.recordedAt = this.step;
     }
     if (this.trace + 8 * fields.length > this.end) {
       this.diverge(insn, 'the recording ends within this');
