@@ -4,6 +4,7 @@ import type { Dwarf } from '../../toolchain/dwarf/dwarf';
 import { DwarfTypes } from '../../toolchain/dwarf/types-as-btf';
 import { readBpfObject } from '../../toolchain/elf/object';
 import type { BpfObject } from '../../toolchain/elf/object';
+import { isKfuncCall } from '../../toolchain/insn/effects';
 import { decodeInsns } from '../../toolchain/insn/insn';
 import { Pseudo } from '../../toolchain/insn/opcodes';
 import { succeed } from '../../toolchain/problem';
@@ -48,7 +49,13 @@ export function openRun(recording: Recording): Outcome<OpenedRun> {
   const source = new SourceMap(prepared, program.name, object, dwarf, file);
   const addressOf = new Map(addresses);
   const { records, stackDepth } = recording;
-  const code = replayCode(prepared.instructions, records, stackDepth, addressOf);
+  const kfuncs = new Map(
+    decodeInsns(prepared.instructions).flatMap((insn, index): [number, string][] => {
+      const name = insn && isKfuncCall(insn) ? source.symbolAt(index) : undefined;
+      return name === undefined ? [] : [[index, name]];
+    }),
+  );
+  const code = replayCode(prepared.instructions, records, stackDepth, addressOf, kfuncs);
   const machine = new Machine(code, recording.trace, packetOf(recording));
   const maps = mapModel(recording, machine);
   const handles = new Map<bigint, number>();
@@ -96,14 +103,17 @@ function* shownAfter({ result }: Recording, { tracked }: Machine, maps: MapModel
   if (length === bytes.length) yield { address: data, bytes };
 }
 
-/** Return value and packet have to be those that the kernel gave back. */
-function checked(ending: Ending, machine: Machine, { result }: Recording): Ending {
+/** Return value, packet and context have to be those that the kernel gave back. */
+function checked(ending: Ending, machine: Machine, recording: Recording): Ending {
+  const { result } = recording;
   if (ending.kind !== 'returned') return ending;
   const diverged = (reason: string): Ending => ({ kind: 'diverged', insn: machine.pc, reason });
   const returned = Number(machine.register(0) & 0xffff_ffffn);
   if (returned !== result.returnValue)
     return diverged(`the kernel returned ${result.returnValue}, and re-execution ${returned}`);
-  const difference = machine.tracked && packetDifference(machine, machine.tracked.state, result.data);
+  const difference =
+    (machine.tracked && packetDifference(machine, machine.tracked.state, result.data)) ??
+    contextDifference(machine, recording);
   return difference === undefined ? ending : diverged(difference);
 }
 
@@ -118,6 +128,26 @@ function packetDifference(
   const { bytes, known } = machine.memory.bytes(data, length);
   const differs = bytes.findIndex((byte, at) => known[at] === 1 && byte !== output[metadata + at]);
   return differs < 0 ? undefined : `the packet differs from the kernel's at byte ${differs}`;
+}
+
+/**
+ * Fields of `struct __sk_buff` that a program writes and a test run gives back (convert_skb_to___skb): offset and size
+ * of mark, priority and cb[5].
+ */
+const SKB_FIELDS = [
+  { name: 'mark', offset: 8, size: 4 },
+  { name: 'priority', offset: 32, size: 4 },
+  { name: 'cb', offset: 48, size: 20 },
+];
+
+function contextDifference(machine: Machine, { program, result }: Recording): string | undefined {
+  if (program.type !== 'sched_cls' && program.type !== 'sched_act') return undefined;
+  const differs = SKB_FIELDS.find(({ offset, size }) => {
+    if (offset + size > result.context.length) return false;
+    const { bytes, known } = machine.memory.bytes(machine.context + BigInt(offset), size);
+    return bytes.some((byte, at) => known[at] === 1 && byte !== result.context[offset + at]);
+  });
+  return differs && `the context differs from the kernel's in ${differs.name}`;
 }
 
 function mapModel({ maps, innerMaps, snapshots, possibleCpus }: Recording, machine: Machine): MapModel {

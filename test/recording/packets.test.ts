@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { KernelClient } from '../../kernel/client/client';
 import { Compiler, openTestKernel } from '../../kernel/host/testing';
+import { openRun } from '../../debug-adapter/recorder/open-run';
 import type { OpenedRun } from '../../debug-adapter/recorder/open-run';
 import { UDP, recordObject } from './record';
 
@@ -150,6 +151,53 @@ SEC("tc") int prog(struct __sk_buff *ctx)
     const afterFirst = original.slice(0, 48) + output.slice(48, 52) + original.slice(52);
     const expected = afterFirst === output ? [original, output] : [original, afterFirst, output];
     expect(forms(run).slice(1)).toEqual(expected);
+  });
+
+  test('is written through a dynptr is what the kernel gave back from there on', async () => {
+    const run = await recordObject(
+      kernel.client,
+      await compiler.compile(`
+struct bpf_dynptr;
+extern int bpf_dynptr_from_xdp(struct xdp_md *xdp, __u64 flags, struct bpf_dynptr *ptr) __ksym;
+SEC("xdp") int prog(struct xdp_md *ctx)
+{
+	struct bpf_dynptr packet;
+	__u32 word = 0x04030201;
+	${bounds}
+	bpf_dynptr_from_xdp(ctx, 0, &packet);
+	bpf_dynptr_write(&packet, 30, &word, 4, 0);
+	return 2;
+}`),
+    );
+    expect(run.ending).toEqual({ kind: 'returned' });
+    const output = Buffer.from(run.recording.result.data).toString('hex');
+    expect(output).toBe(`${original.slice(0, 60)}01020304${original.slice(68)}`);
+    expect(forms(run).slice(1)).toEqual([original, output]);
+  });
+
+  test('comes with a context that the program writes', async () => {
+    const object = await compiler.compile(`
+SEC("tc") int prog(struct __sk_buff *ctx)
+{
+	ctx->mark = ctx->mark + 1;
+	ctx->cb[1] = 7;
+	return 0;
+}`);
+    const context = new Uint8Array(192);
+    context[8] = 4;
+    const run = await recordObject(kernel.client, object, 'prog', { context, contextOutSize: 192 });
+    expect(run.ending).toEqual({ kind: 'returned' });
+    const { machine } = run.timeline;
+    expect(run.recording.result.context[8]).toBe(5);
+    expect(machine.memory.bytes(machine.context + 8n, 4)).toMatchObject({ bytes: Uint8Array.of(5, 0, 0, 0) });
+    // What the kernel gave back is what is compared with.
+    const other = { ...run.recording.result, context: Uint8Array.from(run.recording.result.context) };
+    other.context[52] = 8;
+    const opened = openRun({ ...run.recording, result: other });
+    expect(opened.ok && opened.value.ending).toMatchObject({
+      kind: 'diverged',
+      reason: expect.stringMatching(/in cb$/),
+    });
   });
 
   test('has its layers changed is not known until it is read', async () => {

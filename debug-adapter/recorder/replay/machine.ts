@@ -2,7 +2,7 @@
  * Re-execution of a recorded run, one instruction after the other. What the program computed is computed again; what
  * it was given is read from the trace. The first difference between the two ends it.
  */
-import { isHelperCall, isPacketLoad } from '../../../toolchain/insn/effects';
+import { isHelperCall, isKfuncCall, isPacketLoad } from '../../../toolchain/insn/effects';
 import type { Insn } from '../../../toolchain/insn/insn';
 import { Atomic, Class, Mode, accessSize } from '../../../toolchain/insn/opcodes';
 import { TRACE_HEADER } from '../instrument/emit';
@@ -210,6 +210,7 @@ export class Machine {
     this.inCall(pc);
     const result = this.known & 1 ? this.register(0) : undefined;
     changed?.(result);
+    if (isKfuncCall(insn)) this.tracked?.kfuncCalled(this.code.kfuncs.get(pc));
     ended?.(result);
   }
 

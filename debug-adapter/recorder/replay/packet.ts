@@ -103,6 +103,16 @@ export class Packet {
     };
   }
 
+  /**
+   * The effect of a kernel function that has returned, whose results do not tell whether it did anything.
+   * @param name undefined when it is not known which one it is
+   */
+  kfuncCalled(name: string | undefined): void {
+    if (name !== undefined && !WRITING_KFUNCS.has(name)) return;
+    this.state = { ...this.state, isFresh: false, readEnd: undefined };
+    this.becomeUnknown();
+  }
+
   /** Bytes and length may be anything. */
   becomeUnknown(): void {
     this.forgetBytes();
@@ -204,3 +214,18 @@ const EFFECTS: Record<string, Effect> = {
 };
 /** Changes the packet with a result other than 0: it returns 1. */
 const NO_RESULT = new Set(['skb_ecn_set_ce']);
+
+/** Kernel functions that write to a packet, mostly by way of a dynptr. */
+const WRITING_KFUNCS = new Set([
+  'bpf_dynptr_copy',
+  'bpf_dynptr_memset',
+  'bpf_crypto_encrypt',
+  'bpf_crypto_decrypt',
+  'bpf_xdp_pull_data',
+  'bpf_probe_read_user_dynptr',
+  'bpf_probe_read_kernel_dynptr',
+  'bpf_probe_read_user_str_dynptr',
+  'bpf_probe_read_kernel_str_dynptr',
+  'bpf_copy_from_user_dynptr',
+  'bpf_copy_from_user_str_dynptr',
+]);
