@@ -37,6 +37,8 @@ export interface VerdictInput {
   libbpfLog: string;
   log?: string;
   lineInfo: Uint8Array;
+  /** Instructions of the program after relocation. */
+  insnCount?: number;
 }
 
 export interface ReportContext {
