@@ -44,6 +44,7 @@ const configuredSpec = z.unknown().transform((given, context): ConfiguredSpec =>
 export const attachArguments: z.ZodType<AttachArguments> = z.object({
   ...common,
   attach: z.array(z.object({ entry: z.string().min(1), spec: configuredSpec.optional() })).optional(),
+  flightRecorder: z.union([z.boolean(), z.object({ stopWhen: z.string().min(1) })]).optional(),
 });
 
 const SHAPES: Record<string, string> = {

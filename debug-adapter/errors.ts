@@ -55,12 +55,25 @@ export const unknownReference = (what: string, reference: number) =>
   );
 export const pathFormat = () =>
   forClient(1009, 'initialize: pathFormat must be "path"; other formats are not supported.');
+export const noException = () => forClient(1012, 'The run does not rest at an exception.');
+export const cannotGo = (step: number, length: number) =>
+  forClient(1013, `The run has no step ${step}: its steps are 0 to ${length}.`);
 export const nothingRecorded = () =>
   forUser(1011, 'No run was recorded that could be saved: run a program with F5 first, without "repeat".');
+export const notCounted = (reason: string) =>
+  forUser(
+    1012,
+    `The lines of this run are not counted, because replay and kernel disagree on it: ${reason}. Restart records it again.`,
+  );
 export const steppingUnsupported = (command: string) =>
   forUser(
     1010,
     `${command} is not supported here: the kernel runs a BPF program as a whole, and no run was recorded to go through. Continue runs it again, Restart loads it afresh.`,
+  );
+export const notAttached = (command: string) =>
+  forUser(
+    1012,
+    `${command} needs programs that are attached: start a session with "request": "attach", or *BPF: Attach Program*.`,
   );
 
 /** What the launch or attach configuration says cannot be done. */
@@ -106,6 +119,7 @@ export const hostGone = (reason: string) =>
   );
 export const noTarget = (message: string, hint: string) => forUser(1302, `${message} ${hint}`, selectKernel);
 export const cancelled = () => forClient(1303, 'Cancelled.');
+export const isCancelled = (thrown: unknown) => thrown instanceof AdapterError && thrown.id === 1303;
 export const internal = (thrown: unknown) =>
   forUser(1999, `Internal error: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
 

@@ -71,6 +71,8 @@ export interface AttachArguments extends Common {
    * in the object, as its `SEC()` says.
    */
   attach?: { entry: string; spec?: ConfiguredSpec }[];
+  /** Record every run, the newest kept; see {@link FlightRecorder}. */
+  flightRecorder?: boolean | { stopWhen: string };
 }
 
 /**
@@ -102,8 +104,138 @@ export interface SaveRecordingArguments {
   path: string;
 }
 
+/** Lines and branches that the run which is being gone through has executed. */
+export const Coverage = 'bpf/coverage';
+export interface CoverageResponse {
+  /** C function name of the program. */
+  program: string;
+  /** One for each file that the program has code from. */
+  files: FileCoverage[];
+}
+export interface FileCoverage {
+  /** Absolute path. */
+  path: string;
+  /** SHA-256 of the text that was compiled, as hex; absent when it was not at hand. */
+  digest?: string;
+  /** Lines with code, in order. */
+  lines: LineCoverage[];
+}
+export interface LineCoverage {
+  /** One-based. */
+  line: number;
+  /** How often a breakpoint on the line would have been hit. */
+  hits: number;
+  branches: BranchCoverage[];
+}
+/** A conditional jump; in C it may be a part of a condition, and its sides may be exchanged. */
+export interface BranchCoverage {
+  /** One-based; 0 when the compiler knows none. */
+  column: number;
+  /** To the next instruction, and to where it jumps. */
+  sides: [BranchSide, BranchSide];
+}
+export interface BranchSide {
+  times: number;
+  /** Where this side goes on; absent where the compiler names no line. `path`: in another file. */
+  line?: number;
+  column?: number;
+  path?: string;
+}
+
 /** Reads the values again now, without waiting for the next second. */
 export const Refresh = 'bpf/refresh';
+
+/**
+ * What somebody asks the history of: a row of the Variables view, as `setVariable` names it, or an expression in a
+ * frame of the present step (the innermost one when left out): a variable, `$r3`, `packet[12]`, `packet[12..14]`,
+ * `counts[17].packets`.
+ */
+export type HistoryPlace =
+  { variablesReference: number; name: string } | { expression: string; frameId?: number };
+
+/** A moment of a recorded run. */
+export interface Moment {
+  /** Number of the step, for {@link GoToStep}. */
+  step: number;
+  /** Index of the instruction in the program. */
+  insn: number;
+  /** Absolute path and one-based line, where the instruction has one. */
+  path?: string;
+  line?: number;
+}
+
+/**
+ * Goes back to the instruction that last wrote to a place, before the present step; `stopped` (reason `goto`) follows.
+ * When there is none in the run, nothing moves, and `text` says since when the place has been as it is.
+ */
+export const LastWrite = 'bpf/lastWrite';
+export type LastWriteArguments = HistoryPlace;
+export interface LastWriteResponse {
+  /** In a sentence: `Line 42 (instruction 17) changed sum.rounds from 2 to 3.` */
+  text: string;
+  /** Absent when nothing wrote to it. */
+  at?: Moment;
+  /** As the Variables view writes them; absent for what the run does not show. */
+  before?: string;
+  after?: string;
+}
+
+/**
+ * Goes back to the step at which an expression became what it is now, or, with `condition`, at which the condition
+ * came to hold the last time; `stopped` (reason `goto`) follows, unless there is no such step.
+ */
+export const WhenBecame = 'bpf/whenBecame';
+export interface WhenBecameArguments {
+  /** A C expression of the frame; may be left out when there is a condition. */
+  expression?: string;
+  /** A C expression, `sum.rounds > 3`. */
+  condition?: string;
+  frameId?: number;
+}
+export type WhenBecameResponse = LastWriteResponse;
+
+/** The decisions that led to the present step: conditional jumps that were passed on the way, oldest first. */
+export const Decisions = 'bpf/decisions';
+export interface DecisionsArguments {
+  /** At most so many, the newest; 1000 when left out. */
+  count?: number;
+}
+export interface Decision extends Moment {
+  /** Function that it was made in, inlined ones among them. */
+  function: string;
+  /** The condition in C as the source has it, else the instruction; `text` is for people: `if (data + 14 > end)`. */
+  condition: string;
+  /** Whether the jump was taken. */
+  jumped: boolean;
+  /** Whether the condition in C held; absent where that cannot be told from the instruction. */
+  held?: boolean;
+  /** The values compared, as far as they are known: `4 > 3`. */
+  compared?: string;
+  /** How often in a row it went like this in the rounds of a loop; the moment is the last of them. */
+  times: number;
+}
+export interface DecisionsResponse {
+  decisions: Decision[];
+  /** Decisions before the first of these that are not listed. */
+  earlier: number;
+}
+
+/**
+ * Steps back that DAP has no request for: into the function that was called last before here, to the last line of it
+ * that ran, or out of the present function to the line that called it. `stopped` follows.
+ */
+export const StepBack = 'bpf/stepBack';
+export interface StepBackArguments {
+  threadId: number;
+  kind: 'into' | 'out';
+  granularity?: 'statement' | 'line' | 'instruction';
+}
+
+/** Goes to a step of the run; `stopped` (reason `goto`) follows. */
+export const GoToStep = 'bpf/goToStep';
+export interface GoToStepArguments {
+  step: number;
+}
 
 /** Event: what the session is doing, for views and lenses. */
 export const SessionState = 'bpf/sessionState';
@@ -113,4 +245,121 @@ export interface SessionStateEvent {
   returned?: string;
   /** What is attached, one line each: `xdp on veth0 (native)`. */
   attached?: string[];
+}
+
+/**
+ * Live traffic: in a session that is attached nothing stops. A breakpoint takes a snapshot each time it is hit. Hits are
+ * counted all; of those that are hit often only some are sent as this event, at most {@link SNAPSHOT_EVENTS} a second.
+ */
+export const Snapshot = 'bpf/snapshot';
+export const SNAPSHOT_EVENTS = 50;
+export interface SnapshotEvent {
+  /** For {@link OpenSnapshot}. */
+  id: number;
+  threadId: number;
+  /** `at_xdp: xdp on veth0 (native)`. */
+  hook: string;
+  /** DAP's id of the breakpoint. */
+  breakpoint: number;
+  path: string;
+  line: number;
+  function: string;
+  /** Milliseconds since 1970, and the kernel's monotonic clock in nanoseconds, as decimal text. Absent if not taken. */
+  time?: number;
+  monotonic?: string;
+  cpu?: number;
+  /** The simple ones, as the Variables view writes them. */
+  locals: { name: string; value: string }[];
+}
+
+/** Event: what all breakpoints of the attached programs have counted, at most twice a second and only when it changed. */
+export const SnapshotCounts = 'bpf/snapshots';
+export interface SnapshotCountsEvent {
+  /** The sums of what follows. */
+  hits: number;
+  shown: number;
+  lost: number;
+  breakpoints: {
+    /** DAP's id of the breakpoint. */
+    id: number;
+    /** Hits in the kernel; exact. */
+    hits: number;
+    /** Snapshots that met the breakpoint's conditions, and were sent as events or log messages. */
+    shown: number;
+    /** Hits whose snapshot was overwritten before it was read. */
+    lost: number;
+  }[];
+}
+
+/** The newest snapshots that can be opened, newest first: for views that open late. */
+export const Snapshots = 'bpf/listSnapshots';
+export interface SnapshotsResponse {
+  snapshots: SnapshotEvent[];
+}
+
+/** The thread shows frames and variables of a snapshot; `stopped` follows. `continue` goes back to what is live. */
+export const OpenSnapshot = 'bpf/openSnapshot';
+export interface OpenSnapshotArguments {
+  id: number;
+}
+
+/** Starts or ends the recording of every run. Answers with the state, which {@link FlightRecorderState} tells too. */
+export const FlightRecorder = 'bpf/flightRecorder';
+export interface FlightRecorderArguments {
+  enabled: boolean;
+  /** Keep the first run of which this holds: `returned == XDP_DROP && saddr == 0x0700000a`. */
+  stopWhen?: string;
+}
+
+/** Event: at most twice a second, and when a condition has held. */
+export const FlightRecorderState = 'bpf/flightRecorderState';
+export interface FlightRecorderStateEvent {
+  enabled: boolean;
+  stopWhen?: string;
+  /** Runs that ended since it was enabled. */
+  runs: number;
+  /** Of them, those that the condition was tried on. A condition on `returned` alone is tried on all, in the kernel. */
+  checked: number;
+  /** The run of which the condition held; recording has stopped, and `bpf/openRun` opens it. */
+  stoppedAt?: number;
+  /** Programs that cannot be recorded, and why. */
+  notRecorded: { program: string; reason: string }[];
+}
+
+/** The newest runs in the recorder, newest first. */
+export const Runs = 'bpf/runs';
+export interface RunsArguments {
+  /** 100 when left out. */
+  limit?: number;
+}
+export interface RunsResponse {
+  runs: RecordedRunSummary[];
+}
+export interface RecordedRunSummary {
+  /** For {@link OpenRun}. */
+  id: number;
+  threadId: number;
+  hook: string;
+  /** When it began: milliseconds since 1970, and the kernel's monotonic clock in nanoseconds. */
+  time: number;
+  monotonic: string;
+  cpu: number;
+  /** `XDP_DROP (1)`. */
+  returned: string;
+  returnValue: number;
+  /** Instructions. */
+  steps: number;
+}
+
+/** The thread goes through a run, from its end; `stopped` follows. `continue` at its end goes back to what is live. */
+export const OpenRun = 'bpf/openRun';
+export interface OpenRunArguments {
+  id: number;
+}
+
+/** Events about programs that are attached, by name. */
+export interface LiveEvents {
+  [Snapshot]: SnapshotEvent;
+  [SnapshotCounts]: SnapshotCountsEvent;
+  [FlightRecorderState]: FlightRecorderStateEvent;
 }

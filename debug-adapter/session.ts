@@ -1,5 +1,4 @@
 /** The debug adapter's conversation with its client: DAP and nothing else is known here and only here. */
-import { writeFile } from 'node:fs/promises';
 import { Event, Response } from '@vscode/debugadapter';
 import { ProtocolServer } from '@vscode/debugadapter/lib/protocol';
 import type { DebugProtocol } from '@vscode/debugprotocol';
@@ -11,13 +10,18 @@ import * as errors from './errors';
 import { SessionState } from './protocol';
 import { launch } from './launch';
 import { listenerFor } from './notices';
-import { encodeRecording } from './recorder/recording';
 import { replay } from './replay';
-import { checkArguments, requests, STEPPING, type Arguments, type Command } from './requests';
+import { checkArguments, requests, type Arguments, type Command } from './requests';
 import { capabilities } from './capabilities';
 import { compilerFor, describeDiagnostic } from './runner/compile';
-import { Breakpoints, disassembly, frameOf, stackFrames } from './stepping/requests';
-import type { Move } from './stepping/stepper';
+import { breakpointHandlers, placeBreakpoints } from './handlers/breakpoints';
+import { customHandlers } from './handlers/custom';
+import type { Handler, Handlers, SessionAccess } from './handlers/handler';
+import { gotoHandlers } from './handlers/goto';
+import { inspectionHandlers } from './handlers/inspect';
+import { liveHandlers } from './handlers/live';
+import { steppingHandlers } from './handlers/stepping';
+import { Breakpoints } from './stepping/breakpoints/store';
 import { VariablesView } from './variables/view';
 
 /** How to get at a kernel; injected, because it depends on where the bundle lies. */
@@ -26,8 +30,6 @@ export type OpenKernel = (
   log: (line: string) => void,
   signal: AbortSignal,
 ) => Promise<OpenedKernel>;
-
-type Handler<C extends Command> = (given: Arguments<C>, request: DebugProtocol.Request) => unknown;
 
 export class BpfDebugSession extends ProtocolServer {
   private client: Arguments<'initialize'> | undefined;
@@ -41,9 +43,31 @@ export class BpfDebugSession extends ProtocolServer {
   private announced = false;
   /** Requests under way that can be cancelled, by `seq`. */
   private readonly running = new Map<number, AbortController>();
+  /** What ends work whose progress is shown, by the id it is shown under. */
+  private readonly cancellable = new Map<string, () => void>();
+  private progressCount = 0;
   /** The answer to the launch, attach or restart that is under way. */
   private starting: Promise<void> = Promise.resolve();
   private ending: Promise<void> | undefined;
+
+  private readonly listener = listenerFor({
+    send: (event) => {
+      // Values are those of where the debuggee rests now.
+      if (event.event === 'stopped' && this.debuggee) this.view.show(this.debuggee.context);
+      // Every run is another one to stop in.
+      if (event.event === SessionState) this.placeBreakpoints();
+      this.sendEvent(event);
+    },
+    firstThread: () => this.debuggee?.threads[0]?.id,
+    supportsInvalidated: () => this.client?.supportsInvalidatedEvent === true,
+    startProgress: (cancel) => {
+      if (this.client?.supportsProgressReporting !== true) return undefined;
+      const id = `search ${++this.progressCount}`;
+      this.cancellable.set(id, cancel);
+      return id;
+    },
+    finish: () => this.finish(),
+  });
 
   constructor(
     private readonly openKernel: OpenKernel,
@@ -67,6 +91,9 @@ export class BpfDebugSession extends ProtocolServer {
   private async answer(request: DebugProtocol.Request): Promise<void> {
     const response: DebugProtocol.Response = new Response(request);
     try {
+      const { stepping } = this.debuggee ?? {};
+      // What looks at a run, or moves it, waits until it rests.
+      if (stepping && !AT_ONCE.has(request.command)) await stepping.idle();
       response.body = await this.handle(request);
       this.sendResponse(response);
     } catch (thrown) {
@@ -86,7 +113,6 @@ export class BpfDebugSession extends ProtocolServer {
     const leaving = command === 'disconnect' || command === 'terminate';
     if (this.phase === 'ended' && !leaving) throw errors.sessionEnded(command);
     if (!this.client && command !== 'initialize' && !leaving) throw errors.notInitialized(command);
-    if (STEPPING.has(command)) throw errors.steppingUnsupported(command);
     if (!Object.hasOwn(requests, command)) throw errors.unknownCommand(command);
     const checked = checkArguments(command as Command, request.arguments);
     if (!checked.ok) throw errors.badArguments(command, checked.problem);
@@ -104,7 +130,16 @@ export class BpfDebugSession extends ProtocolServer {
     if (command === 'disconnect') this.onEnd();
   }
 
-  private readonly handlers: { [C in Command]: Handler<C> } = {
+  private readonly access: SessionAccess = this.accessForHandlers();
+
+  /** What concerns the session as a whole is answered here; the rest needs only what is debugged. */
+  private readonly handlers: Handlers<Command> = {
+    ...inspectionHandlers(this.access),
+    ...breakpointHandlers(this.access),
+    ...steppingHandlers(this.access),
+    ...gotoHandlers(this.access),
+    ...customHandlers(this.access),
+    ...liveHandlers(this.access),
     initialize: (given) => {
       if (this.client) throw errors.alreadyInitialized();
       if (given.pathFormat !== undefined && given.pathFormat !== 'path') throw errors.pathFormat();
@@ -135,130 +170,9 @@ export class BpfDebugSession extends ProtocolServer {
     terminate: () => this.end(),
     cancel: (given) => {
       if (given?.requestId !== undefined) this.running.get(given.requestId)?.abort();
-    },
-
-    setBreakpoints: ({ source, breakpoints = [] }) => ({
-      breakpoints: this.breakpoints.set(
-        source.path ?? '',
-        breakpoints.map(({ line }) => line),
-        this.debuggee,
-      ),
-    }),
-    setFunctionBreakpoints: (given) => ({
-      breakpoints: given.breakpoints.map(() => ({ verified: false, message: NO_BREAKPOINTS })),
-    }),
-    setExceptionBreakpoints: () => ({}),
-
-    threads: () => ({ threads: (this.debuggee?.threads ?? []).map(({ id, name }) => ({ id, name })) }),
-    stackTrace: ({ threadId, startFrame = 0, levels = 0 }) => {
-      const own = this.frame(threadId);
-      const { stepping } = this.started('stackTrace');
-      const frames = stepping ? stackFrames(stepping.stepper, own.name) : [own];
-      const end = levels === 0 ? frames.length : startFrame + levels;
-      return { stackFrames: frames.slice(startFrame, end), totalFrames: frames.length };
-    },
-    scopes: ({ frameId }) => {
-      const { stepping } = this.started('scopes');
-      if (stepping) return { scopes: this.view.scopes(stepping.scopes(frameOf(stepping, frameId))) };
-      this.frame(frameId);
-      return { scopes: this.view.scopes() };
-    },
-    variables: async ({ variablesReference, filter, start, count }) => {
-      this.started('variables');
-      return { variables: await this.view.variables(variablesReference, filter, start, count) };
-    },
-    setVariable: async ({ variablesReference, name, value }) => {
-      this.started('setVariable');
-      const { name: _, ...rest } = await this.view.set(variablesReference, name, value);
-      return rest;
-    },
-    setExpression: async ({ expression, value }) => {
-      this.started('setExpression');
-      const { name: _, ...rest } = await this.view.setExpression(expression, value);
-      return rest;
-    },
-    evaluate: async ({ expression, frameId }) => {
-      const { stepping } = this.started('evaluate');
-      const scopes =
-        stepping && stepping.scopes(frameOf(stepping, frameId ?? stepping.stepper.frames()[0]!.id));
-      return this.view.evaluate(expression, scopes);
-    },
-    disassemble: ({ memoryReference, offset, instructionOffset, instructionCount }) => {
-      const stepping = this.stepping('disassemble');
-      return {
-        instructions: disassembly(
-          stepping,
-          memoryReference,
-          offset ?? 0,
-          instructionOffset ?? 0,
-          instructionCount,
-        ),
-      };
-    },
-    next: (given) => this.move('next', given),
-    stepIn: (given) => this.move('stepIn', given),
-    stepOut: (given) => this.move('stepOut', given),
-    stepBack: (given) => this.move('stepBack', given),
-    reverseContinue: (given) => this.move('reverseContinue', given),
-    readMemory: ({ memoryReference, offset, count }) => {
-      this.started('readMemory');
-      return this.view.readMemory(memoryReference, offset ?? 0, count);
-    },
-    continue: ({ threadId }) => {
-      const debuggee = this.started('continue');
-      this.thread(threadId);
-      // The answer comes first: the client must know that the thread goes on before it hears that it stopped.
-      this.soon(() => debuggee.resume());
-      return { allThreadsContinued: true };
-    },
-    pause: ({ threadId }) => {
-      const debuggee = this.started('pause');
-      this.thread(threadId);
-      setImmediate(() => debuggee.announce());
-    },
-
-    'bpf/deleteMapEntry': async ({ map, key }) => {
-      this.started('bpf/deleteMapEntry');
-      return { deleted: await this.view.deleteEntry(map, key) };
-    },
-    'bpf/setMapEntry': async ({ map, key, value, flags }) => {
-      this.started('bpf/setMapEntry');
-      await this.view.setEntry(map, key, value, flags ?? 'any');
-    },
-    'bpf/saveRecording': async ({ path }) => {
-      const { recording } = this.started('bpf/saveRecording');
-      if (!recording) throw errors.nothingRecorded();
-      await writeFile(path, encodeRecording(recording));
-    },
-    'bpf/refresh': async () => {
-      if (await this.started('bpf/refresh').context.refresh()) this.listener.changed();
+      if (given?.progressId !== undefined) this.cancellable.get(given.progressId)?.();
     },
   };
-
-  private move(
-    move: Move,
-    { threadId, granularity }: { threadId: number; granularity?: string | undefined },
-  ): void {
-    const debuggee = this.started(move);
-    this.thread(threadId);
-    const { stepping } = debuggee;
-    if (stepping)
-      this.soon(() => stepping.move(move, granularity === 'instruction' ? 'instruction' : 'line'));
-    // What has not run yet, or cannot be gone through, is run.
-    else if (move === 'next' || move === 'stepIn') this.soon(() => debuggee.resume());
-    else throw errors.steppingUnsupported(move);
-  }
-
-  private stepping(command: string) {
-    const { stepping } = this.started(command);
-    if (!stepping) throw errors.steppingUnsupported(command);
-    return stepping;
-  }
-
-  /** The answer to a request comes before what it leads to. */
-  private soon(work: () => Promise<void>): void {
-    setImmediate(() => void work().catch((thrown: unknown) => this.reportFailure(thrown)));
-  }
 
   private controller(request: DebugProtocol.Request): AbortController {
     const controller = new AbortController();
@@ -345,16 +259,22 @@ export class BpfDebugSession extends ProtocolServer {
     else this.debuggee?.announce();
   }
 
-  private frame(threadId: number): DebugProtocol.StackFrame {
-    const { id, frame, place } = this.thread(threadId);
+  private accessForHandlers(): SessionAccess {
     return {
-      id,
-      name: frame,
-      line: place?.line ?? 0,
-      column: place ? 1 : 0,
-      ...(place
-        ? { source: { name: place.path.split('/').at(-1)!, path: place.path } }
-        : { presentationHint: 'label' as const }),
+      view: this.view,
+      breakpoints: this.breakpoints,
+      listener: this.listener,
+      current: () => this.debuggee,
+      started: (command) => this.started(command),
+      stepping: (command) => {
+        const { stepping } = this.started(command);
+        if (!stepping) throw errors.steppingUnsupported(command);
+        return stepping;
+      },
+      thread: (id) => this.thread(id),
+      soon: (work) => {
+        setImmediate(() => void work().catch((thrown: unknown) => this.reportFailure(thrown)));
+      },
     };
   }
 
@@ -372,22 +292,14 @@ export class BpfDebugSession extends ProtocolServer {
   /** A run that was recorded has lines to stop at. */
   private placeBreakpoints(): void {
     if (!this.debuggee?.stepping) return;
-    for (const breakpoint of this.breakpoints.placeAll(this.debuggee))
-      this.sendEvent(new Event('breakpoint', { reason: 'changed', breakpoint }));
+    void placeBreakpoints(this.breakpoints.all, this.debuggee).then(
+      (placed) =>
+        placed.forEach((breakpoint) =>
+          this.sendEvent(new Event('breakpoint', { reason: 'changed', breakpoint })),
+        ),
+      (thrown: unknown) => this.reportFailure(thrown),
+    );
   }
-
-  private readonly listener = listenerFor({
-    send: (event) => {
-      // Values are those of where the debuggee rests now.
-      if (event.event === 'stopped' && this.debuggee) this.view.show(this.debuggee.context);
-      // Every run is another one to stop in.
-      if (event.event === SessionState) this.placeBreakpoints();
-      this.sendEvent(event);
-    },
-    firstThread: () => this.debuggee?.threads[0]?.id,
-    supportsInvalidated: () => this.client?.supportsInvalidatedEvent === true,
-    finish: () => this.finish(),
-  });
 
   /** What goes wrong outside a request has only the console to be told in. */
   private reportFailure(thrown: unknown): void {
@@ -433,6 +345,8 @@ export class BpfDebugSession extends ProtocolServer {
   }
 }
 
+/** Requests that can end a search. */
+const AT_ONCE = new Set(['initialize', 'cancel', 'pause', 'disconnect', 'terminate', 'restart', 'threads']);
+
 /** After these the rows around what was edited are stale: the sum of a row, the text of a struct. */
 const EDITS = new Set(['setVariable', 'setExpression', 'bpf/setMapEntry', 'bpf/deleteMapEntry']);
-const NO_BREAKPOINTS = 'The kernel runs a BPF program as a whole; it cannot stop at a line.';

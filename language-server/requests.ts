@@ -96,7 +96,7 @@ export const requests: Record<string, Handler> = {
 
   [VerifyNow]: async (session, params: VerifyNowParams) => {
     const bpf = requireDocument(session, params);
-    await bpf.start(true);
+    await bpf.start(true, true);
     await bpf.settled();
     return bpf.status;
   },

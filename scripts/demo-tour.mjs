@@ -2,7 +2,6 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 import { e2ePaths, findChromium } from './e2e-install.mjs';
 
 const stepLimit = 60_000;
@@ -59,7 +58,7 @@ async function rejection(page, say, shoot) {
   say(`  Problems: ${oneLine(await problem.innerText())}`);
   // Lenses are drawn only where the editor is scrolled to, and a click on the problem scrolls there.
   await problem.click();
-  for (const lens of await verdictLenses(page)) say(`  lens: ${lens}`);
+  say(`  lens: ${await lensSaying(page, /rejected/)}`);
   await shoot('1-rejection');
 }
 
@@ -75,13 +74,14 @@ async function repair(page, sample, say, shoot) {
   if (!text.includes(unchecked)) throw new Error(`${sample} does not hold the line that the tour repairs`);
   writeFileSync(sample, text.replace(unchecked, `\tif (!traffic)\n\t\treturn XDP_PASS;\n${unchecked}`));
   await rejections(page).first().waitFor({ state: 'detached' });
-  for (const lens of await verdictLenses(page)) say(`  lens: ${lens}`);
+  await visibleLens(page, /rejected/).waitFor({ state: 'hidden' });
+  say(`  lens: ${await lensSaying(page, /accepted/)}`);
   await shoot('2-accepted');
 }
 
 async function testRun(page, say, shoot) {
   say('3. A program is run in the kernel on a packet.');
-  await page.locator('.codelens-decoration a:visible').filter({ hasText: /^Run$/ }).first().click();
+  await visibleLens(page, /^Run$/).click();
   const returned = page.locator('.repl .monaco-list-row').filter({ hasText: 'returned XDP_' }).first();
   await returned.waitFor();
   for (const row of await page.locator('.repl .monaco-list-row').allInnerTexts())
@@ -89,13 +89,16 @@ async function testRun(page, say, shoot) {
   await shoot('3-run');
 }
 
-/** The lenses that name a number of instructions, once there are any. */
-async function verdictLenses(page) {
-  const lenses = page.locator('.codelens-decoration a').filter({ hasText: /insns|reject/i });
-  await lenses.first().waitFor();
-  // Lenses are drawn one after the other.
-  await pause(500);
-  return (await lenses.allInnerTexts()).map(oneLine);
+/** The first lens in sight with these words; VS Code keeps those that were scrolled out of it, hidden. */
+function visibleLens(page, words) {
+  return page.locator('.codelens-decoration a:visible').filter({ hasText: words }).first();
+}
+
+/** The text of the first lens in sight with these words, once there is one. */
+async function lensSaying(page, words) {
+  const lens = visibleLens(page, words);
+  await lens.waitFor();
+  return oneLine(await lens.innerText());
 }
 
 function oneLine(text) {

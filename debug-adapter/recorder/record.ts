@@ -1,5 +1,6 @@
 /** Records one test run of a loaded program: the rewritten program runs in the kernel in place of the original. */
 import type { KernelClient } from '../../kernel/client/client';
+import { KernelError } from '../../kernel/client/errors';
 import type { LoadedProgram, Params, Results } from '../../kernel/protocol';
 import { decodeInsns, encodeInsns } from '../../toolchain/insn/insn';
 import type { Insn } from '../../toolchain/insn/insn';
@@ -14,8 +15,10 @@ import type { TraceRecord } from './instrument/records';
 
 export interface RecorderOptions {
   license: string;
-  /** Bytes of trace; a power of two. */
+  /** Bytes of trace that are wanted; a power of two. A kernel that has no room for them gives less. */
   capacity: number;
+  /** Whether to record which CPU a run is on, as following per-CPU maps needs it. */
+  withCpu?: boolean;
   signal?: AbortSignal;
 }
 /** The run has happened, but its trace did not fit. */
@@ -28,8 +31,6 @@ export interface RecordedRun {
   prepared: PreparedProgram;
   /** What is recorded where. */
   records: TraceRecord[];
-  /** The program that ran. */
-  variant: PreparedProgram;
   stackDepth: readonly number[];
   /** Kernel addresses that 64-bit immediate loads give, by instruction. */
   addresses: Map<number, bigint>;
@@ -44,6 +45,13 @@ export interface RecordedRun {
 
 /** Maximum of a record's size, beyond the trace's capacity: the last record may stand at its very end. */
 const SLACK = 4096;
+
+/**
+ * Where the wanted capacity is refused: Linux 5.10 limits an array's value to KMALLOC_MAX_SIZE, 4 MiB (E2BIG, see
+ * array_map_alloc_check), and a machine may be short of memory (ENOMEM).
+ */
+const SMALL_CAPACITY = 2 * 1024 * 1024;
+const NO_ROOM = new Set(['E2BIG', 'ENOMEM']);
 
 /**
  * Where runs of a program's variants are recorded: a trace in the kernel, used by one run after the other. To be closed.
@@ -68,15 +76,11 @@ export interface Recorder {
 export async function openRecorder(
   kernel: KernelClient,
   program: LoadedProgram,
-  { license, capacity, signal }: RecorderOptions,
+  { license, capacity: wanted, withCpu, signal }: RecorderOptions,
 ): Promise<Recorder> {
   const request = { signal };
-  const { map } = await kernel.request(
-    'sharedArrayCreate',
-    { name: 'bpfs_trace', bytes: TRACE_HEADER + capacity + SLACK },
-    request,
-  );
-  const trace: TraceLayout = { map, capacity };
+  const trace = await createTrace(kernel, wanted, signal);
+  const { map, capacity } = trace;
   const read = async (offset: number, length: number) => {
     const { data } = await kernel.request('sharedRead', { map, offset, length }, request);
     return data;
@@ -108,7 +112,7 @@ export async function openRecorder(
   return {
     async run(prepared, stackDepth, input, recording, btf) {
       const parameters = (type: number) => parametersOf(btf, type);
-      const instrumented = instrument(prepared, stackDepth, trace, recording, parameters);
+      const instrumented = instrument(prepared, stackDepth, trace, recording, parameters, withCpu);
       if ('reason' in instrumented) return instrumented;
       const probe = addressProbe(prepared.instructions, trace);
       const addresses = new Map<number, bigint>();
@@ -128,13 +132,12 @@ export async function openRecorder(
         await closeVariant(handle);
         return {
           result,
-          reason: `the run was too long: its recording takes ${written} bytes, and there is room for ${capacity}`,
+          reason: `the run was too long: its recording takes ${written} bytes, and this kernel has room for ${capacity}`,
         };
       }
       return {
         prepared,
         records: instrumented.records,
-        variant: instrumented.variant,
         stackDepth,
         addresses,
         trace: await read(0, TRACE_HEADER + written),
@@ -145,6 +148,22 @@ export async function openRecorder(
     },
     close: async () => void (await kernel.request('mapClose', { map })),
   };
+}
+
+async function createTrace(
+  kernel: KernelClient,
+  capacity: number,
+  signal: AbortSignal | undefined,
+): Promise<TraceLayout> {
+  const params = { name: 'bpfs_trace', bytes: TRACE_HEADER + capacity + SLACK };
+  try {
+    const { map } = await kernel.request('sharedArrayCreate', params, { signal });
+    return { map, capacity };
+  } catch (error) {
+    const isTooMuch = error instanceof KernelError && NO_ROOM.has(error.errno ?? '');
+    if (!isTooMuch || capacity <= SMALL_CAPACITY) throw error;
+    return createTrace(kernel, SMALL_CAPACITY, signal);
+  }
 }
 
 /** Records one run of a loaded program as it is. */
@@ -168,7 +187,8 @@ function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-function parametersOf(btf: Btf | undefined, functionType: number): number | undefined {
+/** Number of parameters of a FUNC of the object's BTF. */
+export function parametersOf(btf: Btf | undefined, functionType: number): number | undefined {
   const type = btf?.type(functionType);
   const prototype = type?.kind === 'func' ? btf?.type(type.type) : undefined;
   return prototype?.kind === 'func_proto' ? prototype.parameters.length : undefined;
@@ -176,7 +196,8 @@ function parametersOf(btf: Btf | undefined, functionType: number): number | unde
 
 const noInfo = { funcInfo: new Uint8Array(0), lineInfo: new Uint8Array(0) };
 
-function cannotLoad(what: string, { errno, log }: { errno: string; log: string }): CannotRecord {
+/** Why the kernel refused a variant: the last line of its log that tells. */
+export function cannotLoad(what: string, { errno, log }: { errno: string; log: string }): CannotRecord {
   const lines = log.trim().split('\n');
   const words = lines.filter((line) => !/^(processed|verification time|stack depth)/.test(line)).at(-1);
   return { reason: `the kernel does not accept ${what}: ${words ?? errno}` };

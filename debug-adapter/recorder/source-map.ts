@@ -6,6 +6,7 @@ import type { Dwarf, DwarfFunction, DwarfVariable } from '../../toolchain/dwarf/
 import { isExit, isGoto } from '../../toolchain/insn/effects';
 import { decodeInsns } from '../../toolchain/insn/insn';
 import type { Insn } from '../../toolchain/insn/insn';
+import { relocationsOf } from '../../toolchain/elf/elf';
 import type { BpfObject } from '../../toolchain/elf/object';
 import type { PreparedProgram } from './instrument/instrument';
 import type { LineMap } from './replay/statements';
@@ -30,7 +31,10 @@ export class SourceMap implements LineMap {
   /** Lines by the numbers in {@link line}. */
   readonly places: SourceLine[] = [];
   private readonly lines: LineInfo[];
-  private readonly functions: { start: number; name: string; dwarf?: DwarfFunction }[];
+  private readonly scopes = new Map<number, DwarfVariable[]>();
+  /** With code of their own; the program itself first. */
+  readonly functions: readonly { start: number; name: string; dwarf?: DwarfFunction }[];
+  private readonly symbols = new Map<string, ReadonlyMap<number, string>>();
 
   /**
    * @param name of the program; `file` is what was compiled, against whose directory relative names are resolved.
@@ -69,7 +73,7 @@ export class SourceMap implements LineMap {
 
   /**
    * Instructions that the compiler gives no line, although one stands textually before them: they can be reached by a
-   * jump only. `.BTF.ext` leaves out entries for line 0, so that their lack does not show.
+   * jump only. `.BTF.ext` leaves out entries for line 0, so that their lack does not show; DWARF has them.
    */
   private findUnattributed(insns: readonly (Insn | undefined)[]): Set<number> {
     const found = new Set<number>();
@@ -77,10 +81,15 @@ export class SourceMap implements LineMap {
     let isCutOff = false;
     insns.forEach((insn, index) => {
       if (begins.has(index)) isCutOff = false;
-      if (isCutOff) found.add(index);
+      if (isCutOff || this.isWithoutLine(index)) found.add(index);
       if (insn && (isGoto(insn) || isExit(insn))) isCutOff = true;
     });
     return found;
+  }
+
+  private isWithoutLine(insn: number): boolean {
+    const place = this.elfPlace(insn);
+    return place !== undefined && this.dwarf?.isWithoutLine(place.section, place.insn) === true;
   }
 
   /** The line an instruction belongs to. */
@@ -108,8 +117,13 @@ export class SourceMap implements LineMap {
 
   /** Variables in scope at an instruction, those of the innermost frame first. */
   variables(insn: number): DwarfVariable[] {
-    const place = this.elfPlace(insn);
-    return place && this.dwarf ? this.dwarf.variables(place.section, place.insn) : [];
+    let variables = this.scopes.get(insn);
+    if (!variables) {
+      const place = this.elfPlace(insn);
+      variables = place && this.dwarf ? this.dwarf.variables(place.section, place.insn) : [];
+      this.scopes.set(insn, variables);
+    }
+    return variables;
   }
 
   /** The instruction's place in the object file, which is what DWARF speaks of. */
@@ -117,6 +131,23 @@ export class SourceMap implements LineMap {
     const own = this.functionAt(insn);
     if (!own?.dwarf) return undefined;
     return { section: own.dwarf.section, insn: own.dwarf.first + insn - own.start };
+  }
+
+  /** The symbol that an instruction was relocated with: a kfunc, a map, a section of variables. */
+  symbolAt(insn: number): string | undefined {
+    const place = this.elfPlace(insn);
+    if (!place) return undefined;
+    let symbols = this.symbols.get(place.section);
+    if (!symbols) {
+      const { elf } = this.object;
+      const section = elf.sections.find(({ name }) => name === place.section);
+      const relocations = section ? relocationsOf(elf, section.index) : [];
+      symbols = new Map(
+        relocations.map(({ offset, symbol }) => [offset / 8, elf.symbols[symbol]?.name ?? '']),
+      );
+      this.symbols.set(place.section, symbols);
+    }
+    return symbols.get(place.insn) || undefined;
   }
 
   functionAt(insn: number): { start: number; name: string; dwarf?: DwarfFunction } | undefined {

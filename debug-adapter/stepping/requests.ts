@@ -1,6 +1,6 @@
 /** DAP requests about frames, steps and breakpoints, answered from a recorded run. */
 import type { DebugProtocol } from '@vscode/debugprotocol';
-import type { Debuggee, Stepping } from '../debuggee';
+import type { Stepping } from '../debuggee';
 import { unknownReference } from '../errors';
 import { instructionText } from './scopes';
 import type { StepFrame, Stepper } from './stepper';
@@ -25,47 +25,8 @@ export function frameOf({ stepper }: Stepping, id: number): StepFrame {
   return frame;
 }
 
-/** Breakpoints as the user has set them; the program they are to be found in may not be there yet. */
-export class Breakpoints {
-  private readonly wanted = new Map<string, { id: number; line: number }[]>();
-  private nextId = 1;
-
-  /** Replaces the breakpoints of one file. */
-  set(path: string, lines: readonly number[], debuggee: Debuggee | undefined): DebugProtocol.Breakpoint[] {
-    const wanted = lines.map((line) => ({ id: this.nextId++, line }));
-    this.wanted.set(path, wanted);
-    return this.place(path, debuggee);
-  }
-
-  /** Places all of them in a program that was just loaded or run; what became of each. */
-  placeAll(debuggee: Debuggee): DebugProtocol.Breakpoint[] {
-    return [...this.wanted.keys()].flatMap((path) => this.place(path, debuggee));
-  }
-
-  private place(path: string, debuggee: Debuggee | undefined): DebugProtocol.Breakpoint[] {
-    const wanted = this.wanted.get(path) ?? [];
-    const stepper = debuggee?.stepping?.stepper;
-    if (!stepper) {
-      const message = debuggee ? NOT_RECORDED : 'Placed when the program has run.';
-      return wanted.map(({ id, line }) => ({ id, line, verified: false, message }));
-    }
-    const places = stepper.setBreakpoints(
-      path,
-      wanted.map(({ line }) => line),
-    );
-    return wanted.map(({ id, line }, index) => {
-      const place = places[index];
-      if (place) return { id, line: place.line, verified: true };
-      return { id, line, verified: false, message: 'The program has no code on this line or after it.' };
-    });
-  }
-}
-
-const NOT_RECORDED =
-  'The kernel runs a BPF program as a whole, and this run was not recorded, so that there is nothing to stop in.';
-
 /** Where an instruction stands for a disassembly view: 8 bytes each from 0 on. */
-function addressOf(insn: number): string {
+export function addressOf(insn: number): string {
   return `0x${(insn * 8).toString(16)}`;
 }
 

@@ -68,14 +68,14 @@ export function activate(context: vscode.ExtensionContext, services: Services): 
       token.onCancellationRequested(() => stop.abort());
       const compiled = await services.server.compile(source);
       if (compiled.object === undefined) {
-        await present(errors.doesNotCompile(compiled.problem), services.log);
+        void present(errors.doesNotCompile(compiled.problem), services.log);
         return undefined;
       }
       // A start goes on when it is cancelled here: the next question finds the kernel running.
       const client = await Promise.race([warm.client(kernel), cancelled(token)]);
       if (client === undefined || stop.signal.aborted) return undefined;
       if (isProblem(client)) {
-        await present(errors.target(client), services.log);
+        void present(errors.target(client), services.log);
         return undefined;
       }
       const object = Buffer.from(compiled.object, 'base64');

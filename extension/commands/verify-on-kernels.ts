@@ -155,7 +155,7 @@ async function run(uri: vscode.Uri, kernels: MatrixKernel[], services: Services)
       if (isProblem(own)) services.log.warn(`${own.message} ${own.hint}`);
       const compiled = await services.server.compile(uri);
       if (compiled.object === undefined) {
-        await present(errors.doesNotCompile(compiled.problem), services.log);
+        void present(errors.doesNotCompile(compiled.problem), services.log);
         return undefined;
       }
       const object = Buffer.from(compiled.object, 'base64');

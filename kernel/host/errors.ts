@@ -1,6 +1,5 @@
 /** Errors of the host: every one becomes a {@link ProtocolError} with what failed, why, and what to do next. */
 import os from 'node:os';
-import type { AddonError } from '../addon/addon';
 import { isAddonError } from '../addon/addon';
 import type { ErrorCode, ProtocolError } from '../protocol';
 import { hintFor } from './hints';
@@ -28,7 +27,7 @@ export function toProtocolError(thrown: unknown, method: string): ProtocolError 
     if (thrown.code === 'ECANCELED') {
       return { code: 'cancelled', operation: method, message: `${method} was cancelled`, errno: thrown.code };
     }
-    if (isKernelFault(thrown)) return kernelFault(thrown.operation, method);
+    if (thrown.code === KERNEL_FAULT) return kernelFault(thrown.operation, method);
     const hint = hintFor(thrown.operation, thrown.code, thrown.libbpfLog ?? '');
     return {
       code: codeOf(thrown.code),
@@ -49,18 +48,15 @@ export function toProtocolError(thrown: unknown, method: string): ProtocolError 
 }
 
 /** The kernel ended the thread that asked it: its own code faulted, so there will never be an answer. */
-export function isKernelFault(error: AddonError): boolean {
-  return error.code === 'EOWNERDEAD';
-}
+export const KERNEL_FAULT = 'EOWNERDEAD';
 
 /** `during`: what the kernel was asked to do, as a noun or a name. */
 export function kernelFault(operation: string, during: string): ProtocolError {
-  const errno = 'EOWNERDEAD';
-  const hint = hintFor(operation, errno, '');
+  const hint = hintFor(operation, KERNEL_FAULT, '');
   return {
     code: 'kernel',
     operation,
-    errno,
+    errno: KERNEL_FAULT,
     message: `Linux ${os.release()} gave no answer: during ${during} it ended the thread that had asked, as a kernel does when its own code faults (an oops)`,
     ...(hint ? { hint } : {}),
   };

@@ -4,7 +4,7 @@
  * makes one command of bpf(2): the same do_exit() of a single thread, seen from the process.
  */
 import { execFileSync, spawn } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
@@ -58,12 +58,14 @@ SEC("xdp") int fltxdp(struct xdp_md *c) { u32 k = 0; return bpf_map_lookup_elem(
 `;
 
 let observer: Awaited<ReturnType<typeof openTestKernel>>;
+let compiler: Compiler;
 let object: Uint8Array;
 const undo: (() => unknown)[] = [];
 
 beforeAll(async () => {
   observer = await openTestKernel();
-  object = await (await Compiler.create(observer.client)).compile(OBJECT);
+  compiler = await Compiler.create(observer.client);
+  object = await compiler.compile(OBJECT);
   writeFileSync(`${launcher}.c`, LAUNCHER);
   execFileSync(await clangAtHand(), [`${launcher}.c`, '-o', launcher]);
 });
@@ -71,6 +73,21 @@ afterAll(() => observer.dispose());
 afterEach(async () => {
   for (const step of undo.splice(0).reverse()) await step();
 });
+
+/** A directory like dist/ for the local target, whose host is the real one under the launcher. */
+function faultingDist(command: number): string {
+  const copy = path.join(directory, 'dist');
+  mkdirSync(copy);
+  const words = JSON.stringify([String(command), process.execPath, hostBundle]);
+  const script = `require('node:child_process').spawnSync(${JSON.stringify(launcher)}, [...${words}, ...process.argv.slice(2)], { stdio: 'inherit' });`;
+  writeFileSync(path.join(copy, 'kernel-host.js'), script);
+  writeFileSync(path.join(copy, 'bpf-studio.node'), '');
+  return copy;
+}
+
+const hostPid = (client: KernelClient) => Number(/pid (\d+)/.exec(client.hello.host)![1]);
+/** Threads of the host: each load that the kernel is asked for costs one. */
+const threads = (client: KernelClient) => readdirSync(`/proc/${hostPid(client)}/task`).length;
 
 /** A host whose threads end in that command of bpf(2), a session with it, and how the host ends. */
 async function startFaulting(command: number) {
@@ -109,6 +126,58 @@ describe('the kernel faults', () => {
     expect(await ended).toBe(0);
   });
 
+  test('once: not again on the same program while somebody types, but on request', async () => {
+    const { client } = await startFaulting(BPF_PROG_LOAD);
+    const verify = (bytes: Uint8Array, despiteFault = false) =>
+      client.request('verify', { object: bytes, log: 'rejected', despiteFault });
+    expect((await verify(object)).error).toMatchObject(faulted);
+    const before = threads(client);
+    const notAgain = [
+      {
+        name: 'fltxdp',
+        verdict: 'error',
+        errno: 'EOWNERDEAD',
+        message: expect.stringContaining(`Linux ${os.release()} was not asked again`),
+      },
+    ];
+    expect((await verify(object)).programs).toMatchObject(notAgain);
+    expect((await verify(await compiler.compile(`// A comment.\n\n${OBJECT}`))).programs).toMatchObject(
+      notAgain,
+    );
+    expect(threads(client)).toBe(before);
+
+    expect((await verify(await compiler.compile(OBJECT.replace('XDP_PASS', 'XDP_TX')))).error).toMatchObject(
+      faulted,
+    );
+    expect((await verify(object, true)).error).toMatchObject(faulted);
+    const opened = await client.request('objectOpen', { object });
+    await expect(
+      client.request('objectLoad', { object: opened.object, log: 'rejected' }),
+    ).rejects.toMatchObject(faulted);
+    client.dispose();
+  });
+
+  test('and the host is killed: the next one, which its keeper starts, knows of it', async () => {
+    const options = { distDirectory: faultingDist(BPF_PROG_LOAD), elevate: 'never', log: () => {} } as const;
+    const start = async () => {
+      const target = await startLocal(options);
+      if ('code' in target) throw new Error(target.message);
+      undo.push(() => target.dispose());
+      const client = await KernelClient.connect(target.socketPath, 'test');
+      undo.push(() => client.dispose());
+      return { target, client };
+    };
+    const first = await start();
+    const { error } = await first.client.request('verify', { object, log: 'rejected' });
+    expect(error).toMatchObject(faulted);
+    process.kill(hostPid(first.client), 'SIGKILL');
+    await first.target.gone;
+    const { client } = await start();
+    expect(hostPid(client)).not.toBe(hostPid(first.client));
+    const again = await client.request('verify', { object, log: 'rejected' });
+    expect(again.programs[0]?.message).toContain('was not asked again');
+  });
+
   test('while a program runs: nothing of the session is left', async () => {
     const { client, end, ended } = await startFaulting(BPF_PROG_TEST_RUN);
     const opened = await client.request('objectOpen', { object });
@@ -141,7 +210,7 @@ test(
     });
     if ('code' in target) throw new Error(target.message);
     const client = await KernelClient.connect(target.socketPath, 'test');
-    process.kill(Number(/pid (\d+)/.exec(client.hello.host)?.[1]), 'SIGSTOP');
+    process.kill(hostPid(client), 'SIGSTOP');
     const cancel = new AbortController();
     const answer = client.request('verify', { object, log: 'rejected' }, { signal: cancel.signal });
     cancel.abort();

@@ -8,10 +8,12 @@
 import type { Addon, AddonError, AddonObject, AddonProgram, Operation } from '../addon/addon';
 import { isAddonError } from '../addon/addon';
 import type { MapDescription, ProgramVerdict, ProtocolError } from '../protocol';
-import { isKernelFault, kernelFault, toProtocolError } from './errors';
+import { KERNEL_FAULT, kernelFault, toProtocolError } from './errors';
+import { notAskedAgain } from './faults';
 import { LogLevel, parseStats } from './log';
 import type { OpenParams } from './open-object';
 import { cleanLog, describeMaps, openObject } from './open-object';
+import type { Host } from './session';
 import type { Refused, WantedLog } from './verdict';
 import { MAX_LOG_BYTES, accepted, judge, notAsked, unknownType } from './verdict';
 
@@ -39,17 +41,22 @@ export interface LoadOutcome {
   object?: AddonObject;
 }
 
-/**
- * Loads the object's programs and tells the kernel's verdict on each. With `keep` the first refusal ends it and a
- * loaded object is returned to the caller, who closes it; otherwise nothing remains loaded.
- */
+export interface LoadOptions {
+  log: WantedLog;
+  /** The first refusal ends it, and a loaded object is returned to the caller, who closes it. */
+  keep: boolean;
+  /** Programs whose log is wanted at the first load. */
+  likelyRejected?: readonly string[] | undefined;
+  /** Also what this kernel faulted on before. */
+  despiteFault?: boolean | undefined;
+}
+
+/** Loads the object's programs and tells the kernel's verdict on each. Without `keep` nothing remains loaded. */
 export async function loadObject(
-  addon: Addon,
+  { addon, faults }: Pick<Host, 'addon' | 'faults'>,
   params: OpenParams,
-  wanted: WantedLog,
-  keep: boolean,
+  { log: wanted, keep, likelyRejected = [], despiteFault = false }: LoadOptions,
   operation: Operation,
-  likelyRejected: readonly string[] = [],
 ): Promise<LoadOutcome> {
   const first = await openObject(addon, params, operation);
   const maps = describeMaps(addon, first).map(({ fd: _fd, ...map }) => map);
@@ -62,6 +69,15 @@ export async function loadObject(
     ...more,
   });
 
+  for (const program of despiteFault ? [] : present) {
+    if (!program.autoload || !faults.has(params.object, program.name)) continue;
+    const message = notAskedAgain(program.name);
+    verdicts.set(program.name, judge({ program, errno: KERNEL_FAULT, message }, '', undefined));
+  }
+  if (verdicts.size > 0 && verdicts.size === order.length) {
+    await addon.objectClose(null, first);
+    return finish();
+  }
   let next: AddonObject | undefined = first;
   let logBytes = wanted === 'all' || wanted === 'states' ? WHOLE_LOG_BYTES : STATS_LOG_BYTES;
   const level = levelFor(wanted);
@@ -82,11 +98,13 @@ export async function loadObject(
       await addon.objectClose(null, object);
       const { error } = attempt;
       for (const program of present.filter((one) => order.includes(one.name) && !verdicts.has(one.name))) {
+        if (error.errno === KERNEL_FAULT) faults.add(params.object, program.name);
         verdicts.set(program.name, notAsked(program, error));
       }
       return finish({ error });
     }
     const { refused } = attempt;
+    if (refused?.errno === KERNEL_FAULT) faults.add(params.object, refused.program.name);
     const isLogged = refused !== undefined && logged.delete(refused.program.name);
     if (!refused) {
       for (const program of attempt.programs.filter((one) => one.fd >= 0)) {
@@ -116,7 +134,7 @@ export async function loadObject(
       // Statistics alone cost nothing; now somebody wants to read why.
       const log = isLogged
         ? { log: refused.program.log }
-        : await explainingLog(addon, params, refused.program.name, operation);
+        : await explainingLog({ addon, faults }, params, refused.program.name, operation);
       Object.assign(verdict, log);
     } else if (verdict.verdict === 'rejected' && wanted !== 'none') {
       verdict.log = refused.program.log;
@@ -155,7 +173,7 @@ async function tryLoad(
     return { object, programs: addon.objectPrograms(object), libbpfLog };
   } catch (error) {
     if (!isAddonError(error) || error.code === 'ECANCELED') throw error;
-    if (isKernelFault(error)) return faulted(addon, object, error);
+    if (error.code === KERNEL_FAULT) return faulted(addon, object, error);
     const programs = addon.objectPrograms(object);
     // libbpf names the program that ended the load in its last warnings.
     const name = [...error.libbpfLog.matchAll(/prog '([^']+)': failed to load: /g)].at(-1)?.[1];
@@ -194,7 +212,7 @@ function prepareError(log: string, error: ProtocolError): ProtocolError {
 
 /** Loads one rejected program again, alone, for a log that explains the rejection: whole, or its end if that is long. */
 async function explainingLog(
-  addon: Addon,
+  { addon, faults }: Pick<Host, 'addon' | 'faults'>,
   params: OpenParams,
   name: string,
   operation: Operation,
@@ -211,6 +229,7 @@ async function explainingLog(
         operation,
       );
       if ('error' in attempt) return {};
+      if (attempt.refused?.errno === KERNEL_FAULT) faults.add(params.object, name);
       const log = attempt.programs.find((program) => program.name === name)?.log ?? '';
       if (attempt.refused?.errno !== 'ENOSPC') return { log };
       // Since 6.4 a log that is too long for its buffer loses its beginning; before, its end, where the reason is.

@@ -1,13 +1,15 @@
 /**
  * The kernel host: the one process that holds privileges and loads the addon.
  *
- *     node kernel-host.js --listen SOCKET --uid UID   serves sessions on a Unix socket, for that user only
+ *     node kernel-host.js --listen SOCKET --uid UID [--faulted KEY]…
+ *                                                     serves sessions on a Unix socket, for that user only
  *     node kernel-host.js --channel PATH              serves sessions multiplexed on a character device (in a VM)
  *     node kernel-host.js --vmlinux-header [VMLINUX]  writes the types of this kernel, or of that file, as C to
  *                                                     standard output and ends
  *
  * With --listen it prints one line of JSON when it is ready, `{"ready":true}` or `{"problem":"…"}`, and ends when its
- * standard input does: the starter's death, by whatever cause, ends the host.
+ * standard input does: the starter's death, by whatever cause, ends the host. A line `{"faulted":"KEY"}` follows for each
+ * program that the kernel faulted on; the starter names them to the hosts that come after (faults.ts).
  */
 import net from 'node:net';
 import path from 'node:path';
@@ -18,6 +20,7 @@ import { loadAddon } from '../addon/addon';
 import { ChannelMux } from '../client/mux';
 import { openPort } from '../client/port';
 import { serve } from './connection';
+import { Faults } from './faults';
 import { Guardian, runGuardian } from './guardian';
 import type { Host } from './session';
 
@@ -33,6 +36,7 @@ function main(): void {
       listen: { type: 'string' },
       uid: { type: 'string' },
       channel: { type: 'string' },
+      faulted: { type: 'string', multiple: true },
       guardian: { type: 'boolean' },
       'vmlinux-header': { type: 'boolean' },
     },
@@ -61,7 +65,10 @@ function main(): void {
     );
     return;
   }
-  const host: Host = { addon, guardian: new Guardian(__filename) };
+  // A VM's kernel is another one after a restart, so its faults are forgotten with this process.
+  const tellFault = (key: string) => (values.listen ? report({ faulted: key }) : undefined);
+  const faults = new Faults(values.faulted ?? [], tellFault);
+  const host: Host = { addon, guardian: new Guardian(__filename), faults };
   const sessions = new Set<Promise<void>>();
   const start = (stream: Parameters<typeof serve>[1]) => {
     const session = serve(host, stream).finally(() => sessions.delete(session));
@@ -92,7 +99,7 @@ function main(): void {
 type Start = (stream: Duplex) => void;
 type End = (closeAll: () => void) => Promise<void>;
 
-function report(message: { ready: true } | { problem: string }): void {
+function report(message: { ready: true } | { problem: string } | { faulted: string }): void {
   process.stdout.write(`${JSON.stringify(message)}\n`);
 }
 

@@ -15,6 +15,7 @@ import type {
 import type { EventName, Events, LinkDescription, LoadedMap, Method, Params, Results } from '../protocol';
 import { PROTOCOL_VERSION, requestSchemas } from '../protocol';
 import { failure, toProtocolError } from './errors';
+import type { Faults } from './faults';
 import type { Guardian } from './guardian';
 import { watchLinks } from './link-watch';
 
@@ -68,6 +69,7 @@ export interface HeldReader {
 export interface Host {
   addon: Addon;
   guardian: Guardian;
+  faults: Faults;
 }
 
 export interface Connection {

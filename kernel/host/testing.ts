@@ -3,13 +3,14 @@
  * namespaces, and a count of what the kernel holds. Not part of any bundle.
  */
 import { execFile, execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import type { KernelClient } from '../client/client';
 import { openKernel } from '../client/open';
+import { parseTarget } from '../targets/target';
 import { clangAtHand } from '../../test/support/clang';
 import type { LoadedMap, LoadedProgram, Params } from '../protocol';
 
@@ -17,10 +18,15 @@ const run = promisify(execFile);
 export const dist = path.resolve(import.meta.dirname, '../../dist');
 export const hostBundle = path.join(dist, 'kernel-host.js');
 
-/** Starts a host on this machine and opens a session with it. */
-export async function openTestKernel(): Promise<{ client: KernelClient; dispose(): Promise<void> }> {
+/** Starts a host on this machine, or on the target that BPF_STUDIO_TEST_TARGET names, and opens a session with it. */
+export async function openTestKernel(
+  name = process.env.BPF_STUDIO_TEST_TARGET ?? 'local',
+): Promise<{ client: KernelClient; dispose(): Promise<void> }> {
   if (!existsSync(hostBundle)) throw new Error(`${hostBundle} is missing: run \`npm run build\` first`);
+  const target = parseTarget(name);
+  if ('problem' in target) throw new Error(target.problem);
   const opened = await openKernel({
+    target,
     name: 'test',
     distDirectory: dist,
     elevate: 'never',
@@ -65,10 +71,10 @@ export class Compiler {
 
   /** The object of a program's text, which follows the usual includes. */
   async compile(text: string, { vmlinux = false, debugInfo = true } = {}): Promise<Uint8Array> {
-    const base = path.join(this.directory, `program${++this.count}`);
-    writeFileSync(`${base}.bpf.c`, (vmlinux ? VMLINUX_PRELUDE : UAPI_PRELUDE) + text);
+    const output = path.join(this.directory, `program${++this.count}.o`);
     const include = [this.directory, path.join(dist, 'include'), `/usr/include/${os.machine()}-linux-gnu`];
-    await run(this.clang, [
+    const compiling = run(this.clang, [
+      ...['-x', 'c', '-'],
       '-O2',
       debugInfo ? '-g' : '-g0',
       '-target',
@@ -77,11 +83,13 @@ export class Compiler {
       '-D__TARGET_ARCH_x86',
       ...include.map((directory) => `-I${directory}`),
       '-c',
-      `${base}.bpf.c`,
       '-o',
-      `${base}.o`,
+      output,
     ]);
-    return readFile(`${base}.o`);
+    // As the editor does, from standard input, so that an object tells nothing of a file's name.
+    compiling.child.stdin!.end((vmlinux ? VMLINUX_PRELUDE : UAPI_PRELUDE) + text);
+    await compiling;
+    return readFile(output);
   }
 }
 
@@ -158,6 +166,18 @@ export async function eventually<T>(
     if (Date.now() > end) throw new Error(`not within ${ms} ms: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
+}
+
+/** Resolves once the host has spent that many milliseconds of CPU time in the kernel, on whatever it was asked for. */
+export async function inKernelFor(client: KernelClient, ms: number): Promise<void> {
+  const pid = /pid (\d+)/.exec(client.hello.host)![1];
+  // Field 15, stime, in hundredths of a second (USER_HZ); the second field may hold blanks, and ends with the last `)`.
+  const spent = () => {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[12]) * 10;
+  };
+  const before = spent();
+  await eventually(`the host is ${ms} ms in the kernel`, () => spent() - before >= ms);
 }
 
 /** Programs, maps and links in the kernel whose name starts with `prefix` (links: of such programs). */

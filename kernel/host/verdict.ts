@@ -2,6 +2,7 @@
 import os from 'node:os';
 import type { Addon, AddonProgram } from '../addon/addon';
 import type { ProgramVerdict, ProtocolError } from '../protocol';
+import { KERNEL_FAULT } from './errors';
 import { hintFor } from './hints';
 import { parseStats, terminalMessage } from './log';
 import { cleanLog, describeProgram } from './open-object';
@@ -71,7 +72,7 @@ export function judge(
     };
   }
   // Whatever the log holds was written before the kernel faulted: no reason for anything.
-  if (errno === 'EOWNERDEAD') {
+  if (errno === KERNEL_FAULT) {
     return { ...facts(program), verdict: 'error', message, errno, libbpfLog: lines };
   }
   if (said) {

@@ -5,6 +5,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
+import { createInterface } from 'node:readline';
 import type { RunningTarget, StartOptions, TargetProblem } from './target';
 
 /** Capability numbers of capability.h: what the host needs when it is not root. */
@@ -25,6 +26,14 @@ export function hasBpfPrivileges(): boolean {
 const STOP_MS = 8_000;
 /** A killed process is gone at once, unless a thread of it is stuck in the kernel. */
 const KILLED_MS = 1_000;
+
+/**
+ * What this machine's kernel faulted on, by the keys of kernel/host/faults.ts. Kept here because the host that met the
+ * fault may be stuck in the kernel, and a person ends it; the next one has to know.
+ */
+const faulted = new Set<string>();
+
+type HostReport = { ready: true } | { problem: string } | { faulted: string };
 
 interface HostCommand {
   command: string;
@@ -65,7 +74,10 @@ export async function startLocal(options: StartOptions): Promise<RunningTarget |
   if (options.signal?.aborted) return cancelled();
   const directory = await privateDirectory();
   const socketPath = path.join(directory, 'kernel.sock');
-  const command = hostCommand(options, ['--listen', socketPath, '--uid', String(process.getuid?.() ?? 0)]);
+  const command = hostCommand(options, [
+    ...['--listen', socketPath, '--uid', String(process.getuid?.() ?? 0)],
+    ...[...faulted].flatMap((key) => ['--faulted', key]),
+  ]);
   if ('code' in command) {
     await rm(directory, { recursive: true, force: true });
     return command;
@@ -85,7 +97,7 @@ export async function startLocal(options: StartOptions): Promise<RunningTarget |
   child.stdin.on('error', () => {});
   const cleanUp = () => rm(directory, { recursive: true, force: true });
   const outcome = await Promise.race([
-    readyLine(child),
+    readReports(child),
     exited.then((problem) => ({ problem })),
     aborted(options.signal),
   ]);
@@ -153,19 +165,19 @@ function collectOutput(child: ChildProcess, log: (line: string) => void): { tail
   };
 }
 
-/** The host's first line of output. */
-function readyLine(child: ChildProcess): Promise<{ ready: true } | { problem: string }> {
+/** Resolves with the host's first line of output. What it tells of faults later is kept for the next host. */
+function readReports(child: ChildProcess): Promise<{ ready: true } | { problem: string }> {
   return new Promise((resolve) => {
-    let text = '';
-    child.stdout?.setEncoding('utf8').on('data', (chunk: string) => {
-      text += chunk;
-      const end = text.indexOf('\n');
-      if (end < 0) return;
+    createInterface({ input: child.stdout! }).on('line', (line) => {
+      let report: HostReport;
       try {
-        resolve(JSON.parse(text.slice(0, end)) as { ready: true } | { problem: string });
+        report = JSON.parse(line) as HostReport;
       } catch {
-        resolve({ problem: `it wrote "${text.slice(0, end)}" instead of being ready` });
+        // Who grants root may write here too; after the first line it changes nothing.
+        report = { problem: `it wrote "${line}" instead of being ready` };
       }
+      if ('faulted' in report) faulted.add(report.faulted);
+      else resolve(report);
     });
   });
 }

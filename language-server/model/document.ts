@@ -190,12 +190,15 @@ export class BpfDocument {
     this.timer = setTimeout(() => void this.start(this.verifiesOnType), delay);
   }
 
-  /** Compiles and, with `verify`, asks the kernel, from scratch. Resolves when that is done or was overtaken. */
-  start(verify: boolean): Promise<void> {
+  /**
+   * Compiles and, with `verify`, asks the kernel, from scratch; what it faulted on before only with `despiteFault`.
+   * Resolves when that is done or was overtaken.
+   */
+  start(verify: boolean, despiteFault = false): Promise<void> {
     this.stop();
     const work = new AbortController();
     this.work = work;
-    this.finished = this.perform(verify, work.signal).catch((error: unknown) => {
+    this.finished = this.perform(verify, despiteFault, work.signal).catch((error: unknown) => {
       if (!work.signal.aborted) this.fail({ code: 'internal', message: String(error) });
     });
     return this.finished;
@@ -242,14 +245,14 @@ export class BpfDocument {
         : readSource(this.parser, this.text, this.source);
   }
 
-  private async perform(verify: boolean, signal: AbortSignal): Promise<void> {
+  private async perform(verify: boolean, despiteFault: boolean, signal: AbortSignal): Promise<void> {
     if (!this.isBpf) return;
     if (!this.environment.trusted) return this.fail(UNTRUSTED, 'idle');
     if (/\.h$/.test(this.path)) return this.finish(undefined, 'idle');
     await this.environment.slots.run(signal, async () => {
       const object = await this.compile(signal);
       if (!object || signal.aborted) return;
-      if (verify) await this.verify(object, signal);
+      if (verify) await this.verify(object, despiteFault, signal);
       else this.finish(undefined, 'done');
     });
   }
@@ -291,7 +294,11 @@ export class BpfDocument {
     return result.object;
   }
 
-  private async verify(object: Uint8Array<ArrayBuffer>, signal: AbortSignal): Promise<void> {
+  private async verify(
+    object: Uint8Array<ArrayBuffer>,
+    despiteFault: boolean,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { version, source, text } = this;
     this.enter('verifying');
     const client = await this.environment.kernel.client();
@@ -301,7 +308,10 @@ export class BpfDocument {
       return this.fail(client);
     }
     try {
-      const verification = await verifyObject(client, object, source, this.path, signal, this.verification);
+      const verification = await verifyObject(client, object, source, this.path, signal, {
+        before: this.verification,
+        despiteFault,
+      });
       if (signal.aborted) return;
       this.verdict = { version, value: verification };
       this.baseline.judged(text, verification);

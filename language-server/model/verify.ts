@@ -2,7 +2,7 @@
 import path from 'node:path';
 import type { KernelClient } from '../../kernel/client/client';
 import { KernelError } from '../../kernel/client/errors';
-import type { ProgramVerdict, ProtocolError } from '../../kernel/protocol';
+import type { Params, ProgramVerdict, ProtocolError } from '../../kernel/protocol';
 import type { Diagnostic, Range } from '../../toolchain/diagnostic';
 import type { Btf } from '../../toolchain/btf/btf';
 import { placeInSource } from '../../toolchain/c/places';
@@ -37,20 +37,27 @@ function likelyRejected(before: Verification | undefined): string[] {
     .map(({ name }) => name);
 }
 
-/**
- * Rejects with a KernelError when the kernel cannot be asked or the work was cancelled.
- * @param before the verdicts on an earlier text of the same document.
- */
+export interface VerifyOptions {
+  /** The verdicts on an earlier text of the same document. */
+  before?: Verification | undefined;
+  /** Somebody asked for it, knowing that the kernel faulted on it before. */
+  despiteFault?: boolean;
+}
+
+/** Rejects with a KernelError when the kernel cannot be asked or the work was cancelled. */
 export async function verifyObject(
   client: KernelClient,
   object: Uint8Array<ArrayBuffer>,
   source: SourceFile,
   file: string,
   signal: AbortSignal,
-  before?: Verification,
+  { before, despiteFault = false }: VerifyOptions = {},
 ): Promise<Verification> {
   const kernel = client.hello.kernel.release;
-  const answer = await verdictsOf(client, object, signal, likelyRejected(before));
+  const answer = await verdictsOf(client, object, signal, {
+    likelyRejected: likelyRejected(before),
+    despiteFault,
+  });
   const { programs, error } = answer;
   const failures = failuresOf(answer);
   const target = await factsForFailure(client, failures);
@@ -73,10 +80,10 @@ export async function verdictsOf(
   client: KernelClient,
   object: Uint8Array,
   signal: AbortSignal,
-  likely: string[] = [],
+  options: Pick<Params<'verify'>, 'likelyRejected' | 'despiteFault'> = {},
 ): Promise<{ programs: ProgramVerdict[]; error?: ProtocolError }> {
   try {
-    return await client.request('verify', { object, log: 'rejected', likelyRejected: likely }, { signal });
+    return await client.request('verify', { object, log: 'rejected', ...options }, { signal });
   } catch (error) {
     if (error instanceof KernelError && error.code === 'badObject') return { programs: [], error };
     throw error;

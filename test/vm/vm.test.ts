@@ -128,7 +128,7 @@ describe.each(versions)('Linux $version', ({ version, kprobeMulti, tcx }) => {
     const spec = { hook: 'kprobeMulti', functions: ['__x64_sys_sethostname'], return: false };
     const runs = countRuns('by_kprobe_multi', setHostname, spec);
     if (kprobeMulti) expect(await runs).toBe(1);
-    else await expect(runs).rejects.toThrow();
+    else await expect(runs).rejects.toThrow('kprobe.multi needs Linux 5.18 or newer with CONFIG_FPROBE');
   });
 
   test(`XDP and tc (${tcx ? 'tcx' : 'clsact'}) see packets on a veth pair of the guest`, async () => {
@@ -151,7 +151,7 @@ describe.each(versions)('Linux $version', ({ version, kprobeMulti, tcx }) => {
     const runs = (implementation: string): Promise<number> =>
       countRuns('by_tc', send, { ...tc, implementation });
     expect(await runs(tcx ? 'tcx' : 'clsact')).toBeGreaterThan(0);
-    if (!tcx) await expect(runs('tcx')).rejects.toThrow();
+    if (!tcx) await expect(runs('tcx')).rejects.toThrow('tcx needs Linux 6.6 or newer');
   });
 
   test('struct_ops registers a congestion control, and a closed session unregisters it', async () => {
@@ -164,9 +164,7 @@ describe.each(versions)('Linux $version', ({ version, kprobeMulti, tcx }) => {
     expect(await available()).toContain('bpfs_idle');
     session.dispose();
     // The host releases a session's things after its connection ended: ask until it has.
-    let now = await available();
-    for (let i = 0; i < 50 && now.includes('bpfs_idle'); i++) now = await available();
-    expect(now).not.toContain('bpfs_idle');
+    await expect.poll(available, { timeout: 10_000 }).not.toContain('bpfs_idle');
   });
 
   if (version !== '6.12') return;
@@ -202,7 +200,10 @@ describe.each(versions)('Linux $version', ({ version, kprobeMulti, tcx }) => {
 
 describe('ends', () => {
   const kernel = kernelAtHand('6.12');
-  if (typeof kernel === 'string') throw new Error(kernel);
+  if (typeof kernel === 'string') {
+    test.skip(`(${kernel})`, () => {});
+    return;
+  }
   const options = { distDirectory: dist, elevate: 'never', log: () => {} } as const;
   const start = async (
     named: { qemu?: string } = {},
@@ -320,6 +321,38 @@ describe('ends', () => {
       expect(await starting).toMatchObject({ code: 'cancelled' });
       expect(existsSync(`/proc/${relay}`)).toBe(false);
       expect(existsSync(`/proc/${qemu}`)).toBe(false);
+    },
+    BOOT_MS,
+  );
+
+  test(
+    'a kernel that panics before its first process runs is started once more, and the log says why it panicked',
+    async () => {
+      const bin = mkdtempSync(path.join(scratch, 'bin-'));
+      const wrapper = path.join(bin, 'my-qemu');
+      // Once, in place of QEMU, what a guest's console showed when an interrupt came at a bad time under emulation.
+      const panic = [
+        '[    1.338] BUG: unable to handle page fault for address: 00000000322a0000',
+        '[    1.338] RIP: 0010:some_function+0x12/0x40',
+        '[    1.339] Kernel panic - not syncing: Fatal exception in interrupt',
+      ];
+      writeFileSync(
+        wrapper,
+        `#!/bin/sh\nif mkdir ${bin}/once 2>/dev/null; then printf '%s\\n' ${panic.map((line) => `'${line}'`).join(' ')}\nelse exec ${findQemu()} "$@"\nfi\n`,
+        { mode: 0o755 },
+      );
+      const log: string[] = [];
+      const vm = await startVm(
+        { kind: 'vm', kernel: kernel.image },
+        { ...options, qemu: wrapper, log: (line) => log.push(line) },
+      );
+      if ('code' in vm) throw new Error(vm.message);
+      await vm.dispose();
+      expect(log.filter((line) => line.includes('starting again'))).toEqual([
+        expect.stringContaining(
+          'panicked (Kernel panic - not syncing: Fatal exception in interrupt; BUG: unable to handle page fault for address: 00000000322a0000; RIP: 0010:some_function+0x12/0x40)',
+        ),
+      ]);
     },
     BOOT_MS,
   );

@@ -9,8 +9,6 @@ export default defineConfig({
     fileParallelism: false,
     // A file tells one story in steps that build on each other.
     sequence: { concurrent: false },
-    // Views of the editor take the focus when they are ready, which on a busy machine may be in the middle of a step.
-    retry: 1,
     bail: 0,
   },
 });

@@ -88,7 +88,16 @@ export function parseDiagnostics(stderr: string, mainPath: string, text: string)
   // Where LLVM gave up at last says less than what it complained of before.
   const errors = found.filter(({ severity }) => severity === Severity.Error);
   const telling = errors.some(({ code }) => code !== GAVE_UP);
-  return found.filter(({ code }) => !telling || code !== GAVE_UP).slice(0, MAX_DIAGNOSTICS);
+  return withoutRepeats(found.filter(({ code }) => !telling || code !== GAVE_UP)).slice(0, MAX_DIAGNOSTICS);
+}
+
+/** LLVM complains once for each instruction that it gives up on, at one place in the same words. */
+function withoutRepeats(found: readonly Diagnostic[]): Diagnostic[] {
+  const seen = new Set<string>();
+  return found.filter(({ path, range: { start }, code, message }) => {
+    const key = [path, start.line, start.character, code, message].join('\n');
+    return !seen.has(key) && seen.add(key);
+  });
 }
 
 /** The code for an instruction selection that failed. */

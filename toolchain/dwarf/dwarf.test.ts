@@ -84,32 +84,32 @@ const dumper = ['llvm-dwarfdump-19', 'llvm-dwarfdump'].find((name) => {
   }
 });
 
-async function dump(bytes: Uint8Array): Promise<Dumped[]> {
+async function dumpText(bytes: Uint8Array, section: string): Promise<string> {
   const directory = await mkdtemp(path.join(os.tmpdir(), 'bpf-studio-dwarf-'));
   try {
     const file = path.join(directory, 'object.o');
     await writeFile(file, bytes);
-    const text = execFileSync(dumper as string, ['--debug-info', file], {
-      encoding: 'utf8',
-      maxBuffer: 1 << 28,
-    });
-    const entries: Dumped[] = [];
-    let attribute = '';
-    for (const line of text.split('\n')) {
-      const entry = /^0x[0-9a-f]+:( +)(DW_TAG_\w+)/.exec(line);
-      if (entry) entries.push({ tag: entry[2]!, depth: (entry[1]!.length - 1) / 2, attributes: new Map() });
-      const named = /^ +(DW_AT_\w+)\t\((.*)$/.exec(line);
-      if (named) attribute = named[1]!;
-      const attributes = entries.at(-1)?.attributes;
-      if (named) attributes?.set(attribute, named[2]!);
-      else if (!entry && line.startsWith('  ')) {
-        attributes?.set(attribute, `${attributes.get(attribute)}\n${line.trim()}`);
-      }
-    }
-    return entries;
+    return execFileSync(dumper as string, [section, file], { encoding: 'utf8', maxBuffer: 1 << 28 });
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
+}
+
+async function dump(bytes: Uint8Array): Promise<Dumped[]> {
+  const entries: Dumped[] = [];
+  let attribute = '';
+  for (const line of (await dumpText(bytes, '--debug-info')).split('\n')) {
+    const entry = /^0x[0-9a-f]+:( +)(DW_TAG_\w+)/.exec(line);
+    if (entry) entries.push({ tag: entry[2]!, depth: (entry[1]!.length - 1) / 2, attributes: new Map() });
+    const named = /^ +(DW_AT_\w+)\t\((.*)$/.exec(line);
+    if (named) attribute = named[1]!;
+    const attributes = entries.at(-1)?.attributes;
+    if (named) attributes?.set(attribute, named[2]!);
+    else if (!entry && line.startsWith('  ')) {
+      attributes?.set(attribute, `${attributes.get(attribute)}\n${line.trim()}`);
+    }
+  }
+  return entries;
 }
 
 /** `[0x8, 0x10): DW_OP_reg1 W1` and the like, from llvm-dwarfdump's text. */
@@ -212,7 +212,7 @@ function dumpedOutline(entries: Dumped[]): string[][] {
   return functions;
 }
 
-describe.skipIf(!dumper)('against llvm-dwarfdump', () => {
+describe.skipIf(!dumper)(`against llvm-dwarfdump${dumper ? '' : ' (needs llvm)'}`, () => {
   const builds = [
     ...sample.map((file) => ({ name: path.basename(file), build: () => compileBpf(file) })),
     ...[[], ['-gdwarf-4'], ['-O1'], ['-mcpu=v4']].map((args) => ({
@@ -237,6 +237,29 @@ describe.skipIf(!dumper)('against llvm-dwarfdump', () => {
     const typed = dumped.flat().filter((line) => /: \S.* line [1-9]/.test(line));
     const said = new Set(ours.flat());
     expect(typed.filter((line) => !said.has(line))).toEqual([]);
+  });
+
+  test('instructions without a line', async () => {
+    const file = path.join(repository, 'test/fixtures/debug/steps.bpf.c');
+    const bytes = await compileBpf(file);
+    const { dwarf, elf } = open(bytes);
+    const text = await dumpText(bytes, '--debug-line');
+    const lines = new Map<string, number>();
+    for (const sequence of text.split(/(?<=end_sequence)$/m)) {
+      const rows = [...sequence.matchAll(/^0x([0-9a-f]{16}) +(\d+) /gm)].map(
+        ([, address, line]) => [parseInt(address!, 16), Number(line)] as const,
+      );
+      // A sequence is the code of one section, and ends where that does.
+      const { name } =
+        elf.sections.find(({ flags, size }) => (flags & 4) !== 0 && size === rows.at(-1)?.[0]) ?? {};
+      for (const [address, line] of rows.slice(0, -1)) lines.set(`${name}:${address / 8}`, line);
+    }
+    const differing = [...lines].filter(([key, line]) => {
+      const [section, insn] = key.split(':');
+      return dwarf.isWithoutLine(section!, Number(insn)) !== (line === 0);
+    });
+    expect(differing).toEqual([]);
+    expect([...lines.values()].filter((line) => line === 0).length).toBeGreaterThan(0);
   });
 });
 if (!dumper)

@@ -17,7 +17,9 @@ import { Attribute } from './constants';
 import { describeLocation } from './expression';
 import type { ExpressionContext, Location } from './expression';
 import { readFileNames } from './files';
+import { rangesWithoutLine } from './line-program';
 import { frameSizeOfCode, readStackSizes } from './frame-size';
+import { NamedTypes } from './named-types';
 import { readFunction } from './scopes';
 import type { Scope, ScopeVariable } from './scopes';
 import { addressOf, DebugSections } from './sections';
@@ -71,12 +73,16 @@ export class Dwarf {
   private readonly names = new Map<Unit, string[]>();
   private readonly types = new Map<TypeId, DwarfType>();
   private found: DwarfFunction[] | undefined;
+  /** Types by their names. */
+  readonly named: NamedTypes;
+  private withoutLine: { from: Address; to: Address }[] | undefined;
 
   constructor(
     private readonly elf: ElfFile,
     private readonly sections: DebugSections,
   ) {
     this.units = readUnits(sections);
+    this.named = new NamedTypes(this.units);
   }
 
   /** Functions with code, by section and position. */
@@ -86,6 +92,16 @@ export class Dwarf {
 
   functionAt(section: string, insn: number): DwarfFunction | undefined {
     return this.functions.find((one) => one.section === section && insn >= one.first && insn < one.end);
+  }
+
+  /** Whether the compiler attributes an instruction to no line at all, which `.BTF.ext` does not tell. */
+  isWithoutLine(section: string, insn: number): boolean {
+    this.withoutLine ??= this.units.flatMap(({ root }) => {
+      const lines = root?.number(Attribute.StmtList);
+      return lines === undefined ? [] : rangesWithoutLine(this.sections, lines);
+    });
+    const address = addressOf(this.sections.indexOf(section), insn * INSN_SIZE);
+    return this.withoutLine.some(({ from, to }) => address >= from && address < to);
   }
 
   frames(section: string, insn: number): DwarfFrame[] {

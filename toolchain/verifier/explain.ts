@@ -2,8 +2,9 @@
 import type { Entry, Facts } from './catalogue/kinds';
 import type { Trace } from './cause/cause';
 import { wayTo } from './cause/decisions';
-import { expressionAt } from './cause/names';
+import { assignedVariable, expressionAt } from './cause/names';
 import { invalidationOf } from './cause/pointer';
+import { referenceSteps } from './cause/resources';
 import type { FailingPath, Step } from './path';
 import type { VerdictInput } from './report';
 
@@ -57,9 +58,25 @@ export function factsOf(verdict: VerdictInput, trace: Trace): Facts {
     const found = value(number);
     return found && trace.describe(found);
   };
+  const failing = trace.flow.instruction(trace.here);
+  const callee = failing.kind === 'call' ? failing.name : undefined;
   return {
     match: classified.match ?? (/^/.exec('') as RegExpExecArray),
-    here: expressionAt(trace.failing) ?? 'this instruction',
+    here: shown(trace, callee),
+    callee,
+    type: (number) => {
+      const found = value(number);
+      return found && trace.typeOf(found);
+    },
+    isIndexed: (number) => {
+      const found = value(number) ?? trace.address;
+      return found !== undefined && trace.pointerChain(found).some((one) => trace.addedTo(one) !== undefined);
+    },
+    onStack: (offset) => {
+      const variable = trace.names.onStack(path.insn, offset);
+      return variable && { name: `\`${variable.name}\``, size: variable.size };
+    },
+    taken: takenBy(trace),
     way: wayTo(trace),
     assembly: path.steps[trace.here]?.text ?? '',
     programType: verdict.type,
@@ -77,5 +94,25 @@ export function factsOf(verdict: VerdictInput, trace: Trace): Facts {
       const place = call === undefined ? undefined : trace.at(call);
       return place && `${expressionAt(place) ?? 'a call'} on line ${place.range.start.line + 1}`;
     },
+  };
+}
+
+/** The failing expression, for calls too long to be repeated their name. */
+function shown(trace: Trace, callee: string | undefined): string {
+  const whole = expressionAt(trace.failing);
+  if (whole) return whole;
+  const called = /^([A-Za-z_]\w*)\s*\(/.exec(trace.failing?.expression ?? '')?.[1] ?? callee;
+  return called ? `\`${called}(…)\`` : 'this instruction';
+}
+
+function takenBy(trace: Trace): Facts['taken'] {
+  const [step] = referenceSteps(trace);
+  const call = step && trace.flow.instruction(step.step);
+  if (!step || call?.kind !== 'call' || call.name === undefined) return undefined;
+  const { at } = step;
+  return {
+    callee: call.name,
+    variable: at && assignedVariable(at.text, call.name),
+    where: trace.line(step.step),
   };
 }

@@ -1,14 +1,10 @@
 /** Where the kernel's words alone do not tell two classes apart, the path that led to them does. */
 import { entryById } from './catalogue';
 import type { Classified } from './catalogue';
-import { knownNull, usedAfterRelease } from './catalogue/pointers';
+import { knownNull, operatorOnPointer, usedAfterRelease } from './catalogue/pointers';
 import { chainOf, rootOf } from './cause/flow';
 import { releaseOf } from './cause/pointer';
 import type { Trace } from './cause/trace';
-
-/** Helpers that return a pointer or NULL, for kernels before 5.17, whose logs do not say so. */
-const RETURNS_POINTER_OR_NULL =
-  /^bpf_(map_lookup_(percpu_)?elem|\w+_storage_get|skc?_lookup_\w+|ringbuf_reserve|per_cpu_ptr)$/;
 
 /**
  * A pointer becomes a plain number to the verifier where it is known to be NULL, and where its object was released.
@@ -16,6 +12,9 @@ const RETURNS_POINTER_OR_NULL =
  */
 export function refine<T extends Classified>(classified: T, trace: Trace): T {
   const { entry, match } = classified;
+  if (entry.id === 'bpf/index-unbounded' && match && isNeitherSumNorDifference(trace)) {
+    return withRule(classified, 'bpf/pointer-arithmetic', operatorOnPointer);
+  }
   if (entry.id !== 'bpf/scalar-pointer' || !match) return classified;
   const value = trace.register(Number(match[1]));
   const root = value && rootOf(value);
@@ -26,14 +25,21 @@ export function refine<T extends Classified>(classified: T, trace: Trace): T {
   );
   if (isComputed) return classified;
   if (releaseOf(trace, value)) return withRule(classified, 'bpf/use-after-release', usedAfterRelease);
-  const mayBeNull = trace.stateOf(root)?.mayBeNull ?? RETURNS_POINTER_OR_NULL.test(root.callee ?? '');
+  const mayBeNull = trace.mayBeNull(root);
   const isNull = trace.flow.comparisons.some(
     ({ left, right, relation }) => right === 0n && relation === '==' && rootOf(left) === root,
   );
   return mayBeNull && isNull ? withRule(classified, 'bpf/null-deref', knownNull) : classified;
 }
 
+/** The kernel looks at the number before it looks at what is done with it. */
+function isNeitherSumNorDifference(trace: Trace): boolean {
+  const refused = trace.flow.instruction(trace.here);
+  return refused.kind === 'arithmetic' && refused.operator !== '+' && refused.operator !== '-';
+}
+
 function withRule<T extends Classified>(classified: T, id: string, rule: NonNullable<T['rule']>): T {
   const entry = entryById(id);
-  return entry ? { ...classified, entry, rule } : classified;
+  const match = rule.pattern.exec(classified.line);
+  return entry && match ? { ...classified, entry, rule, match } : classified;
 }

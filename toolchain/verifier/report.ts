@@ -207,7 +207,7 @@ function failureOf(
     title: entry.title,
     message: plainMessage(entry, rule?.say && classified.match ? rule.say(facts) : undefined, words),
     wants: entry.wants,
-    help: rule?.help && classified.match ? rule.help(facts) : entry.help,
+    help: (classified.match && rule?.help?.(facts)) ?? entry.help,
     kernelMessage: words,
     saidBy,
     causes: instruction === undefined ? declarationsOf(followed) : causesOf(followed),

@@ -19,6 +19,20 @@ const noQemu = findQemu() === undefined ? ' (no QEMU: npm run setup)' : '';
 const traffic = `
 import json, os, select, socket, sys, threading, time
 
+def wait_until(condition):
+    deadline = time.monotonic() + 30
+    while not condition():
+        if time.monotonic() > deadline: sys.exit(f"{name}: {condition.__name__} did not come true")
+        time.sleep(0.001)
+
+def unread_by_peer(s):
+    # Bytes that wait in the other end's receive queue, as /proc/net/tcp has them.
+    ends = [f":{port:04X}" for port in (s.getpeername()[1], s.getsockname()[1])]
+    with open("/proc/net/tcp") as table:
+        rows = [line.split() for line in table.readlines()[1:]]
+    [queues] = [row[4] for row in rows if [row[1][-5:], row[2][-5:]] == ends]
+    return int(queues.split(":")[1], 16)
+
 def pair(family, host, server, client):
     listener = socket.create_server((host, 0), family=family)
     address = listener.getsockname()
@@ -53,7 +67,9 @@ def one_byte_at_a_time(s):
 
 def in_pieces(s):
     for size in (1, 70000, 3, 120000, 9999):
-        s.sendall(bytes(size)); time.sleep(0.05)
+        s.sendall(bytes(size))
+        def reader_has_it(): return unread_by_peer(s) == 0
+        wait_until(reader_has_it)
     return 200003, 0
 
 def wait_for_all(s):
@@ -73,13 +89,14 @@ def without_blocking(s):
     while sent < 5000000:
         try: sent += s.send(bytes(400000))
         except BlockingIOError:
+            if refused == 0: os.write(refusal[1], b"!")
             refused += 1
             select.select([], [s], [])
-    assert refused > 0
+    if refused == 0: os.write(refusal[1], b"?")
     return sent, 0
 
-def slowly(s):
-    time.sleep(0.3)
+def after_a_refusal(s):
+    assert os.read(refusal[0], 1) == b"!"
     return 0, drain(s)
 
 def many_blocked():
@@ -97,10 +114,15 @@ def many_blocked():
         print(json.dumps({"scenario": name, "pid": os.getpid(), "sent": count * size, "received": 0}), flush=True)
         os._exit(0)
     accepted = [listener.accept()[0] for _ in range(count)]
-    time.sleep(0.5)
+    def senders_wait():
+        # Each thread's system call, from /proc: sendto, of which no one returns before something is read.
+        calls = [open(f"/proc/{pid}/task/{tid}/syscall").read().split()[0] for tid in os.listdir(f"/proc/{pid}/task")]
+        return calls.count("44") == count
+    wait_until(senders_wait)
     for s in accepted: drain(s, 1 << 20)
     os.waitpid(pid, 0)
 
+refusal = os.pipe()
 v4, v6 = (socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")
 for name, where, server, client in (
     ("a megabyte and three bytes, IPv4", v4, lambda s: (0, drain(s, 1000)), send_all(1000003)),
@@ -108,7 +130,7 @@ for name, where, server, client in (
     ("read byte by byte", v4, one_byte_at_a_time, send_all(2000)),
     ("a read that waits for pieces", v4, wait_for_all, in_pieces),
     ("looked at before it is read", v6, peek_first, send_all(50000)),
-    ("a sender that does not block", v4, slowly, without_blocking),
+    ("a sender that does not block", v4, after_a_refusal, without_blocking),
 ): pair(*where, server, client)
 name = "more blocked senders than a kretprobe follows"
 many_blocked()

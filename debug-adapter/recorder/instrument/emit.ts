@@ -16,7 +16,7 @@ import type { Flow } from './flow';
 import type { Field, Point } from './points';
 import { registersIn } from './points';
 import type { RegisterFacts, TraceRecord } from './records';
-import { RECORD_HEADER, freeAt } from './records';
+import { CPU_REGISTER, RECORD_HEADER, freeAt } from './records';
 
 /**
  * The trace: an array map of one value. Its first page holds the number of bytes written so far (u64 at 0); records
@@ -50,58 +50,117 @@ export function emit(
   trace: TraceLayout,
   stackDepth: (subprogram: number) => number,
 ): Emitted | TooFar {
-  const { insns } = flow;
-  const before = new Map<number, Insn[]>();
+  const writer: RecordWriter = {
+    firstField: ({ size }) => TRACE_HEADER - size + RECORD_HEADER,
+    reserve: (record, spill) => reserve(record, trace, spill),
+  };
+  return layOut(flow, recordingCode(flow, records, facts, writer, stackDepth));
+}
+
+/** How a record is begun. */
+export interface RecordWriter {
+  /** Where its fields begin, counted from where the address register points to. */
+  firstField(record: TraceRecord): number;
+  /** Takes the record's bytes, so that the address register leads to them. */
+  reserve(record: TraceRecord, spill: Spiller): Insn[];
+}
+
+/** Code to put into a program, by the index of an original instruction. */
+export interface Inserted {
+  /** Where a subprogram begins: jumps to its first instruction go past it. */
+  entry: Map<number, Insn[]>;
+  /** Before an instruction, for those who arrive there anew. */
+  arrival: Map<number, Arrival>;
+  /** Before an instruction, always. */
+  before: Map<number, Insn[]>;
+  after: Map<number, Insn[]>;
+}
+
+export interface Arrival {
+  code: Insn[];
+  /** Who comes from the instruction above goes past it. */
+  passedFromAbove: boolean;
+  /** So does a jump from there. */
+  isPassedFrom(insn: number): boolean;
+}
+
+/** The code that records. */
+export function recordingCode(
+  flow: Flow,
+  records: readonly TraceRecord[],
+  facts: RegisterFacts,
+  writer: RecordWriter,
+  stackDepth: (subprogram: number) => number,
+): Inserted {
+  const entry = new Map<number, Insn[]>();
   const after = new Map<number, Insn[]>();
   for (const record of records) {
     const { insn: at } = record.points[0] as Point;
     const spill = spiller(stackDepth(flow.subprogramOf(at).index));
-    let offset = TRACE_HEADER - record.size + RECORD_HEADER;
+    let offset = writer.firstField(record);
     record.points.forEach((point, index) => {
       const code: Insn[] = [];
-      if (index === 0) code.push(...reserve(record, trace, spill));
+        if (point.fields.some(({ kind }) => kind === 'cpu')) code.push(...ASK_FOR_CPU);
+      if (index === 0) code.push(...writer.reserve(record, spill));
       for (const field of point.fields) {
         code.push(...store(field, record, offset, freeAt(point, facts)));
         offset += 8;
       }
       if (index === record.points.length - 1 && record.spilled.includes(record.address))
         code.push(spill.restore(record.address, 0));
-      (point.side === 'before' ? before : after).set(point.insn, code);
+      (point.side === 'before' ? entry : after).set(point.insn, code);
     });
   }
+  return { entry, arrival: new Map(), before: new Map(), after };
+}
 
+/** The program with code put into it. */
+export function layOut(flow: Flow, { entry, arrival, before, after }: Inserted): Emitted | TooFar {
+  const { insns } = flow;
   const start = new Int32Array(insns.length);
   /** Where jumps to an instruction go: behind what is recorded when a subprogram is entered. */
   const landing = new Int32Array(insns.length);
+  /** Behind what is there for those who arrive anew. */
+  const past = new Int32Array(insns.length);
+  const place = new Int32Array(insns.length);
   let length = 0;
   const slots = (code: readonly Insn[] | undefined) =>
     (code ?? []).reduce((sum, insn) => sum + slotsOf(insn), 0);
   insns.forEach((insn, index) => {
     if (!insn) return;
+    const arrivals = arrival.get(index);
     start[index] = length;
-    landing[index] = length + slots(before.get(index));
-    length = (landing[index] as number) + slotsOf(insn) + slots(after.get(index));
+    landing[index] = length + slots(entry.get(index)) + (arrivals?.passedFromAbove ? 1 : 0);
+    past[index] = (landing[index] as number) + slots(arrivals?.code);
+    place[index] = (past[index] as number) + slots(before.get(index));
+    length = (place[index] as number) + slotsOf(insn) + slots(after.get(index));
   });
 
   const output: Insn[] = [];
   for (let index = 0; index < insns.length; index = flow.next(index)) {
     const original = insns[index] as Insn;
     const insn = { ...original };
-    const following = (landing[index] as number) + 1;
+    const following = (place[index] as number) + 1;
+    const arrivals = arrival.get(index);
     if (isJump(insn)) {
-      const distance = (landing[index + 1 + jumpDistance(original)] as number) - following;
+      const target = index + 1 + jumpDistance(original);
+      const isPassed = arrival.get(target)?.isPassedFrom(index) === true;
+      const distance = ((isPassed ? past : landing)[target] as number) - following;
       if (insn.code === (Class.JMP32 | Jump.JA)) insn.imm = distance;
       else if (distance < -0x8000 || distance > 0x7fff) return { insn: index };
       else insn.off = distance;
     } else if (isSubprogramCall(insn) || (insn.code === LD_IMM64 && insn.src === Pseudo.FUNCTION)) {
       insn.imm = (start[flow.target(index)] as number) - following;
     }
-    output.push(...(before.get(index) ?? []), insn, ...(after.get(index) ?? []));
+    output.push(...(entry.get(index) ?? []));
+    if (arrivals?.passedFromAbove) output.push(goto(slots(arrivals.code)));
+    output.push(...(arrivals?.code ?? []), ...(before.get(index) ?? []));
+    output.push(insn, ...(after.get(index) ?? []));
   }
   return { instructions: encodeInsns(output), start };
 }
 
-interface Spiller {
+export interface Spiller {
   save(register: number, slot: number): Insn;
   restore(register: number, slot: number): Insn;
 }
@@ -144,18 +203,29 @@ function reserve(record: TraceRecord, { map, capacity }: TraceLayout, spill: Spi
   ];
 }
 
+/** Where the program begins, R1 is all that holds a value; R6 keeps it through the call. The result is in R0. */
+const ASK_FOR_CPU: readonly Insn[] = [
+  { code: Class.ALU64 | Alu.MOV | SOURCE_REGISTER, dst: 6, src: 1, off: 0, imm: 0, high: 0 },
+  { code: Class.JMP | Jump.CALL, dst: 0, src: 0, off: 0, imm: 8, high: 0 },
+  { code: Class.ALU64 | Alu.MOV | SOURCE_REGISTER, dst: 1, src: 6, off: 0, imm: 0, high: 0 },
+];
+
 function store(field: Field, { address }: TraceRecord, offset: number, free: number): Insn[] {
+  if (field.kind === 'cpu') return [stx(address, CPU_REGISTER, offset)];
   if (field.kind === 'register') return [stx(address, field.register, offset)];
   const scratch = registersIn(free & ~bit(address))[0] as number;
   return [ldx(scratch, R10, field.offset, field.size), stx(address, scratch, offset)];
 }
 
-function ldx(dst: number, src: number, off: number, size: 1 | 2 | 4 | 8): Insn {
+function goto(distance: number): Insn {
+  return { code: Class.JMP | Jump.JA, dst: 0, src: 0, off: distance, imm: 0, high: 0 };
+}
+export function ldx(dst: number, src: number, off: number, size: 1 | 2 | 4 | 8): Insn {
   return { code: Class.LDX | Mode.MEM | BYTES[size], dst, src, off, imm: 0, high: 0 };
 }
-function stx(dst: number, src: number, off: number): Insn {
+export function stx(dst: number, src: number, off: number): Insn {
   return { code: Class.STX | Mode.MEM | BYTES[8], dst, src, off, imm: 0, high: 0 };
 }
-function alu(operation: number, dst: number, imm: number): Insn {
+export function alu(operation: number, dst: number, imm: number): Insn {
   return { code: Class.ALU64 | operation, dst, src: 0, off: 0, imm, high: 0 };
 }

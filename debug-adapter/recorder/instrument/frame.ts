@@ -104,6 +104,8 @@ export interface FrameFacts {
   /** Whether a load from the stack may read what the program did not write there itself. */
   readsForeignStack(insn: number): boolean;
   written: WrittenByCall[];
+  /** Offsets from R10 of 8-byte words that the program has written wholly, on every path, when it comes to here. */
+  wordsWritten(insn: number): number[];
 }
 
 /** Above this many bytes a helper's output is not recorded when it is written but when it is read. */
@@ -170,6 +172,15 @@ export function analyseFrame(flow: Flow): FrameFacts {
       return ranges.some((range) => from < range.to && from + size > range.from);
     },
     written,
+    wordsWritten(index) {
+      const set = states[index]?.written ?? 0n;
+      const words: number[] = [];
+      for (let offset = -8; offset >= -STACK_BYTES; offset -= 8) {
+        const bytes = bytesAt(offset, 8);
+        if ((set & bytes) === bytes) words.push(offset);
+      }
+      return words;
+    },
   };
 }
 

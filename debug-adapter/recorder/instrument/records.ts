@@ -28,6 +28,8 @@ export interface TraceRecord {
 export const RECORD_HEADER = 8;
 /** Records are small beside the header page of the trace, which is what they may reach back into. */
 const MAX_FIELDS = 64;
+/** Where {@link emit} has the CPU's number until it is recorded. */
+export const CPU_REGISTER = 0;
 /** R0 to R9. */
 const USABLE = 0x3ff;
 
@@ -42,10 +44,14 @@ export interface NoRegister {
   insn: number;
 }
 
+/**
+ * @param divided whether something else stands before an instruction, which leaves no register as it is.
+ */
 export function groupPoints(
   flow: Flow,
   points: readonly Point[],
   facts: RegisterFacts,
+  divided: (insn: number) => boolean = () => false,
 ): TraceRecord[] | NoRegister {
   const records: TraceRecord[] = [];
   let index = 0;
@@ -54,7 +60,7 @@ export function groupPoints(
     while (index < points.length && (points[index] as Point).insn < end)
       inBlock.push(points[index++] as Point);
     while (inBlock.length > 0) {
-      const record = beginRecord(flow, inBlock, facts, records.length + 1);
+      const record = beginRecord(flow, inBlock, facts, records.length + 1, divided);
       if (!record) return { insn: (inBlock[0] as Point).insn };
       inBlock.splice(0, record.points.length);
       records.push(record);
@@ -69,13 +75,14 @@ function beginRecord(
   points: readonly Point[],
   facts: RegisterFacts,
   id: number,
+  divided: (insn: number) => boolean,
 ): TraceRecord | undefined {
   const first = points[0] as Point;
   const free = registersIn(freeAt(first, facts));
   const keepable = registersIn(at(first, facts.must) & ~freeAt(first, facts) & ~recorded(first) & USABLE);
   let best: { address: number; length: number } | undefined;
   for (const address of free.length > 0 ? free : keepable) {
-    const length = reach(flow, points, address, facts);
+    const length = reach(flow, points, address, facts, divided);
     if (length > (best?.length ?? 0)) best = { address, length };
   }
   if (!best) return undefined;
@@ -95,11 +102,19 @@ function beginRecord(
 }
 
 /** How many of the points a record can take whose address is in a register: as long as nothing touches it. */
-function reach(flow: Flow, points: readonly Point[], address: number, facts: RegisterFacts): number {
+function reach(
+  flow: Flow,
+  points: readonly Point[],
+  address: number,
+  facts: RegisterFacts,
+  divided: (insn: number) => boolean,
+): number {
   let fields = 0;
   let from = points[0] as Point;
   for (const [count, point] of points.entries()) {
-    for (const insn of insnsBetween(flow, from, point)) {
+    for (const index of insnsBetween(flow, from, point)) {
+      if (divided(index)) return count;
+      const insn = flow.insns[index] as Insn;
       // Records of functions that a call runs stand between what is recorded before and after it.
       if ((reads(insn) | writes(insn)) & bit(address) || mayNotReturn(insn)) return count;
     }
@@ -112,14 +127,17 @@ function reach(flow: Flow, points: readonly Point[], address: number, facts: Reg
   return points.length;
 }
 
-function* insnsBetween(flow: Flow, from: Point, to: Point): Generator<Insn> {
+function* insnsBetween(flow: Flow, from: Point, to: Point): Generator<number> {
   let index = from.side === 'before' ? from.insn : flow.next(from.insn);
   const end = to.side === 'before' ? to.insn : flow.next(to.insn);
-  for (; index < end; index = flow.next(index)) yield flow.insns[index] as Insn;
+  for (; index < end; index = flow.next(index)) yield index;
 }
 
 function recorded({ fields }: Point): number {
-  return fields.reduce((set, field) => (field.kind === 'register' ? set | bit(field.register) : set), 0);
+  return fields.reduce((set, field) => {
+    if (field.kind === 'stack') return set;
+    return set | bit(field.kind === 'register' ? field.register : CPU_REGISTER);
+  }, 0);
 }
 
 /** Registers that nobody needs at a point, because nothing reads them or nothing is in them, and that are not recorded. */

@@ -79,6 +79,8 @@ export class Machine {
   frames: Frame[] = [];
   /** What is kept of the kernel's side: maps and calls. */
   kernel: { maps: MapModel; calls: CallLog } | undefined;
+  /** CPU that the run was on, if that was recorded. */
+  cpu: number | undefined;
   /** Undefined until the program has asked for it. */
   packet: PacketBounds | undefined;
   readonly memory = new Memory();
@@ -86,7 +88,6 @@ export class Machine {
   private readonly end: number;
   private readonly records: DataView;
   private readonly loaded = new Int32Array(2);
-  /** Address of the program's context. */
   private readonly contextLo: number;
   private readonly contextHi: number;
 
@@ -103,6 +104,11 @@ export class Machine {
     this.enter(0);
     this.contextLo = this.registers.lo[1] as number;
     this.contextHi = this.registers.hi[1] as number;
+  }
+
+  /** Address of the program's context. */
+  get context(): bigint {
+    return joined(this.contextLo, this.contextHi);
   }
 
   register(number: number): bigint {
@@ -402,6 +408,8 @@ export class Machine {
         const { registers } = this;
         const [atLo, atHi] = add(registers.lo[10] as number, registers.hi[10] as number, field.offset);
         this.memory.write(atLo, atHi, field.size, lo, hi);
+      } else if (field.kind === 'cpu') {
+        this.cpu = lo;
       } else if (field.checked && this.known & (1 << field.register)) {
         const { registers } = this;
         if (registers.lo[field.register] !== lo || registers.hi[field.register] !== hi) {

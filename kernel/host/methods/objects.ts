@@ -15,7 +15,9 @@ type ObjectHandlers = Pick<
 
 export const objectHandlers: ObjectHandlers = {
   async verify({ host }, params, operation) {
-    const outcome = await loadObject(host.addon, params, params.log, false, operation, params.likelyRejected);
+    const { log, likelyRejected, despiteFault } = params;
+    const options = { log, keep: false, likelyRejected, despiteFault };
+    const outcome = await loadObject(host, params, options, operation);
     return {
       programs: outcome.verdicts,
       maps: outcome.maps,
@@ -42,7 +44,9 @@ export const objectHandlers: ObjectHandlers = {
     held.loaded = true;
     let outcome: LoadOutcome;
     try {
-      outcome = await loadObject(addon, held.params, log, true, operation);
+      // Nobody loads an object to keep it but on request.
+      const options = { log, keep: true, despiteFault: true };
+      outcome = await loadObject(session.host, held.params, options, operation);
     } catch (error) {
       held.loaded = false;
       throw error;

@@ -34,8 +34,13 @@ export interface BootedVm {
   ended: Promise<string>;
 }
 
+/** A start that failed before the guest's first process ran, which under emulation a second one seldom does. */
+export interface Again {
+  again: string;
+}
+
 /**
- * Starts QEMU and waits for the first answer of the kernel host. `noSignOfLife` is answered early, and only when
+ * Starts QEMU and waits for the first answer of the kernel host. {@link Again} is answered early, and only when
  * `mayRetry`. `started` gets the process at once, so that it can be killed at any time; unless the VM is up, it
  * has been killed when this resolves.
  */
@@ -46,7 +51,7 @@ export async function boot(
   mayRetry: boolean,
   tell: Tell,
   started: (qemu: ChildProcess) => void,
-): Promise<BootedVm | TargetProblem | 'noSignOfLife'> {
+): Promise<BootedVm | TargetProblem | Again> {
   const machine = { accelerator, kernel: guest.image, initramfs: guest.initramfs, shares: guest.shares };
   const testPort = request.testAgent !== undefined;
   const [program, ...rest] = [
@@ -74,18 +79,20 @@ export async function boot(
     message: `The VM with Linux ${request.kernel.release} did not start: ${what}.${console.lastLines()}`,
     hint: 'Choose another kernel (BPF: Select Kernel in the editor, --target vm:PATH-TO-VMLINUZ in a terminal).',
   });
-  const outcome = await new Promise<BootedVm | TargetProblem | 'noSignOfLife'>((resolve) => {
+  const outcome = await new Promise<BootedVm | TargetProblem | Again>((resolve) => {
     hello(host).then(
       () => resolve({ host, ...(test ? { test } : {}), ended }),
       (error: Error) => resolve(problem(error.message)),
     );
-    void ended.then((reason) => resolve(problem(reason)));
+    void ended.then((reason) =>
+      resolve(mayRetry && console.panickedAtBoot ? { again: reason } : problem(reason)),
+    );
     const seconds = BOOT_MS / 1000;
     setTimeout(() => resolve(problem(`its kernel host did not answer within ${seconds} s`)), BOOT_MS).unref();
-    const checkLife = (): void => void (console.isSilent && resolve('noSignOfLife'));
+    const checkLife = (): void => void (console.isSilent && resolve({ again: 'no sign of life' }));
     if (mayRetry) setTimeout(checkLife, SIGN_OF_LIFE_MS[accelerator]).unref();
   });
-  if (outcome !== 'noSignOfLife' && 'host' in outcome) tell({ event: 'phase', name: 'hello', ms: now() });
+  if ('host' in outcome) tell({ event: 'phase', name: 'hello', ms: now() });
   else qemu.kill('SIGKILL');
   return outcome;
 }

@@ -10,17 +10,28 @@ const phases: [RegExp, Phase][] = [
   [/^bpf-studio: starting the kernel host/, 'host'],
 ];
 
+const PANIC = /Kernel panic/;
+/** How x86's arch/x86/kernel/{traps,dumpstack}.c and mm/fault.c begin to tell of a fault, and where it was. */
+const FAULT = /\b(BUG: |kernel BUG at |Oops: |general protection fault|divide error|PANIC: )/;
+const PLACE = /\bRIP: /;
+
 /** Keeps the end of what a guest's console and QEMU itself wrote, to explain how the VM ended. */
 export class Console {
   private readonly lines: string[] = [];
   private qemuLines: string[] = [];
   private unfinished = '';
+  private reached: Phase | undefined;
 
   constructor(private readonly tell: Tell) {}
 
   /** Nothing was ever printed: not a single instruction may have run. */
   get isSilent(): boolean {
     return this.lines.length === 0 && this.unfinished === '';
+  }
+
+  /** The kernel panicked before its first process ran, so before anything of ours did. */
+  get panickedAtBoot(): boolean {
+    return this.reached === undefined && this.lines.some((line) => PANIC.test(line));
   }
 
   guestWrote(chunk: Buffer): void {
@@ -41,7 +52,9 @@ export class Console {
     if (this.lines.length > KEPT_LINES) this.lines.shift();
     this.tell({ event: 'log', line: `vm: ${line}` });
     const phase = phases.find(([pattern]) => pattern.test(line));
-    if (phase) this.tell({ event: 'phase', name: phase[1], ms: now() });
+    if (!phase) return;
+    this.reached = phase[1];
+    this.tell({ event: 'phase', name: phase[1], ms: now() });
   }
 
   /** Why the VM ended, without a full stop. */
@@ -49,10 +62,14 @@ export class Console {
     if (signal !== null) return `QEMU was killed by ${signal}`;
     if (status !== 0)
       return `QEMU ended with status ${status}: ${this.qemuLines.join(' ') || 'it did not say why'}`;
+    const bare = (line: string | undefined): string | undefined =>
+      line?.replace(/^\[[\s\d.]+\]\s*|^bpf-studio: /, '');
     const find = (pattern: RegExp): string | undefined =>
-      this.lines.findLast((line) => pattern.test(line))?.replace(/^\[[\s\d.]+\]\s*|^bpf-studio: /, '');
-    const panic = find(/Kernel panic/);
-    if (panic) return `the VM's kernel panicked (${panic})`;
+      bare(this.lines.findLast((line) => pattern.test(line)));
+    const panic = find(PANIC);
+    // The first fault and its place say why; later ones often follow from it.
+    const why = [FAULT, PLACE].map((pattern) => bare(this.lines.find((line) => pattern.test(line))));
+    if (panic) return `the VM's kernel panicked (${[panic, ...why].filter(Boolean).join('; ')})`;
     const step = find(/boot step failed|no \/boot\.plan/);
     if (step) return `its first process gave up (${step})`;
     const host = find(/the kernel host ended|cannot run/);

@@ -52,8 +52,8 @@ export function runVm(request: RelayRequest, tell: Tell): () => void {
         qemu = child;
         if (i === 0) writeHeader(request, guest.image, tell);
       });
-      if (vm === 'noSignOfLife') {
-        tell({ event: 'log', line: `vm: no sign of life with ${accelerator}; starting again` });
+      if ('again' in vm) {
+        tell({ event: 'log', line: `vm: with ${accelerator}: ${vm.again}; starting again` });
         continue;
       }
       if ('code' in vm) return finish({ event: 'problem', problem: vm });

@@ -1,4 +1,5 @@
-import type { Entry } from './kinds';
+import type { Entry, Facts } from './kinds';
+import { mapAdvice, mapOfType } from './map-functions';
 import { plainExpectation, plainType } from './words';
 
 /** `0xbad2310`, which libbpf puts in place of an instruction whose CO-RE relocation failed (libbpf/relo_core.c). */
@@ -91,6 +92,7 @@ export const callEntries: Entry[] = [
         pattern: /^R(\d+) type=(\S+) expected=(.*)$/,
         say: ({ match: [, number, type, expected], here, source }) =>
           `Argument ${number} of ${here} must be ${plainExpectation(expected as string)}, but ${argument(source(number), plainType(type as string))}`,
+        help: argumentHelp,
       },
       { pattern: /^R\d+ is of type \S+ but \S+ is expected/ },
       {
@@ -100,7 +102,8 @@ export const callEntries: Entry[] = [
       },
       {
         pattern: /^cannot pass map_type (\d+) into func (\w+)#/,
-        say: ({ match }) => `\`${match[2]}\` does not take a map of this type`,
+        say: ({ match }) => `\`${match[2]}\` does not take ${mapOfType(match[1])}`,
+        help: ({ match }) => mapAdvice(match[2], match[1]),
       },
       { pattern: /doesn't have constant offset/ },
       { pattern: /has incorrect map type|isn't map pointer|has an empty map pointer/ },
@@ -274,4 +277,22 @@ export const callEntries: Entry[] = [
 
 function argument(source: string | undefined, type: string): string {
   return source && source !== type ? `${source} is ${type}` : `it is ${type}`;
+}
+
+/** Helpers that take a string from read-only memory (ARG_PTR_TO_CONST_STR). */
+const TAKES_CONSTANT_STRING = /^bpf_(strncmp|snprintf|seq_printf|trace_vprintk)$/;
+
+function argumentHelp({ match: [, , type, expected], callee, variable, match }: Facts): string | undefined {
+  const wanted = plainExpectation(expected as string);
+  if (expected === 'map_value' && TAKES_CONSTANT_STRING.test(callee ?? '')) {
+    return 'The string must be in read-only memory: declare it as static const char name[] = "…"; outside the function.';
+  }
+  if (expected === 'ctx')
+    return 'Pass the context as the program was given it, through every function in between.';
+  if (expected === 'map_ptr' || expected === 'const_map_ptr') return 'Pass the address of a map: &map.';
+  if (wanted.startsWith('a pointer to memory') && /^(scalar|inv)/.test(type as string)) {
+    const name = variable(match[1]);
+    return `Pass an address${name ? `: &${name}` : ', e.g. of a local variable that holds the value: &key'}.`;
+  }
+  return undefined;
 }

@@ -71,7 +71,7 @@ export const flowEntries: Entry[] = [
         pattern:
           /^At program exit the register R0 has smin=(-?\d+) smax=(-?\d+) should have been in \[(-?\d+), (-?\d+)\]/,
         say: ({ match: [, low, high, from, to], programType }) =>
-          `${low === high ? low : `A value from ${low} to ${high}`} is returned here; a program of type ${programType} may return ${from} to ${to}`,
+          `${low === high ? returned(low) : `A value from ${low} to ${high}`} is returned here; a program of type ${programType} may return ${from} to ${to}`,
       },
       {
         pattern:
@@ -117,3 +117,9 @@ export const flowEntries: Entry[] = [
     rules: [{ pattern: /^BPF_(ATOMIC|XADD|ST) (stores into|loads from) R\d+/ }],
   },
 ];
+
+/** Newer kernels print the lower 32 bits without a sign: `4294967295` is the program's -1. */
+function returned(number: string | undefined): string {
+  const value = BigInt(number ?? '0');
+  return value >= 1n << 31n && value < 1n << 32n ? `${BigInt.asIntN(32, value)}` : String(value);
+}

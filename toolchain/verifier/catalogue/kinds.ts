@@ -17,8 +17,18 @@ export interface Facts {
   variable(number: string | undefined): string | undefined;
   /** `` on the path where `len > 64` is false ``, as far as that is certain; else ` on this path`. */
   way: string;
-  /** The source expression at the failing instruction, in backquotes, or `this instruction`. */
+  /** The source expression at the failing instruction, in backquotes; a long call is cut to `` `f(…)` ``. */
   here: string;
+  /** The helper or kernel function that the failing instruction calls. */
+  callee: string | undefined;
+  /** What kind of value a register holds, in the kernel's words: `pkt`, `map_value`. */
+  type(number: string | undefined): string | undefined;
+  /** Whether the register is made of a pointer and a number that is not a constant. */
+  isIndexed(number: string | undefined): boolean;
+  /** The variable that a stack offset lies in: `` `key` ``, and its size in bytes. */
+  onStack(offset: number): { name: string; size: number } | undefined;
+  /** The call that `alloc_insn=` names: what it is, what its result is called, where it stands. */
+  taken: { callee: string; variable: string | undefined; where: string } | undefined;
   /** The failing instruction in the kernel's assembly; empty if unknown. */
   assembly: string;
   /** Number out of all the kernel's last words, by a pattern with one group. */
@@ -32,8 +42,8 @@ export interface Rule {
   pattern: RegExp;
   /** The finding in plain words; the entry's title when absent. */
   say?: (facts: Facts) => string;
-  /** What to do, with the program's own names; the entry's help when absent. */
-  help?: (facts: Facts) => string;
+  /** What to do, with the program's own names; the entry's help when absent, or when it has nothing to say. */
+  help?: (facts: Facts) => string | undefined;
 }
 
 /** Which related places an entry's findings have. */

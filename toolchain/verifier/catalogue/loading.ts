@@ -298,6 +298,11 @@ export const loadingEntries: Entry[] = [
         pattern: /^(Linux \S+) gave no answer: during .* it ended the thread that had asked/,
         say: ({ match }) => `${match[1]} faulted in its own code while it loaded this`,
       },
+      {
+        pattern: /^(Linux \S+) was not asked again: .* it had ended the thread that asked/,
+        say: ({ match }) =>
+          `${match[1]} faulted in its own code on this before and is not given it again by itself; "BPF: Verify Now" does`,
+      },
     ],
   },
   {

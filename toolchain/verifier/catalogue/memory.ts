@@ -1,3 +1,4 @@
+import { beyondMemory, beyondStack, packetBounds, packetCheck, withinMemory } from './bounds';
 import type { Entry } from './kinds';
 
 /** Accesses beyond what is proven: packets, map values, stack, other memory. */
@@ -11,13 +12,9 @@ export const memoryEntries: Entry[] = [
     related: ['packetCheck', 'origin'],
     rules: [
       {
-        pattern: /^invalid access to packet, off=(-?\d+) size=(\d+), \S+\(id=\d+,off=-?\d+,r=(\d+)\)/,
-        say: ({ match: [, off, size, proven], here }) => {
-          const end = Number(off) + Number(size);
-          return Number(proven) === 0
-            ? `${here} reaches packet byte ${end - 1}, and no comparison with data_end on this path proves that the packet is that long`
-            : `${here} reaches packet byte ${end - 1}, but the comparison with data_end on this path proves only the first ${proven} bytes`;
-        },
+        pattern: /^invalid access to packet, off=(-?\d+) size=(\d+), R(\d+)\(id=(\d+),off=-?\d+,r=(\d+)\)/,
+        say: packetBounds,
+        help: packetCheck,
       },
       { pattern: /^invalid access to packet/ },
       { pattern: /^\S+ offset is outside of the packet/ },
@@ -31,11 +28,9 @@ export const memoryEntries: Entry[] = [
     related: ['origin'],
     rules: [
       {
-        pattern: /^invalid access to map (value|key), (?:value|key)_size=(\d+) off=(-?\d+) size=(\d+)/,
-        say: ({ match: [, what, whole, off, size], here, find }) =>
-          find(/(max value is outside)/)
-            ? `${here} may reach beyond the map ${what}, which has ${whole} bytes: the index can be so large that bytes from ${off} on are touched`
-            : `${here} touches ${size} bytes at offset ${off} of a map ${what} that has ${whole} bytes`,
+        pattern: /^invalid access to (map (?:value|key)), (?:value|key)_size=(\d+) off=(-?\d+) size=(\d+)/,
+        say: beyondMemory,
+        help: withinMemory,
       },
       { pattern: /^invalid access to map value pointer/ },
     ],
@@ -48,9 +43,9 @@ export const memoryEntries: Entry[] = [
     related: ['origin'],
     rules: [
       {
-        pattern: /^invalid access to memory, mem_size=(\d+) off=(-?\d+) size=(\d+)/,
-        say: ({ match: [, whole, off, size], here }) =>
-          `${here} touches ${size} bytes at offset ${off} of memory that has ${whole} bytes`,
+        pattern: /^invalid access to (memory), mem_size=(\d+) off=(-?\d+) size=(\d+)/,
+        say: beyondMemory,
+        help: withinMemory,
       },
       { pattern: /^invalid access to flow keys|invalid variable offset to flow keys/ },
       { pattern: /^R\d+ is \S+ invalid negative access/ },
@@ -94,8 +89,16 @@ export const memoryEntries: Entry[] = [
         pattern: /^R\d+ unbounded memory access, make sure to bounds check/,
         say: ({ here }) => `Nothing on this path limits how far ${here} reaches`,
       },
-      { pattern: /^math between \S+ pointer and -?\d+ is not allowed/ },
-      { pattern: /^value \d+ makes \S+ pointer be out of bounds/ },
+      {
+        pattern: /^math between \S+ pointer and (-?\d+) is not allowed/,
+        say: ({ match, here }) =>
+          `${here} moves a pointer by ${match[1]} bytes, farther than any memory reaches`,
+      },
+      {
+        pattern: /^value (\d+) makes \S+ pointer be out of bounds/,
+        say: ({ match, here }) =>
+          `The index used in ${here} has no limit that helps: it may move the pointer by ${match[1]} bytes`,
+      },
       { pattern: /pointer offset -?\d+ is not allowed/ },
       { pattern: /has unknown scalar with mixed signed bounds/ },
     ],
@@ -111,6 +114,10 @@ export const memoryEntries: Entry[] = [
         pattern: /^R(\d+) min value is negative, either use unsigned or/,
         say: ({ match: [, number], here, source }) =>
           `The size in argument ${number} of ${here} may be negative${source(number) ? `: it is ${source(number)}` : ''}`,
+        help: ({ match: [, number], source, variable }) =>
+          /the result of bpf_/.test(source(number) ?? '')
+            ? `It is negative when that call fails: if (${variable(number) ?? 'len'} < 0) return 0; before it is used as a size.`
+            : undefined,
       },
     ],
   },
@@ -137,7 +144,8 @@ export const memoryEntries: Entry[] = [
     rules: [
       {
         pattern: /^R(\d+) invalid zero-sized read/,
-        say: ({ match, here }) => `The size in argument ${match[1]} of ${here} may be zero`,
+        say: ({ match: [, number], here, source }) =>
+          `The size in argument ${number} of ${here} may be zero${source(number) ? `: it is ${source(number)}` : ''}`,
       },
       { pattern: /invalid zero-sized read/ },
     ],
@@ -175,12 +183,13 @@ export const memoryEntries: Entry[] = [
     rules: [
       {
         pattern: /^invalid (indirect )?(?:read|access) from stack (?:R(\d+) )?off (-?\d+)\+(\d+) size (\d+)/,
-        say: ({ match: [, indirect, , off, within, size] }) =>
-          indirect
-            ? `The helper reads ${size} bytes of stack (at offset ${off}) and byte ${within} of them was never written`
-            : `${size} bytes of stack at offset ${off} are read, and byte ${within} of them was never written`,
+        say: ({ match: [, , , off, within, size], here, onStack }) => {
+          const variable = onStack(Number(off));
+          const what = variable ? variable.name : `stack at offset ${off}`;
+          return `${here} reads ${size} bytes of ${what}, and byte ${within} of them was never written on this path`;
+        },
       },
-      { pattern: /^invalid (indirect )?(?:read|access) from stack/ },
+      { pattern: /^invalid (indirect )?(?:read|access) from stack(?! (?:type )?R\d+ off=)/ },
       { pattern: /^reading from stack .* slot poisoned by dead code elimination/ },
     ],
   },
@@ -197,6 +206,13 @@ export const memoryEntries: Entry[] = [
         say: ({ here }) => `Nothing on this path limits how far ${here} reaches into the stack`,
       },
       { pattern: /^invalid variable-offset.* stack / },
+      {
+        pattern: /^invalid [a-z -]*stack (?:type )?R\d+ off=(-?\d+) (?:access_)?size=(\d+)/,
+        say: beyondStack,
+        help: ({ callee }) =>
+          callee &&
+          'Pass a variable of the size that the map or the helper has, or the size of the variable.',
+      },
       { pattern: /^invalid .*stack .*off=-?\d+(?: access_size=| size=)/ },
       { pattern: /variable( offset)? stack access prohibited/ },
       { pattern: /^(attempt to corrupt spilled pointer on stack|cannot spill pointers to stack into)/ },

@@ -1,4 +1,5 @@
-import type { Entry } from './kinds';
+import type { Entry, Facts } from './kinds';
+import { releasesOf } from './releases';
 
 /** References, locks and the kernel's other objects, and the contexts in which code may run. */
 export const objectEntries: Entry[] = [
@@ -12,7 +13,8 @@ export const objectEntries: Entry[] = [
     rules: [
       {
         pattern: /^Unreleased reference id=(\d+) alloc_insn=(\d+)/,
-        say: () => 'This path ends while a reference is still held',
+        say: stillHeld,
+        help: giveBack,
       },
       { pattern: /^Leaking reference id=\d+ alloc_insn=\d+/ },
       { pattern: /would lead to reference leak|cannot be mixed with socket references/ },
@@ -80,7 +82,10 @@ export const objectEntries: Entry[] = [
       'Only sleepable programs may call functions that sleep, and not inside RCU, preemption-disabled or locked parts.',
     help: 'Use a sleepable section (e.g. fentry.s, lsm.s, uprobe.s) or a call that does not sleep.',
     rules: [
-      { pattern: /^helper call might sleep in a non-sleepable prog/ },
+      {
+        pattern: /^helper call might sleep in a non-sleepable prog/,
+        say: ({ here }) => `${here} may sleep, and this program is not one that may`,
+      },
       { pattern: /^(sleepable helper|kernel func) \S+ ?(is sleepable )?(with)?in / },
       { pattern: /^(sleepable global function|global functions that may sleep are not allowed)/ },
       { pattern: /(can be sleepable|cannot be sleepable|can only be sleepable)$/ },
@@ -95,8 +100,16 @@ export const objectEntries: Entry[] = [
     help: 'Unlock on every path before the end, and do not nest.',
     related: ['decision'],
     rules: [
-      { pattern: /^(bpf_rcu_read_unlock is missing|unmatched rcu read unlock|nested rcu read lock)/ },
-      { pattern: /rcu_read_lock-ed region|expected an RCU CS|Calling bpf_rcu_read/ },
+      { pattern: /^(unmatched rcu read unlock|nested rcu read lock)/ },
+      {
+        pattern: /^BPF_EXIT instruction .*rcu_read_lock-ed region|^bpf_rcu_read_unlock is missing/,
+        say: () => 'This path ends inside the RCU section',
+      },
+      {
+        pattern: /rcu_read_lock-ed region/,
+        say: ({ here }) => `${here} is not allowed inside an RCU section`,
+      },
+      { pattern: /expected an RCU CS|Calling bpf_rcu_read/ },
       { pattern: /requires RCU critical section protection/ },
     ],
   },
@@ -198,3 +211,25 @@ export const objectEntries: Entry[] = [
     rules: [{ pattern: /arena|addr_space_cast/ }],
   },
 ];
+
+/** `` This path ends while `sk` (the result of bpf_sk_lookup_tcp on line 16) is still held ``. */
+function stillHeld({ taken }: Facts): string {
+  if (!taken) return 'This path ends while a reference is still held';
+  const { callee, variable, where } = taken;
+  const isArgument = releasesOf(callee)?.argument !== undefined;
+  if (isArgument) return `This path ends without the end of what ${callee} began${where}`;
+  const result = `the result of ${callee}${where}`;
+  return `This path ends while ${variable ? `\`${variable}\` (${result})` : result} is still held`;
+}
+
+function giveBack({ taken }: Facts): string | undefined {
+  if (taken?.callee === 'bpf_kptr_xchg') {
+    return 'What bpf_kptr_xchg returns belongs to the program: release it where it is not NULL, e.g. bpf_task_release(old), or bpf_obj_drop(old) for an object that bpf_obj_new made.';
+  }
+  const release = taken && releasesOf(taken.callee);
+  if (!taken || !release) return undefined;
+  const calls = release.names.join(' or ');
+  return taken.callee.startsWith('bpf_iter_')
+    ? `Call ${calls} with the same iterator on every way out, a return from inside the loop too; bpf_for() and bpf_for_each() do so themselves.`
+    : `Call ${calls} on every way out${release.argument === undefined ? ' on which it is not NULL' : ''}.`;
+}

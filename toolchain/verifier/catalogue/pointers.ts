@@ -1,36 +1,49 @@
 import type { Entry, Facts, Rule } from './kinds';
-import { plainType } from './words';
-
-/** What lets a packet through in program types where 0 does not; 0 is XDP_ABORTED to XDP. */
-const PASS: Record<string, string> = {
-  xdp: 'XDP_PASS',
-  cgroup_skb: '1',
-  cgroup_sock: '1',
-  cgroup_sock_addr: '1',
-  sk_skb: 'SK_PASS',
-  sk_msg: 'SK_PASS',
-  sk_lookup: 'SK_PASS',
-  netfilter: 'NF_ACCEPT',
-};
+import { neutralReturn, plainType } from './words';
 
 /** The check to write, with the variable's own name, when the path tells it. */
-function nullCheck({ match, variable, programType }: Facts): string {
-  const name = variable(match[1]);
+function nullCheck({ match, variable, programType }: Facts, register = match[1]): string {
+  const name = variable(register);
   if (!name) return 'Compare it with NULL on every path before it is used.';
-  return `Check it before it is used: if (!${name}) return ${PASS[programType] ?? '0'};`;
+  return `Check it before it is used: if (!${name}) return ${neutralReturn(programType)};`;
+}
+
+/** Arguments of kernel functions are counted from 0, those of helpers from 1. */
+function argumentRegister(kind: string | undefined, number: string | undefined): string {
+  return String(Number(number) + (kind === 'helper arg' ? 0 : 1));
 }
 
 /** For a pointer that is NULL for certain on this path; see refine.ts. */
 export const knownNull: Rule = {
   pattern: /^R(\d+) invalid mem access '(?:scalar|inv)'/,
   say: ({ match, register, here }) => `${register(match[1])} is NULL on this path, and ${here} uses it`,
-  help: nullCheck,
+  help: ({ match, variable, programType }) => {
+    const name = variable(match[1]);
+    const value = name ? `\`${name}\`` : 'it';
+    return `Leave where it is found to be NULL (return ${neutralReturn(programType)};), or give ${value} another value there.`;
+  },
 };
 
 /** For a pointer to something that was released on this path; see refine.ts. */
 export const usedAfterRelease: Rule = {
   pattern: /^R(\d+) invalid mem access '(?:scalar|inv)'/,
   say: ({ match, register, here }) => `${here} uses ${register(match[1])} after it was released`,
+};
+
+/** For masks and products of pointers that are refused for the size of their number; see refine.ts. */
+export const operatorOnPointer: Rule = {
+  pattern: /^math between (\S+) pointer and/,
+  say: ({ match, here }) =>
+    `${here} computes with ${plainType(match[1] as string)} what is neither a sum nor a difference`,
+};
+
+const MOVED_CONTEXT =
+  'Read the member by its name at this place: an unrolled loop or a switch instead of a variable index, ctx->cb[1] instead of a pointer to it. In a tracing program bpf_probe_read_kernel(&value, sizeof(value), &ctx->args[i]) reads it at any index.';
+
+const wrongPointerHelp: Record<string, string> = {
+  pkt_end:
+    'Access goes from data upward: add the offset to data, and compare the end of the access with data_end. For bytes counted from the end use bpf_skb_load_bytes or bpf_xdp_load_bytes.',
+  map_ptr: 'Look an entry up first: bpf_map_lookup_elem(&map, &key), and follow what it returns.',
 };
 
 /** What may be done with which kind of value. */
@@ -46,18 +59,18 @@ export const pointerEntries: Entry[] = [
         pattern: /^R(\d+) invalid mem access '(\w*_or_null\w*)'/,
         say: ({ match, register, here, way }) =>
           `${register(match[1])} may be NULL here, and ${here} uses it without a check${way}`,
-        help: nullCheck,
+        help: (facts) => nullCheck(facts),
       },
       {
         pattern: /^R(\d+) pointer arithmetic on (\S*_or_null\S*) prohibited, null-check it first/,
         say: ({ match, register }) =>
           `${register(match[1])} may be NULL here and is computed with before it is checked`,
-        help: nullCheck,
+        help: (facts) => nullCheck(facts),
       },
       {
         pattern: /^R(\d+) invalid mem access '(?:rcu_|trusted_|untrusted_)?ptr_\w*or_null/,
         say: ({ match, register }) => `${register(match[1])} may be NULL here`,
-        help: nullCheck,
+        help: (facts) => nullCheck(facts),
       },
       { pattern: /^R\d+ is (?:rcu_|trusted_|untrusted_)?ptr_or_null/ },
     ],
@@ -73,7 +86,13 @@ export const pointerEntries: Entry[] = [
         pattern: /^R(\d+) type=\S*_or_null\S* expected=/,
         say: ({ match, register, here }) =>
           `${register(match[1])} may be NULL, and ${here} does not accept NULL`,
-        help: nullCheck,
+        help: (facts) => nullCheck(facts),
+      },
+      {
+        pattern: /^Possibly NULL pointer passed to (trusted arg|arg#|helper arg)(\d)/,
+        say: ({ match: [, kind, number], register, here }) =>
+          `${register(argumentRegister(kind, number))} may be NULL, and ${here} does not accept NULL`,
+        help: (facts) => nullCheck(facts, argumentRegister(facts.match[1], facts.match[2])),
       },
       { pattern: /^Possibly NULL pointer passed to/ },
       { pattern: /is expected to be non-NULL/ },
@@ -105,7 +124,7 @@ export const pointerEntries: Entry[] = [
     title: 'Number used as a pointer',
     wants:
       'Only values that the verifier knows to be pointers may be dereferenced. A number that happens to be an address, also one read from kernel or user memory, is not.',
-    help: 'Read kernel memory with bpf_probe_read_kernel or BPF_CORE_READ, user memory with bpf_probe_read_user; re-read packet pointers from the context after a helper that changes the packet.',
+    help: 'Read what it points to with bpf_probe_read_kernel or BPF_CORE_READ, or with bpf_probe_read_user when it is an address of user space.',
     related: ['invalidation', 'origin'],
     rules: [
       {
@@ -116,6 +135,10 @@ export const pointerEntries: Entry[] = [
             ? `${here} follows ${register(number)}, but ${call} may have changed the packet, which ends all pointers read before`
             : `${here} follows ${register(number)}, which is a plain number to the verifier, not a pointer`;
         },
+        help: ({ match: [, number], invalidation }) =>
+          invalidation(number)
+            ? 'Read data and data_end from the context again after that call, and compare them again before the access.'
+            : undefined,
       },
     ],
   },
@@ -171,6 +194,7 @@ export const pointerEntries: Entry[] = [
         pattern: /^R(\d+) invalid mem access '(\w+)'/,
         say: ({ match, register, here }) =>
           `${here} follows ${register(match[1])}, which is ${plainType(match[2] as string)} and cannot be read or written through`,
+        help: ({ match }) => wrongPointerHelp[match[2] as string],
       },
       { pattern: /cannot be accessed directly by load\/store/ },
       { pattern: /^'struct \S+' access is allowed only to CAP_PERFMON/ },
@@ -213,6 +237,17 @@ export const pointerEntries: Entry[] = [
           `A program of type ${programType} may not access ${size} bytes at offset ${off} of its context like this (${here})`,
       },
       { pattern: /^invalid access to context/ },
+      {
+        pattern: /^dereference of modified ctx ptr R\d+ off=(-?\d+)/,
+        say: ({ match, here }) =>
+          `${here} goes through a copy of the context pointer that was moved by ${match[1]} bytes; only the pointer itself may be used, with a constant offset`,
+        help: () => MOVED_CONTEXT,
+      },
+      {
+        pattern: /^variable ctx access var_off=/,
+        say: ({ here }) => `${here} reaches the context at an offset that is not constant`,
+        help: () => MOVED_CONTEXT,
+      },
       { pattern: /^(dereference of modified|negative offset|variable) ctx / },
       { pattern: /^invalid bpf_context access/ },
       { pattern: /^func '\S*' (arg\d+|doesn't have \d+-th argument|offset|size)/ },
@@ -231,7 +266,22 @@ export const pointerEntries: Entry[] = [
         say: ({ match, register }) =>
           `${register(match[1])} is ${plainType(match[2] as string)}, with which no arithmetic is allowed`,
       },
-      { pattern: /^R\d+ bitwise operator (\S+) on pointer prohibited/ },
+      {
+        pattern: /^R(\d+) bitwise operator (\S+) on pointer prohibited/,
+        say: ({ match, here }) => `${here} applies ${match[2]} to a pointer`,
+      },
+      {
+        pattern: /^R(\d+) 32-bit pointer arithmetic prohibited/,
+        say: ({ here, register, match }) =>
+          `${here} computes in 32 bits with ${register(match[1])}, which is a pointer`,
+        help: () => 'Make it a pointer of 64 bits first: (void *)(long)ctx->data.',
+      },
+      {
+        pattern: /^R(\d+) subtraction from stack pointer prohibited/,
+        say: ({ here, register, match }) =>
+          `A number that is not constant is subtracted in ${here} from ${register(match[1])}, a pointer to the stack`,
+        help: () => 'Compute the index as a number, bound it in both directions, and add it to the array.',
+      },
       { pattern: /^R\d+ pointer arithmetic with (\S+) operator prohibited/ },
       {
         pattern: /^(dereference of modified|negative offset) (\S+) ptr/,
@@ -264,9 +314,14 @@ export const pointerEntries: Entry[] = [
     title: 'Pointer that is not trusted here',
     wants:
       'This call takes only pointers the verifier knows to be valid now: arguments of the program, or objects whose reference the program holds or that RCU protects.',
-    help: 'Take a reference first (e.g. bpf_task_acquire), or do this inside bpf_rcu_read_lock(), and check the result for NULL.',
+    help: 'Pass an argument of the program or what an acquiring call returned; what is read through several pointers, or cast, is not trusted. Read it one member at a time inside bpf_rcu_read_lock(), and check each for NULL.',
     related: ['origin'],
     rules: [
+      {
+        pattern: /^R(\d+) must be (referenced or trusted|a rcu pointer)/,
+        say: ({ match, register, here }) =>
+          `${here} takes only a pointer that is valid for certain, and ${register(match[1])} is not: what it points to may be gone`,
+      },
       { pattern: /must be referenced or trusted/ },
       { pattern: /must be a rcu pointer/ },
       { pattern: /^R\d+ is not (trusted|a trusted)/ },

@@ -30,3 +30,20 @@ export function plainExpectation(list: string): string {
   }
   return [...new Set(types.map(plainType))].join(' or ') || list;
 }
+
+/** What lets a packet through in program types where 0 does not; 0 is XDP_ABORTED to XDP. */
+const PASS: Record<string, string> = {
+  xdp: 'XDP_PASS',
+  cgroup_skb: '1',
+  cgroup_sock: '1',
+  cgroup_sock_addr: '1',
+  sk_skb: 'SK_PASS',
+  sk_msg: 'SK_PASS',
+  sk_lookup: 'SK_PASS',
+  netfilter: 'NF_ACCEPT',
+};
+
+/** The value with which a program of a type leaves without a decision of its own. */
+export function neutralReturn(programType: string): string {
+  return PASS[programType] ?? '0';
+}

@@ -10,6 +10,7 @@ import {
   accessSteps,
   invalidationOf,
   isNullCheck,
+  movedContextSteps,
   numberAsPointerSteps,
   otherNullChecks,
   packetSteps,
@@ -20,6 +21,7 @@ import { decisionsBetween } from './decisions';
 import { decisionSteps, loopSteps, referenceSteps, regionSteps } from './resources';
 import { stackUseSteps, unwrittenSteps } from './stack';
 import { isSamePlace } from './trace';
+import { constantStep } from './value';
 import type { CausalStep, Trace } from './trace';
 
 export { Trace } from './trace';
@@ -112,6 +114,10 @@ function originSteps(trace: Trace): CausalStep[] {
     // The packet's own question tells where its pointer came from.
     case 'bpf/packet-bounds':
       return [];
+    case 'bpf/return-value':
+      return subject.kind === 'constant' ? [constantStep(trace, subject)] : accessSteps(trace, subject);
+    case 'bpf/context-access':
+      return [...accessSteps(trace, subject), ...movedContextSteps(trace, subject)];
     default:
       return accessSteps(trace, subject);
   }

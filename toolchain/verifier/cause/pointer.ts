@@ -2,9 +2,12 @@
 import { chainOf, rootOf, turned } from './flow';
 import type { Comparison, FlowValue } from './flow';
 import { decisionsBetween } from './decisions';
-import { numberSteps, originSteps } from './value';
 import { distance } from './trace';
+import { numberSteps, originSteps, partsOf } from './value';
 import type { CausalStep, Trace } from './trace';
+
+/** Indexes that a reader can tell apart in one expression. */
+const MAX_ADDED = 3;
 
 /** An access through a pointer, or a number handed on: the pointer's origin and, more telling, the number added to it. */
 export function accessSteps(trace: Trace, value: FlowValue): CausalStep[] {
@@ -17,15 +20,24 @@ export function accessSteps(trace: Trace, value: FlowValue): CausalStep[] {
   const chain = trace.pointerChain(value);
   const pointer = chain.at(-1) as FlowValue;
   const steps = originSteps(trace, pointer);
-  for (const one of chain) {
-    const added = trace.addedTo(one);
-    if (!added) continue;
-    steps.push(...numberSteps(trace, added));
-    if (one.index < trace.here)
-      steps.push(trace.point('change', one.index, 'it is added to the pointer here'));
-    break;
+  const sums = chain.filter((one) => trace.addedTo(one) !== undefined).slice(0, MAX_ADDED);
+  for (const sum of sums) {
+    steps.push(...numberSteps(trace, trace.addedTo(sum) as FlowValue));
+    if (sum.index >= trace.here) continue;
+    const range = trace.rangeAdded(sum);
+    const bytes = range ? `, as ${range} bytes` : '';
+    steps.push(trace.point('change', sum.index, `it is added to the pointer here${bytes}`));
   }
   return trace.isPointer(value) ? steps : [...steps, ...numberSteps(trace, value)];
+}
+
+/** Where a copy of the context pointer was moved, which the verifier does not follow. */
+export function movedContextSteps(trace: Trace, value: FlowValue): CausalStep[] {
+  return trace
+    .pointerChain(value)
+    .filter((one) => one.kind === 'arithmetic' && one.index < trace.here)
+    .slice(0, 1)
+    .map((one) => trace.point('change', one.index, 'the context pointer is moved here'));
 }
 
 /** Checks of another pointer that may be NULL, which somebody might have meant for this one. */
@@ -33,7 +45,7 @@ export function otherNullChecks(trace: Trace, value: FlowValue): CausalStep[] {
   const root = rootOf(value);
   const other = trace.flow.comparisons.findLast(
     ({ left, right, index }) =>
-      index > root.index && right === 0n && rootOf(left) !== root && trace.stateOf(rootOf(left))?.mayBeNull,
+      index > root.index && right === 0n && rootOf(left) !== root && trace.mayBeNull(rootOf(left)),
   );
   if (!other) return [];
   const checked = trace.describe(other.left) ?? 'another value';
@@ -132,7 +144,8 @@ export function packetSteps(trace: Trace, value: FlowValue): CausalStep[] {
   const chain = trace.pointerChain(value);
   const root = chain.at(-1) as FlowValue;
   const steps: CausalStep[] = [];
-  const name = trace.name(root);
+  const first = trace.names.atOrigin(root);
+  const name = first === undefined ? trace.name(root) : `\`${first}\``;
   if (root.kind === 'load') {
     steps.push(
       trace.point('origin', root.index, `${name ?? 'the packet pointer'} is read from the context here`),
@@ -140,7 +153,7 @@ export function packetSteps(trace: Trace, value: FlowValue): CausalStep[] {
   } else steps.push(...originSteps(trace, value));
   const checks = trace.flow.comparisons.filter((one) => checkedPointer(trace, one) !== undefined);
   const own = checks.filter((one) => isOfFamily(trace, one, family));
-  const last = own.at(-1) ?? checks.at(-1);
+  const last = own.findLast(canProve) ?? own.at(-1) ?? checks.at(-1);
   if (family !== root && family.kind === 'arithmetic') {
     const added = trace.addedTo(family);
     if (added) steps.push(...originSteps(trace, added));
@@ -156,17 +169,42 @@ export function packetSteps(trace: Trace, value: FlowValue): CausalStep[] {
       );
     }
   }
-  if (last) steps.push(trace.point('proof', last.index, checkText(trace, last, family, own.includes(last))));
+  const instead = own.some(canProve) ? [] : lengthSteps(trace);
+  steps.push(...instead);
+  if (last && (canProve(last) || instead.length === 0))
+    steps.push(trace.point('proof', last.index, checkText(trace, last, family, own.includes(last))));
   // A check may stand in a branch that this path does not take.
   if (own.length === 0)
     steps.push(...decisionsBetween(trace, root.index, trace.here, (one) => checks.includes(one)));
   return steps;
 }
 
+/** A length that was calculated from the packet's two ends and compared instead of a pointer. */
+function lengthSteps(trace: Trace): CausalStep[] {
+  for (const { index, left, right } of trace.flow.comparisons.toReversed()) {
+    const sides = typeof right === 'object' ? [left, right] : [left];
+    const length = sides.flatMap(partsOf).find((part) => isPacketLength(trace, part));
+    if (!length) continue;
+    const message =
+      'the distance between two packet pointers is a plain number: comparing with it proves nothing about the packet';
+    return [
+      trace.point('proof-lost', length.index, message),
+      trace.point('proof', index, 'this comparison is with the calculated length, not with the packet’s end'),
+    ];
+  }
+  return [];
+}
+
+function isPacketLength(trace: Trace, { kind, instruction, from, other }: FlowValue): boolean {
+  if (kind !== 'arithmetic' || instruction?.kind !== 'arithmetic' || instruction.operator !== '-')
+    return false;
+  return [from, other].every((part) => part !== undefined && /^pkt/.test(trace.typeOf(rootOf(part)) ?? ''));
+}
+
 /** The packet pointer that a comparison compares with the packet's end. */
 function checkedPointer(trace: Trace, { left, right }: Comparison): FlowValue | undefined {
   if (typeof right !== 'object') return undefined;
-  const [a, b] = [trace.typeOf(rootOf(left)), trace.typeOf(rootOf(right))];
+  const [a, b] = [trace.typeOf(left), trace.typeOf(right)];
   // Metadata ends where the packet begins.
   if (b === 'pkt_end' || (a === 'pkt_meta' && b === 'pkt')) return left;
   return a === 'pkt_end' || (b === 'pkt_meta' && a === 'pkt') ? right : undefined;
@@ -177,6 +215,11 @@ function isOfFamily(trace: Trace, comparison: Comparison, family: FlowValue): bo
   return pointer !== undefined && familyOf(trace, pointer) === family;
 }
 
+/** The verifier learns from the order of whole pointers only. */
+function canProve({ relation, bits }: Comparison): boolean {
+  return bits === 64 && relation !== '==' && relation !== '!=';
+}
+
 function checkText(trace: Trace, comparison: Comparison, family: FlowValue, isOwn: boolean): string {
   const pointer = checkedPointer(trace, comparison);
   if (!isOwn) {
@@ -184,21 +227,26 @@ function checkText(trace: Trace, comparison: Comparison, family: FlowValue, isOw
       pointer && rootOf(pointer) !== rootOf(family) ? 'read at another place' : 'with another offset';
     return `this comparison with the packet’s end is of another pointer, ${which}`;
   }
+  if (!canProve(comparison)) {
+    return comparison.bits === 32
+      ? 'this comparison with the packet’s end is of 32 bits, which proves nothing'
+      : 'this comparison with the packet’s end is for equality, which proves nothing';
+  }
   const bytes = pointer && provenBytes(comparison, pointer, family);
   return bytes === undefined
     ? 'this comparison is the last one with the packet’s end'
     : bytes > 0
-      ? `this comparison with the packet’s end proves ${bytes} bytes`
+      ? `this comparison with the packet’s end proves ${bytes} bytes${trace.addedTo(family) ? ' from there on' : ''}`
       : 'this comparison with the packet’s end proves nothing on this path';
 }
 
-/** Bytes behind the family's base that a comparison proves on the path it was taken. */
+/** Bytes behind the family's base that a comparison proves on the path it was taken; the base is as far as it is known. */
 function provenBytes(
   { left, relation }: Comparison,
   pointer: FlowValue,
   family: FlowValue,
 ): number | undefined {
-  const offset = distance(pointer) - (Number.isNaN(distance(family)) ? NaN : distance(family));
+  const offset = distance(pointer, family);
   if (Number.isNaN(offset)) return undefined;
   // As `pointer relation end`.
   const order = left === pointer ? relation : turned(relation);

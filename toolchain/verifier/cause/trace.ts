@@ -56,6 +56,13 @@ const DATA_END_OFFSETS = new Set([4, 8, 80]);
 /** Helpers whose result points to memory, for the same kernels. */
 const GIVES_MEMORY = /^bpf_(map_lookup_elem|ringbuf_reserve|\w*_storage_get|get_local_storage)$/;
 
+/** Helpers that return a pointer or NULL, for the same kernels. */
+const GIVES_POINTER_OR_NULL =
+  /^bpf_(map_lookup_(percpu_)?elem|\w+_storage_get|skc?_lookup_\w+|ringbuf_reserve|per_cpu_ptr)$/;
+
+/** Beyond this the verifier adds nothing to a pointer (BPF_MAX_VAR_OFF): the number is as good as unlimited. */
+const FAR = 1n << 29n;
+
 export class Trace {
   readonly path: FailingPath;
   readonly positions: SourcePositions;
@@ -66,7 +73,8 @@ export class Trace {
   readonly names: Names;
   /** Position in the path of the refused step, or one past the last. */
   readonly here: number;
-  private readonly types = new Map<FlowValue, Value | undefined>();
+  private readonly states = new Map<FlowValue, Value | undefined>();
+  private readonly typeNames = new Map<FlowValue, string | undefined>();
 
   constructor({ path, positions, names, classified, failing }: TraceInput) {
     this.path = path;
@@ -145,16 +153,37 @@ export class Trace {
 
   /** What the verifier knew of a value when it was made; undefined where the kernel printed no state. */
   stateOf(value: FlowValue): Value | undefined {
-    if (!this.types.has(value)) {
+    if (!this.states.has(value)) {
       const state = this.step(value.index)?.state;
       const registers = state ? parseState(state).registers : [];
-      this.types.set(value, registers.find(({ number }) => number === value.register)?.value);
+      this.states.set(value, registers.find(({ number }) => number === value.register)?.value);
     }
-    return this.types.get(value);
+    return this.states.get(value);
+  }
+
+  /** Whether a value may be NULL where it begins, by the log or, where that prints no states, by what was called. */
+  mayBeNull(value: FlowValue): boolean {
+    return (
+      this.stateOf(value)?.mayBeNull ??
+      (value.kind === 'call' && GIVES_POINTER_OR_NULL.test(value.callee ?? ''))
+    );
   }
 
   /** `pkt`, `pkt_end`, `map_value`, `scalar`, …, as far as the log or the instructions tell. */
   typeOf(value: FlowValue): string | undefined {
+    // Without recursion, as a loop that adds up makes a value of many thousand parts; each part is looked at once.
+    const waiting = [value];
+    for (let one = waiting.at(-1); one; one = waiting.at(-1)) {
+      const parts = one.kind === 'arithmetic' && !this.stateOf(one) ? [one.from, one.other] : [];
+      const unread = parts.filter((part) => part !== undefined && !this.typeNames.has(part));
+      if (unread.length > 0 && !this.typeNames.has(one)) waiting.push(...(unread as FlowValue[]));
+      else this.typeNames.set(waiting.pop() as FlowValue, this.typeFromParts(one));
+    }
+    return this.typeNames.get(value);
+  }
+
+  /** The same, when the types of the value's parts are known. */
+  private typeFromParts(value: FlowValue): string | undefined {
     if (value.kind === 'frame') return 'fp';
     const state = this.stateOf(value);
     if (state) return state.type;
@@ -166,8 +195,10 @@ export class Trace {
     }
     if (value.kind === 'call' && GIVES_MEMORY.test(value.callee ?? '')) return 'mem';
     if (value.kind === 'arithmetic') {
-      const parts = [value.from, value.other].map((part) => part && this.typeOf(part));
-      return parts.find((type) => type !== undefined && type !== 'scalar');
+      const parts = [value.from, value.other].map((part) => part && this.typeNames.get(part));
+      const pointers = parts.filter((type) => type !== undefined && type !== 'scalar');
+      // Nothing is left of two pointers but the distance between them.
+      return pointers.length > 1 ? 'scalar' : pointers[0];
     }
     return undefined;
   }
@@ -194,6 +225,19 @@ export class Trace {
     const swapped = !this.isPointer(value.from) && this.isPointer(value.other);
     const added = swapped ? value.from : value.other;
     return added.kind === 'constant' ? undefined : added;
+  }
+
+  /** What the verifier knew of that number: `0 to 112`; undefined where the log does not tell, or no limit is known. */
+  rangeAdded(sum: FlowValue): string | undefined {
+    const { instruction, index, other } = sum;
+    if (instruction?.kind !== 'arithmetic' || !instruction.operand || !('register' in instruction.operand))
+      return undefined;
+    const number = this.addedTo(sum) === other ? instruction.operand.register : instruction.to;
+    const known = this.path.states.before(index).registers[number];
+    if (known?.type !== 'scalar') return undefined;
+    const { smin, smax } = known.bounds;
+    if (smin < -FAR || smax > FAR) return undefined;
+    return smin === smax ? `${smin}` : `${smin} to ${smax}`;
   }
 
   /** Whether two values began as the same one, or were read from the same place one after the other. */
@@ -266,10 +310,11 @@ function argumentRegister(line: string): string | undefined {
   return /\bhelper arg(\d)/.exec(line)?.[1];
 }
 
-/** Constant distance of a pointer from its root; NaN when something unknown was added. */
-export function distance(value: FlowValue): number {
+/** Constant distance of a pointer from its root, or from an earlier form of it; NaN when something unknown was added. */
+export function distance(value: FlowValue, from?: FlowValue): number {
   let sum = 0;
   for (const one of chainOf(value)) {
+    if (one === from) break;
     if (one.kind !== 'arithmetic') continue;
     const step = constantAdded(one);
     if (step === undefined) return NaN;

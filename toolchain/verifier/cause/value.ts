@@ -25,7 +25,8 @@ function originStep(trace: Trace, root: FlowValue, value: FlowValue): CausalStep
   switch (root.kind) {
     case 'call': {
       const callee = root.callee ?? expressionAt(trace.at(index)) ?? 'this call';
-      const mayBeNull = trace.stateOf(root)?.mayBeNull ? ', which may be NULL' : '';
+      const isOfNull = /-null|null-/.test(trace.classified.entry.id);
+      const mayBeNull = isOfNull && trace.mayBeNull(root) ? ', which may be NULL' : '';
       return trace.point('origin', index, `${what} comes from ${callee} here${mayBeNull}`);
     }
     case 'written':
@@ -38,10 +39,17 @@ function originStep(trace: Trace, root: FlowValue, value: FlowValue): CausalStep
       return trace.point('proof-lost', index, message);
     }
     case 'constant':
-      return root === value || index < 0 ? undefined : trace.point('origin', index, `${what} is set here`);
+      return root === value || index < 0 ? undefined : constantStep(trace, root);
     default:
       return undefined;
   }
+}
+
+/** Where a constant comes into the story; the compiler may have put it far from where the source has it. */
+export function constantStep(trace: Trace, { number, index, instruction }: FlowValue): CausalStep {
+  const is32 = instruction?.kind === 'constant' && !instruction.wide;
+  const spelled_ = number === undefined ? '' : ` ${is32 ? BigInt.asIntN(32, number) : number}`;
+  return trace.point('origin', index, `the value${spelled_} is set here`);
 }
 
 /** What a load gives: where the verifier keeps no types, a number. */
@@ -70,7 +78,7 @@ function handovers(trace: Trace, { index }: FlowValue): CausalStep[] {
 }
 
 /** What a number was computed of, the value itself first: `a + b` is made of both. */
-function partsOf(value: FlowValue): FlowValue[] {
+export function partsOf(value: FlowValue): FlowValue[] {
   const parts = new Set([value]);
   for (const one of parts) {
     if (parts.size > MAX_PARTS) break;
@@ -137,16 +145,17 @@ function checkStep(
     ];
   }
   const age = ancestors.get(checked);
+  const changes = age === undefined ? [] : [...ancestors.keys()].slice(0, age);
   // An index is scaled by the size of an element, which takes nothing from what was proven of it.
-  if (age !== undefined && [...ancestors.keys()].slice(0, age).every(isScaling)) {
-    const isSigned = comparison.relation.startsWith('s') && !comparison.relation.includes('>');
-    const letsZeroPass = trace.classified.entry.id === 'bpf/size-zero' && comparison.relation.includes('<');
-    const why = isSigned
-      ? 'compares signed numbers, so negative ones pass it'
-      : letsZeroPass
-        ? 'lets zero pass'
-        : 'is not enough';
-    return [trace.point('proof', index, `${said} ${why}`)];
+  if (age !== undefined && changes.every((one) => isScaling(one) || isWidening(one))) {
+    const holds = orderOf(checked, comparison);
+    const side = missingSide(trace);
+    // What bounds the other end is not what is missing.
+    if (side === 'upper' && holds.includes('>')) return [];
+    if (side === 'lower' && holds.startsWith('s>')) return [];
+    const letsNegativePass = holds.startsWith('s<') && side !== 'upper';
+    const isLost = changes.some(isWidening) && !letsNegativePass && side === undefined;
+    if (!isLost) return [trace.point('proof', index, `${said} ${shortcoming(trace, holds, side)}`)];
   }
   if (age !== undefined) {
     // The value was changed after the check.
@@ -164,6 +173,29 @@ function checkStep(
       : []),
     trace.point('proof', index, `${said} is of ${how}, and the value that is used later is not that copy`),
   ];
+}
+
+/** Which end of a number's range the kernel misses a bound of; undefined where its words do not tell. */
+function missingSide({ classified, path }: Trace): 'lower' | 'upper' | undefined {
+  if (/-negative$/.test(classified.entry.id)) return 'lower';
+  if (!/-bounds$/.test(classified.entry.id)) return undefined;
+  const words = path.terminal.join(' ');
+  if (/\bmax value is outside/.test(words)) return 'upper';
+  return /\bmin value is (negative|outside)|\boff=-/.test(words) ? 'lower' : undefined;
+}
+
+function shortcoming(trace: Trace, holds: string, side: 'lower' | 'upper' | undefined): string {
+  if (trace.classified.entry.id === 'bpf/size-zero' && holds.includes('<')) return 'lets zero pass';
+  if (holds.startsWith('s<') && side !== 'upper') return 'compares signed numbers, so negative ones pass it';
+  return side === 'upper' && holds.includes('<') ? 'lets numbers pass that are too large' : 'is not enough';
+}
+
+/** The 32-bit copies and pairs of shifts by which clang takes another width of a number. */
+function isWidening({ kind, instruction }: FlowValue): boolean {
+  if (kind === 'converted') return true;
+  if (instruction?.kind !== 'arithmetic' || !instruction.operand) return false;
+  const { operator, operand } = instruction;
+  return ['<<', '>>', 's>>'].includes(operator) && 'constant' in operand && operand.constant >= 32n;
 }
 
 function isScaling({ instruction }: FlowValue): boolean {
@@ -213,9 +245,15 @@ const spelled: Record<string, string> = {
   '!&': 'has no bit of',
 };
 
+/** The relation that holds of a value on the path, the value standing on the left. */
+function orderOf(checked: FlowValue, { left, relation }: Comparison): string {
+  return left === checked ? relation : turned(relation);
+}
+
 /** `≤ 64`, as it holds on the path. */
-function relationText(checked: FlowValue, { left, right, relation }: Comparison): string {
-  const order = (left === checked ? relation : turned(relation)).replace(/^s/, '');
+function relationText(checked: FlowValue, comparison: Comparison): string {
+  const { right } = comparison;
+  const order = orderOf(checked, comparison).replace(/^s/, '');
   return `${spelled[order] ?? order} ${typeof right === 'bigint' ? right : 'another value'}`;
 }
 

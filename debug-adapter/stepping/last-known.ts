@@ -1,0 +1,69 @@
+/** Values that variables had when they last were somewhere: the compiler forgets a variable as soon as it is used up. */
+import type { DwarfVariable } from '../../toolchain/dwarf/dwarf';
+import type { OpenedRun } from '../recorder/open-run';
+import { frameViews } from './frame-view';
+import { readVariable } from './locals';
+import type { LastKnown, StepFrame } from './moment';
+
+/** How far back is looked, in instructions: what re-execution goes through in a few milliseconds. */
+const LOOK_BACK = 8192;
+
+/** Where a variable was somewhere last. */
+interface Place {
+  step: number;
+  /** As it is in scope there, with its location. */
+  there: DwarfVariable;
+}
+
+/** Goes back through the present call of the frame's function and returns to where the run is. */
+export function lastKnownValues(
+  run: OpenedRun,
+  frame: StepFrame,
+  variables: readonly DwarfVariable[],
+): Map<DwarfVariable, LastKnown> {
+  const { timeline, source, dwarf, types } = run;
+  const found = new Map<DwarfVariable, LastKnown>();
+  if (!dwarf || !types || variables.length === 0) return found;
+  const here = timeline.machine.step;
+  const caller = Math.floor((frame.id - 1) / 256);
+  const places = findPlaces(run, timeline.machine.frames.length - caller, variables);
+  const inOrder = [...places].sort(([, a], [, b]) => a.step - b.step);
+  for (const [variable, { step, there }] of inOrder) {
+    const machine = timeline.seek(step);
+    const place = source.elfPlace(machine.pc);
+    const view = frameViews(machine)[0];
+    if (!place || !view) continue;
+    const shown = readVariable(there, types, view, dwarf.expressionContext(place.section, place.insn));
+    if (shown && !shown.known.includes(0))
+      found.set(variable, { shown, line: source.placeOf(machine.pc)?.line ?? 0 });
+  }
+  timeline.seek(here);
+  return found;
+}
+
+function findPlaces(
+  { timeline, source }: OpenedRun,
+  depth: number,
+  variables: readonly DwarfVariable[],
+): Map<DwarfVariable, Place> {
+  const places = new Map<DwarfVariable, Place>();
+  const here = timeline.machine.step;
+  const { machine } = timeline;
+  timeline.seek(Math.max(0, here - LOOK_BACK));
+  for (; machine.step < here; machine.run()) {
+    // Another call of the function ended here.
+    if (machine.frames.length < depth) places.clear();
+    if (machine.frames.length !== depth) continue;
+    const inScope = source.variables(machine.pc);
+    for (const variable of variables) {
+      const there = inScope.find((one) => isSame(one, variable));
+      if (there && there.location.kind !== 'optimised-out')
+        places.set(variable, { step: machine.step, there });
+    }
+  }
+  return places;
+}
+
+function isSame(one: DwarfVariable, other: DwarfVariable): boolean {
+  return one.name === other.name && one.line === other.line && one.type === other.type;
+}

@@ -1,0 +1,70 @@
+/** Accesses beyond what is there, told in bytes. */
+import type { Facts } from './kinds';
+import { neutralReturn } from './words';
+
+/**
+ * `invalid access to packet, off=23 size=1, R1(id=0,off=23,r=14)`. With an id other than 0 the pointer has a part that is
+ * not constant, and the numbers count from there.
+ */
+export function packetBounds({ match: [, off, size, number, id, proven], here, type }: Facts): string {
+  const [first, end] = [Number(off), Number(off) + Number(size)];
+  const isMeta = type(number) === 'pkt_meta';
+  const [what, limit] = isMeta ? ['metadata', 'data'] : ['packet', 'data_end'];
+  if (id !== '0') {
+    const lacking = end - Number(proven);
+    return Number(proven) === 0 || lacking <= 0
+      ? `${here} lies at an offset that is not constant, and no comparison with ${limit} on this path is of that pointer`
+      : `${here} needs ${bytes(lacking)} more than the comparison with ${limit} on this path proves`;
+  }
+  if (first < 0) return `${here} begins ${bytes(-first)} before the ${what}`;
+  return Number(proven) === 0
+    ? `${here} needs ${bytes(end)} of ${what}, and no comparison with ${limit} on this path proves any`
+    : `${here} needs ${bytes(end)} of ${what}, but the comparison with ${limit} on this path proves only ${proven}`;
+}
+
+/** The check to write, where the access is a member of what a variable points to. */
+export function packetCheck({ match: [, , , number], here, programType, type }: Facts): string | undefined {
+  const header = /^`([A-Za-z_]\w*)->[\w.]+`$/.exec(here)?.[1];
+  if (!header || type(number) === 'pkt_meta') return undefined;
+  const pass = neutralReturn(programType);
+  return `Compare its end with data_end first: if ((void *)(${header} + 1) > data_end) return ${pass};`;
+}
+
+/** `invalid access to map value, value_size=64 off=120 size=2` and its kin, with what the memory is in the first group. */
+export function beyondMemory({ match: [, what, whole, off, size], here, find }: Facts): string {
+  const first = Number(off);
+  const last = first + Number(size) - 1;
+  const has = `the ${what}, which has ${bytes(Number(whole))}`;
+  const touched = last === first ? `byte ${first}` : `bytes ${first} to ${last}`;
+  if (find(/(max value is outside)/)) {
+    return `${here} may reach beyond ${has}: with the largest index that is possible it touches ${touched}`;
+  }
+  return first < 0
+    ? `${here} may begin ${bytes(-first)} before ${has}`
+    : `${here} reaches beyond ${has}: it touches ${touched}`;
+}
+
+export function withinMemory(facts: Facts): string | undefined {
+  const { match, find, callee, isIndexed } = facts;
+  const [, what, whole, off] = match;
+  if (Number(off) < 0)
+    return 'Check the index from below, too: if (i < 0) return 0; or make it unsigned (__u32).';
+  if (isIndexed(find(/^R(\d+) (?:min|max) value is outside/))) return undefined;
+  const room = Number(whole) - Number(off);
+  if (callee && room > 0) return `Pass a size that fits: from this offset on the ${what} has ${bytes(room)}.`;
+  return what === 'map value'
+    ? 'Compare the type that the pointer is declared with and the type of the map’s values: they differ in size.'
+    : `Ask for as much memory as is accessed: it has ${bytes(Number(whole))}.`;
+}
+
+/** `invalid read from stack R2 off=-4 size=8`: below the frame, or beyond its top. */
+export function beyondStack({ match: [, off, size], here, onStack }: Facts): string {
+  const variable = onStack(Number(off));
+  return variable && Number(size) > variable.size
+    ? `${here} takes ${bytes(Number(size))} from ${variable.name}, which has ${variable.size}`
+    : `${here} reaches beyond the stack: ${bytes(Number(size))} at offset ${off} from the frame pointer`;
+}
+
+function bytes(count: number): string {
+  return count === 1 ? '1 byte' : `${count} bytes`;
+}
