@@ -48,6 +48,8 @@ export interface ReportContext {
   object?: BpfObject | undefined;
   /** File name as the compiler was given it → absolute path the user knows; identity when absent. */
   mapPath?: MapPath;
+  /** Zero-based line of the `else` that belongs to the `if` at a place; absent without the source. */
+  elseLine?: (at: SourceSpan) => number | undefined;
   /** `uname -r` of the kernel that spoke. */
   kernel?: string;
   /** The kernel it was loaded into: what failed before the verifier is said by both. */
@@ -112,7 +114,7 @@ export function explain(verdict: VerdictInput, context: ReportContext): Report {
   const trace = followPath(verdict.log ?? '');
   const positions = sourcePositions(verdict.lineInfo, context.btf, mapPath);
   const classified = classify(verdict, trace);
-  const failure = failureOf(verdict, trace, positions, classified, context.object);
+  const failure = failureOf(verdict, trace, positions, classified, context);
   report.failure = withLoadFinding(failure, verdict, context);
   return report;
 }
@@ -182,7 +184,7 @@ function failureOf(
   trace: FailingPath,
   positions: SourcePositions,
   classified: ReturnType<typeof classify>,
-  object: BpfObject | undefined,
+  { object, elseLine }: ReportContext,
 ): Failure {
   const { words, saidBy } = classified;
   const instruction =
@@ -198,7 +200,7 @@ function failureOf(
     object && readDwarf(object.elf),
     object && loadedLayout(object, verdict.name, verdict.lineInfo),
   );
-  const followed = new Trace({ path: trace, positions, names, classified, failing: at });
+  const followed = new Trace({ path: trace, positions, names, classified, failing: at, elseLine });
   followed.classified = refine(classified, followed);
   const { entry, rule } = followed.classified;
   const facts = factsOf(verdict, followed);
