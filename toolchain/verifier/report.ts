@@ -204,15 +204,16 @@ function failureOf(
   followed.classified = refine(classified, followed);
   const { entry, rule } = followed.classified;
   const facts = factsOf(verdict, followed);
+  const causes = instruction === undefined ? declarationsOf(followed) : causesOf(followed);
   const failure: Failure = {
     id: entry.id,
     title: entry.title,
     message: plainMessage(entry, rule?.say && classified.match ? rule.say(facts) : undefined, words),
     wants: entry.wants,
-    help: (classified.match && rule?.help?.(facts)) ?? entry.help,
+    help: extensionHelp(causes) ?? (classified.match && rule?.help?.(facts)) ?? entry.help,
     kernelMessage: words,
     saidBy,
-    causes: instruction === undefined ? declarationsOf(followed) : causesOf(followed),
+    causes,
     unknownLines: trace.unknownLines,
     path: trace,
     positions,
@@ -224,6 +225,17 @@ function failureOf(
   if (programAt) failure.programAt = programAt;
   if (trace.report) failure.kernelReport = trace.report;
   return failure;
+}
+
+/** What to do where the bound is in the source, and clang checks it on a copy of the low 32 bits. */
+function extensionHelp(causes: readonly CausalStep[]): string | undefined {
+  const extended = causes.findLast((one) => one.extended)?.extended;
+  if (!extended) return undefined;
+  const value = extended.of ?? 'the value';
+  // Comparisons of 32 bits need no sign-extended copy; the other is made where the original is used with 64 bits.
+  const orCompile =
+    extended.how === 'sign-extended' ? ', or compile with -mcpu=v3, which compares 32 bits as they are' : '';
+  return `clang compares a ${extended.how} copy of the low 32 bits of ${value}, and then uses the original of 64 bits, of which nothing is known. Declare ${value} as a number of 64 bits (long, __u64) and check that${orCompile}.`;
 }
 
 function plainMessage(entry: Entry, said: string | undefined, words: string): string {

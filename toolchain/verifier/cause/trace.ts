@@ -38,6 +38,8 @@ export interface CausalStep {
   /** Position in {@link FailingPath.steps}; -1 for a declaration. */
   step: number;
   message: string;
+  /** Present when a check is of a copy of the low 32 bits that the compiler made: the value it was made of. */
+  extended?: { of: string | undefined; how: 'sign-extended' | 'zero-extended' };
 }
 
 export interface TraceInput {
