@@ -7,6 +7,7 @@
  * packet bytes, `packet` if the pointers to it are among its registers, and neither `calls` nor `lastKnown`.
  */
 import type { Dwarf, DwarfVariable } from '../../toolchain/dwarf/dwarf';
+import type { Btf } from '../../toolchain/btf/btf';
 import type { DwarfTypes } from '../../toolchain/dwarf/types-as-btf';
 import type { OpenedRun } from '../recorder/open-run';
 import type { HelperCall } from '../recorder/replay/calls';
@@ -23,6 +24,7 @@ export interface Moment {
   readonly dwarf: Dwarf | undefined;
   /** The types of `dwarf`. */
   readonly types: DwarfTypes | undefined;
+  readonly btf: Btf | undefined;
   readonly code: Pick<ReplayCode, 'insns' | 'stackDepth' | 'subprogramOf'>;
   /** Program type as libbpf names it (`xdp`, `sched_cls`): it says what the context is and how a packet begins. */
   readonly programType: string;
@@ -66,12 +68,13 @@ export function framesOf({ views, source }: Pick<Moment, 'views' | 'source'>): S
 
 /** The present step of a run. It follows the run's machine, so that it is good for one evaluation and not kept. */
 export function momentOf(run: OpenedRun): Moment {
-  const { source, dwarf, types, code, recording, timeline, calls } = run;
+  const { source, dwarf, types, object, code, recording, timeline, calls } = run;
   const { machine } = timeline;
   return {
     source,
     dwarf,
     types,
+    btf: object.btf,
     code,
     programType: recording.program.type,
     views: frameViews(machine),

@@ -35,10 +35,21 @@ export function mapNodes(context: VariableContext): Promise<VariableNode[]> {
  * refuse with types, such as maps of maps.
  */
 export function typedMap(context: VariableContext, map: LoadedMap): TypedMap {
-  const defined = context.loaded.file.object.maps.find((candidate) => candidate.name === map.name);
+  return mapTypes(map, context.loaded.file.object);
+}
+
+/** @param object that defines the map. */
+export function mapTypes(
+  map: LoadedMap,
+  object: {
+    btf?: Btf | undefined;
+    maps: readonly { name: string; keyTypeId: number; valueTypeId: number }[];
+  },
+): TypedMap {
+  const defined = object.maps.find((candidate) => candidate.name === map.name);
   return {
     map,
-    btf: context.btf,
+    btf: object.btf,
     keyType: defined?.keyTypeId || map.keyTypeId,
     valueType: defined?.valueTypeId || map.valueTypeId,
     path: `maps/${map.name}`,

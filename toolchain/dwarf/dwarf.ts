@@ -19,6 +19,7 @@ import type { ExpressionContext, Location } from './expression';
 import { readFileNames } from './files';
 import { rangesWithoutLine } from './line-program';
 import { frameSizeOfCode, readStackSizes } from './frame-size';
+import { NamedTypes } from './named-types';
 import { readFunction } from './scopes';
 import type { Scope, ScopeVariable } from './scopes';
 import { addressOf, DebugSections } from './sections';
@@ -72,6 +73,8 @@ export class Dwarf {
   private readonly names = new Map<Unit, string[]>();
   private readonly types = new Map<TypeId, DwarfType>();
   private found: DwarfFunction[] | undefined;
+  /** Types by their names. */
+  readonly named: NamedTypes;
   private withoutLine: { from: Address; to: Address }[] | undefined;
 
   constructor(
@@ -79,6 +82,7 @@ export class Dwarf {
     private readonly sections: DebugSections,
   ) {
     this.units = readUnits(sections);
+    this.named = new NamedTypes(this.units);
   }
 
   /** Functions with code, by section and position. */
