@@ -4,7 +4,7 @@ import { AdapterError } from '../debug-adapter/errors';
 import { openForReading } from '../debug-adapter/replay';
 import { scopesAt } from '../debug-adapter/stepping/scopes';
 import type { Move, Rest, Stepper } from '../debug-adapter/stepping/stepper';
-import { evaluate } from '../debug-adapter/variables/evaluate';
+import { ask } from '../debug-adapter/expressions/ask';
 import type { VariableNode } from '../debug-adapter/variables/node';
 import { refuse, usage, type Command } from './command';
 import type { ExitStatus, Io } from './io';
@@ -161,9 +161,8 @@ async function printNode(node: VariableNode, depth: number, io: Io): Promise<voi
 
 async function print({ stepper, context }: Replay, expression: string, io: Io): Promise<void> {
   try {
-    const near = scopesOf(stepper).filter(({ name }) => name === 'Locals' || name === 'Registers');
-    const rows = (await Promise.all(near.map(({ rows: read }) => read()))).flat();
-    await printNode(await evaluate(context, expression, rows), 1, io);
+    const at = { moment: stepper.moment(), frame: stepper.frames()[0]! };
+    await printNode(await ask({ context, at, run: stepper.run }, expression), 1, io);
   } catch (error) {
     if (!(error instanceof AdapterError)) throw error;
     io.out(`${error.message}\n`);

@@ -66,7 +66,11 @@ export const requests = {
     count: reference.optional(),
   }),
   setVariable: z.looseObject({ variablesReference: reference, name: z.string(), value: z.string() }),
-  setExpression: z.looseObject({ expression: z.string(), value: z.string() }),
+  setExpression: z.looseObject({
+    expression: z.string(),
+    value: z.string(),
+    frameId: integer.optional(),
+  }),
   evaluate: z.looseObject({
     expression: z.string(),
     frameId: integer.optional(),

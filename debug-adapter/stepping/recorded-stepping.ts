@@ -1,5 +1,6 @@
 /** Going through an opened recording on behalf of a session: moves it, says where it rests, shows what is there. */
 import type { Listener, Stepping } from '../debuggee';
+import type { Standpoint } from '../expressions/ask';
 import type { Ending } from '../recorder/replay/machine';
 import type { OpenedRecording } from './open-recording';
 import type { Breakpoint, LineBreakpoint, Placement } from './breakpoints/store';
@@ -53,6 +54,13 @@ export class RecordedStepping implements Stepping {
           message: 'Such breakpoints are not supported in a recorded run.',
         },
     );
+  }
+
+  standpoint(frame: StepFrame): Omit<Standpoint, 'context'> {
+    const { stepper } = this;
+    // Behind its end a run's maps are the kernel's, which may have been written to since.
+    const run = stepper.isAtEnd ? undefined : stepper.run;
+    return { at: { moment: stepper.moment(), frame }, run };
   }
 
   async move(move: Move, granularity: Granularity): Promise<void> {

@@ -23,6 +23,8 @@ export interface Tree extends Shown {
   expression?: string;
   /** Address of the root, for a memory view. */
   address?: bigint;
+  /** The root is a bit-field, in bytes that others share. */
+  bitfield?: { bitOffset: number; bits: number };
   /** What a pointer leads to. */
   follow?(address: bigint, size: number): Shown;
 }
@@ -31,9 +33,16 @@ export const NOT_SHOWN = 'not known at this step';
 
 /** The row of a tree's root. */
 export function shownNode(tree: Tree, name: string): VariableNode {
-  const { types, type, bytes } = tree;
-  const root = types && type !== 0 ? decode(types, type, bytes, { name }) : decodeBytes(bytes, { name });
-  return { ...node(tree, root), name };
+  return { ...node(tree, rootOf(tree, name)), name };
+}
+
+function rootOf({ types, type, bytes, bitfield }: Tree, name: string): Value {
+  if (!types || type === 0) return decodeBytes(bytes, { name });
+  const root = decode(types, type, bytes, { name });
+  if (!bitfield) return root;
+  // It may have fewer bytes than its type.
+  const whole = decode(types, type, new Uint8Array(8), { name });
+  return { ...whole, bitfield, size: bytes.length, source: root.source };
 }
 
 function node(tree: Tree, value: Value): VariableNode {

@@ -1,8 +1,10 @@
 /** What the Variables view asks of a debuggee, in DAP's terms. */
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import { cannotEvaluate, cannotSet, unknownReference } from '../errors';
+import { ask, type Standpoint } from '../expressions/ask';
+import { encodeAs, encodeKey } from '../expressions/keys';
+import type { Outcome } from '../../toolchain/problem';
 import type { VariableContext } from './context';
-import { encodeAs, encodeKey, evaluate } from './evaluate';
 import { globalMaps, globalNodes } from './globals';
 import { mapNodes, typedMap, userMaps, type TypedMap } from './maps';
 import { PAGE, rangeNodes, type VariableNode } from './node';
@@ -93,17 +95,22 @@ export class VariablesView {
     return this.describe(await this.assign(row, value));
   }
 
-  async setExpression(expression: string, value: string): Promise<DebugProtocol.Variable> {
-    return this.describe(await this.assign(await evaluate(this.context, expression), value));
+  /** @param at function at a step, whose variables are meant too. */
+  async setExpression(
+    expression: string,
+    value: string,
+    at?: Omit<Standpoint, 'context'>,
+  ): Promise<DebugProtocol.Variable> {
+    const row = await ask({ context: this.context, ...at }, expression);
+    return this.describe(await this.assign(row, value));
   }
 
   async evaluate(
     expression: string,
-    scopes: readonly StepScope[] = [],
+    at?: Omit<Standpoint, 'context'>,
   ): Promise<DebugProtocol.EvaluateResponse['body']> {
-    const near = scopes.filter(({ name }) => name === 'Locals' || name === 'Registers');
-    const rows = (await Promise.all(near.map(({ rows: read }) => read()))).flat();
-    const { value, name: _, ...rest } = this.describe(await evaluate(this.context, expression, rows));
+    const row = await ask({ context: this.context, ...at }, expression);
+    const { value, name: _, ...rest } = this.describe(row);
     return { result: value, ...rest };
   }
 
@@ -127,7 +134,7 @@ export class VariablesView {
     const typed = this.mapNamed(name);
     const { existed } = await this.context.kernel.request('mapDelete', {
       map: typed.map.handle,
-      key: encodeKey(typed, key),
+      key: given(encodeKey(typed, key)),
     });
     await this.context.refresh();
     return existed;
@@ -142,8 +149,8 @@ export class VariablesView {
     const typed = this.mapNamed(name);
     await this.context.kernel.request('mapUpdate', {
       map: typed.map.handle,
-      key: encodeKey(typed, key),
-      value: encodeAs(typed, typed.valueType, typed.map.valueSize, value),
+      key: given(encodeKey(typed, key)),
+      value: given(encodeAs(typed, typed.valueType, typed.map.valueSize, value)),
       flags,
     });
     await this.context.refresh();
@@ -185,4 +192,11 @@ export class VariablesView {
       ...(node.assign ? {} : { presentationHint: { attributes: ['readOnly'] } }),
     };
   }
+}
+
+/** What somebody wrote, as bytes. */
+function given(outcome: Outcome<Uint8Array>): Uint8Array {
+  if (outcome.ok) return outcome.value;
+  const { message, hint } = outcome.problem;
+  throw cannotEvaluate(hint === '' ? message : `${message} ${hint}`);
 }
