@@ -121,9 +121,8 @@ describe('expressions at a step', () => {
   it('speaks of the frame that is chosen', async () => {
     const other = await stoppedAt('#RANK');
     try {
-      expect(
-        await value(other, 'flow->port == udp->source', 1).catch((error: Error) => error.message),
-      ).toMatch(/flow|udp/);
+      // A structure in the caller, a pointer to it here.
+      expect(await value(other, 'flow.port == udp->source', 1)).toBe('1');
       expect(await value(other, 'length')).toBe('47');
       expect(await value(other, 'bpf_ntohs(flow->port)')).toBe('4660');
       await expect(value(other, 'length', 1)).rejects.toThrow(/no variable, map or enumerator "length"/);
