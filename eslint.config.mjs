@@ -51,10 +51,11 @@ const rooms = {
     'debug-adapter/runner',
     'debug-adapter/recorder',
     'debug-adapter/stepping',
-    'debug-adapter/expressions',
     'debug-adapter/variables',
     'debug-adapter/replay',
     'debug-adapter/coverage',
+    // An interactive replay is a client of the same session as an editor's.
+    'debug-adapter/session',
     'debug-adapter/errors',
     'debug-adapter/protocol',
   ],
