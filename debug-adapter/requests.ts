@@ -101,6 +101,11 @@ export const requests = {
     offset: integer.optional(),
     count: reference,
   }),
+  writeMemory: z.looseObject({
+    memoryReference: z.string(),
+    offset: integer.optional(),
+    data: z.base64(),
+  }),
   continue: z.looseObject({ threadId: integer }),
   pause: z.looseObject({ threadId: integer }),
   'bpf/deleteMapEntry': z.looseObject({ map: z.string(), key: z.string() }),

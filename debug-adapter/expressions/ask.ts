@@ -5,6 +5,7 @@ import type { LoadedMap } from '../../kernel/protocol';
 import { hexText } from '../../toolchain/packet/hexdump';
 import { cannotEvaluate } from '../errors';
 import type { OpenedRun } from '../recorder/open-run';
+import { memoryAt } from '../stepping/known-memory';
 import { localNodes } from '../stepping/local-rows';
 import type { Moment, StepFrame } from '../stepping/moment';
 import type { VariableContext } from '../variables/context';
@@ -36,7 +37,8 @@ export async function ask(standpoint: Standpoint, text: string): Promise<Variabl
   const expression = parsed.value;
   const { at, context } = standpoint;
   const { outcome, scope } = await evaluateFetching(standpoint, expression);
-  if (outcome.ok) return rowOf(context, scope, expression, outcome.value);
+  if (outcome.ok)
+    return rowOf(context, scope, expression, outcome.value, at && memoryAt(at.moment, at.frame));
   if (at && outcome.problem.code === 'expression/optimised-out') {
     // The Locals scope shows what it was last; a hover over the same name shows no less.
     const row = localNodes(at.moment, at.frame).find(({ name }) => name === expression.text);

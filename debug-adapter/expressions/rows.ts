@@ -1,5 +1,6 @@
 /** The row of an evaluated expression: one that can be opened, and set where the value is kept by the kernel. */
 import { valueAt } from '../../toolchain/btf/value';
+import type { KnownMemory } from '../stepping/known-memory';
 import { shownNode, type Tree } from '../stepping/shown';
 import type { VariableContext } from '../variables/context';
 import { cpuHome, entryHome, entryNode } from '../variables/entry';
@@ -12,11 +13,13 @@ import { isMap } from './scope';
 import type { Evaluated, Scope, TypedValue } from './scope';
 import type { Expression } from './syntax';
 
+/** @param memory where pointers are followed to; undefined without a moment. */
 export async function rowOf(
   context: VariableContext,
   scope: Scope,
   expression: Expression,
   evaluated: Evaluated,
+  memory: KnownMemory | undefined,
 ): Promise<VariableNode> {
   if (isMap(evaluated)) return mapNode(context, evaluated.map);
   const { entry, value } = evaluated;
@@ -35,7 +38,7 @@ export async function rowOf(
       ? { ...row, evaluateName: value.path.replace(/^\./, ''), name: expression.text }
       : row;
   }
-  return shownRow(scope, expression, evaluated);
+  return shownRow(scope, expression, evaluated, memory);
 }
 
 /** Where the kernel keeps the value, if it does. */
@@ -46,7 +49,12 @@ function homeOf(context: VariableContext, { entry, section }: TypedValue): Home 
   return entry.cpu === undefined ? home : cpuHome(home, entry.map.map, entry.cpu);
 }
 
-function shownRow(scope: Scope, { text }: Expression, typed: TypedValue): VariableNode {
+function shownRow(
+  scope: Scope,
+  { text }: Expression,
+  typed: TypedValue,
+  memory: KnownMemory | undefined,
+): VariableNode {
   const { value, known, address } = typed;
   const { offset, size, bitfield, hint } = value;
   const isPostfix = /^[\w$.[\]]+(->[\w$.[\]]+)*$/.test(text);
@@ -57,7 +65,7 @@ function shownRow(scope: Scope, { text }: Expression, typed: TypedValue): Variab
     expression: isPostfix ? text : `(${text})`,
     bytes: value.source.bytes.subarray(offset, offset + size),
     known: known.subarray(offset, offset + size),
-    follow: (at, length) => scope.memory(at, length),
+    ...(memory ? { memory } : {}),
     ...(address === undefined ? {} : { address: address + BigInt(offset) }),
     ...(bitfield ? { bitfield: { ...bitfield, bitOffset: bitfield.bitOffset - offset * 8 } } : {}),
   };

@@ -15,6 +15,7 @@ export function inspectionHandlers(
   | 'setExpression'
   | 'evaluate'
   | 'readMemory'
+  | 'writeMemory'
 > {
   const { view } = session;
   /** The frame that an expression is about; the innermost one if the client names none. */
@@ -61,6 +62,12 @@ export function inspectionHandlers(
     readMemory: ({ memoryReference, offset, count }) => {
       session.started('readMemory');
       return view.readMemory(memoryReference, offset ?? 0, count);
+    },
+    writeMemory: async ({ memoryReference, offset, data }) => {
+      session.started('writeMemory');
+      const bytes = Buffer.from(data, 'base64');
+      await view.writeMemory(memoryReference, offset ?? 0, bytes);
+      return { offset: offset ?? 0, bytesWritten: bytes.length };
     },
   };
 }

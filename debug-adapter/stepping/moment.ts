@@ -16,6 +16,7 @@ import type { PacketBounds } from '../recorder/replay/machine';
 import type { SourceFrame, SourceMap } from '../recorder/source-map';
 import { frameViews } from './frame-view';
 import type { FrameView } from './frame-view';
+import type { Inputs } from './inputs';
 import type { Shown } from './shown';
 
 export interface Moment {
@@ -36,6 +37,10 @@ export interface Moment {
   readonly context: bigint | undefined;
   /** Calls of helpers made so far; undefined where they are not followed. */
   calls?(): readonly HelperCall[];
+  /** What lies at an address among the values of maps: `flows[…]+8`. */
+  mapValueAt?(address: bigint): string | undefined;
+  /** What the run was given, if it can be done again. */
+  readonly inputs?: Inputs;
   /** What variables of a frame that are nowhere now were when they were somewhere last; only of those it is known. */
   lastKnown?(frame: StepFrame, variables: readonly DwarfVariable[]): Map<DwarfVariable, LastKnown>;
 }
