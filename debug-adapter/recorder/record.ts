@@ -187,7 +187,8 @@ function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-function parametersOf(btf: Btf | undefined, functionType: number): number | undefined {
+/** Number of parameters of a FUNC of the object's BTF. */
+export function parametersOf(btf: Btf | undefined, functionType: number): number | undefined {
   const type = btf?.type(functionType);
   const prototype = type?.kind === 'func' ? btf?.type(type.type) : undefined;
   return prototype?.kind === 'func_proto' ? prototype.parameters.length : undefined;
@@ -195,7 +196,8 @@ function parametersOf(btf: Btf | undefined, functionType: number): number | unde
 
 const noInfo = { funcInfo: new Uint8Array(0), lineInfo: new Uint8Array(0) };
 
-function cannotLoad(what: string, { errno, log }: { errno: string; log: string }): CannotRecord {
+/** Why the kernel refused a variant: the last line of its log that tells. */
+export function cannotLoad(what: string, { errno, log }: { errno: string; log: string }): CannotRecord {
   const lines = log.trim().split('\n');
   const words = lines.filter((line) => !/^(processed|verification time|stack depth)/.test(line)).at(-1);
   return { reason: `the kernel does not accept ${what}: ${words ?? errno}` };
