@@ -85,6 +85,13 @@ export function mapsOfRun({ recording, object, maps }: OpenedRun, types: TypeSpa
         `${map.name} is not followed through a run (${map.type}), so that what it held at this step is not known.`,
         'Go to the end of the run to see it as it is now.',
       );
+    const lost = maps.lost.find((one) => one.map === map.handle);
+    if (lost)
+      return fail(
+        'expression/not-followed',
+        `What ${map.name} held at this step is not known: ${lost.reason}.`,
+        'The Maps scope shows it as it was after the run.',
+      );
     const entry = maps.lookup(map.handle, key);
     if (!entry) return succeed(null);
     const { value: bytes, known } = entry;

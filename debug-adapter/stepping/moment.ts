@@ -14,6 +14,8 @@ import type { HelperCall } from '../recorder/replay/calls';
 import type { ReplayCode } from '../recorder/replay/code';
 import type { PacketBounds } from '../recorder/replay/machine';
 import type { SourceFrame, SourceMap } from '../recorder/source-map';
+import { keyText } from '../variables/keys';
+import { mapTypes } from '../variables/maps';
 import { frameViews } from './frame-view';
 import type { FrameView } from './frame-view';
 import type { Inputs } from './inputs';
@@ -85,6 +87,17 @@ export function momentOf(run: OpenedRun): Moment {
     views: frameViews(machine),
     packet: machine.packet,
     context: machine.context,
+    mapValueAt: (address) => describeMapValue(run, address),
     calls: () => calls.calls.filter(({ step }) => step <= machine.step),
   };
+}
+
+function describeMapValue({ maps, recording, object }: OpenedRun, address: bigint): string | undefined {
+  const held = maps.holderOf(address);
+  const map = recording.maps.find(({ handle }) => handle === held?.map);
+  if (!held || !map) return undefined;
+  const offset = held.offset === 0 ? '' : `+${held.offset}`;
+  if (map.globals) return `${map.name}${offset}`;
+  const { btf, keyType } = mapTypes(map, object);
+  return `${map.name}[${keyText(map.type, btf, keyType, held.key)}]${offset}`;
 }
