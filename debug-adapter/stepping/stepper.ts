@@ -12,6 +12,7 @@ import { lastKnownValues } from './last-known';
 import { framesOf, momentOf } from './moment';
 import type { Moment, StepFrame } from './moment';
 import { isBackward, targetOf } from './moves';
+import { returnedAt } from './returned';
 import type { Granularity, Move, Rest } from './moves';
 import { Pace } from './pace';
 
@@ -52,7 +53,11 @@ export class Stepper {
   /** What can be looked at now; a move makes it stale. */
   moment(): Moment {
     const { run } = this;
-    return { ...momentOf(run), lastKnown: (frame, variables) => lastKnownValues(run, frame, variables) };
+    return {
+      ...momentOf(run),
+      lastKnown: (frame, variables) => lastKnownValues(run, frame, variables),
+      returned: () => returnedAt(run),
+    };
   }
 
   /** Functions that are being executed, innermost first, inlined ones among them. */
