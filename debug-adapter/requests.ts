@@ -45,6 +45,20 @@ export const requests = {
   setInstructionBreakpoints: z.looseObject({
     breakpoints: z.array(z.object({ instructionReference: address, offset: integer.optional(), ...asking })),
   }),
+  dataBreakpointInfo: z.looseObject({
+    variablesReference: reference.optional(),
+    name: z.string(),
+    frameId: integer.optional(),
+  }),
+  setDataBreakpoints: z.looseObject({
+    breakpoints: z.array(
+      z.object({
+        dataId: z.string(),
+        accessType: z.enum(['read', 'write', 'readWrite']).optional(),
+        ...asking,
+      }),
+    ),
+  }),
   setExceptionBreakpoints: z.looseObject({
     filters: z.array(z.string()),
     filterOptions: z
@@ -105,6 +119,17 @@ export const requests = {
     key: z.string(),
     value: z.string(),
     flags: z.enum(['any', 'noexist', 'exist']).optional(),
+  }),
+  'bpf/lastWrite': z.looseObject({
+    variablesReference: reference.optional(),
+    name: z.string().optional(),
+    expression: z.string().optional(),
+    frameId: integer.optional(),
+  }),
+  'bpf/whenBecame': z.looseObject({
+    expression: z.string().optional(),
+    condition: z.string().optional(),
+    frameId: integer.optional(),
   }),
   'bpf/goToStep': z.looseObject({ step: integer }),
   'bpf/stepBack': z.looseObject({ threadId: integer, kind: z.enum(['into', 'out']), granularity }),

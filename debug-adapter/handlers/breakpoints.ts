@@ -25,13 +25,7 @@ export function breakpointHandlers(
   | 'exceptionInfo'
   | 'breakpointLocations'
 > {
-  const { breakpoints } = session;
-  /** Places all, since a run is stopped in by what all of them ask; answers for those that were just set. */
-  const answer = async (fresh: readonly Breakpoint[]) => {
-    const ids = new Set(fresh.map(({ id }) => id));
-    const placed = await placeBreakpoints(breakpoints.all, session.current());
-    return { breakpoints: placed.filter(({ id }) => ids.has(id!)) };
-  };
+  const { breakpoints, place: answer } = session;
   return {
     setBreakpoints: ({ source, breakpoints: wanted = [] }) =>
       answer(breakpoints.setLines(source.path ?? '', wanted)),

@@ -58,7 +58,12 @@ function stackNodes({ code }: Moment, frame: StepFrame): VariableNode[] {
     const text = Array.from(bytes, (byte, at) =>
       known[at] ? byte.toString(16).padStart(2, '0') : '··',
     ).join(' ');
-    return { path: `stack/${frame.id}/${offset}`, name: `fp${offset}`, value: text };
+    return {
+      path: `stack/${frame.id}/${offset}`,
+      name: `fp${offset}`,
+      value: text,
+      place: `*(unsigned long *)($r10 - ${-offset})`,
+    };
   });
 }
 
@@ -80,6 +85,7 @@ function packetNodes({ packet, views }: Moment): VariableNode[] {
         path: `packet/bytes/${row.slice(0, 4)}`,
         name: row.slice(0, 4),
         value: row.slice(6),
+        place: `packet[${Number(`0x${row.slice(0, 4)}`)}..${Math.min(Number(`0x${row.slice(0, 4)}`) + 15, length - 1)}]`,
       })),
   };
   return [...dissect(bytes, 'ethernet').map((layer, index) => layerNode(layer, index)), raw];
@@ -96,6 +102,7 @@ function layerNode(layer: DissectedLayer, index: number): VariableNode {
         path: `${path}/${field.name}`,
         name: field.name,
         value: field.text,
+        place: `packet[${field.offset}..${field.offset + field.length - 1}]`,
       })),
   };
 }

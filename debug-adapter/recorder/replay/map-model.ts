@@ -129,6 +129,22 @@ export class MapModel {
     return [...(this.elements.get(map)?.values() ?? [])].map((element) => this.read(element));
   }
 
+  /** Where an entry's value lies; undefined before the run has shown it. */
+  addressOf(map: number, key: Uint8Array): bigint | undefined {
+    return this.elements.get(map)?.get(nameOf(key))?.address;
+  }
+
+  /** The entry whose value an address lies in. */
+  entryAt(address: bigint): { map: number; key: Uint8Array; address: bigint } | undefined {
+    for (const [map, elements] of this.elements) {
+      const size = BigInt(this.shapes.get(map)?.valueSize ?? 0);
+      for (const { key, address: start } of elements.values())
+        if (start !== undefined && address >= start && address < start + size)
+          return { map, key, address: start };
+    }
+    return undefined;
+  }
+
   lookup(map: number, key: Uint8Array): MapEntry | undefined {
     const element = this.elements.get(map)?.get(nameOf(key));
     return element && this.read(element);
