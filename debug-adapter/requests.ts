@@ -131,6 +131,7 @@ export const requests = {
     condition: z.string().optional(),
     frameId: integer.optional(),
   }),
+  'bpf/decisions': z.looseObject({ count: positive.max(10_000).optional() }).optional(),
   'bpf/goToStep': z.looseObject({ step: integer }),
   'bpf/stepBack': z.looseObject({ threadId: integer, kind: z.enum(['into', 'out']), granularity }),
   'bpf/saveRecording': z.looseObject({ path: z.string().min(1) }),

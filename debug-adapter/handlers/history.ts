@@ -4,6 +4,7 @@ import { cannotEvaluate } from '../errors';
 import type { LastWriteResponse } from '../protocol';
 import type { Stepping } from '../debuggee';
 import type { Outcome } from '../../toolchain/problem';
+import { decisionsOf } from '../stepping/history/decisions';
 import { findPlace } from '../stepping/history/find-place';
 import { lastWrite } from '../stepping/history/last-write';
 import { whenBecame } from '../stepping/history/when-became';
@@ -13,7 +14,9 @@ import type { Handlers, SessionAccess } from './handler';
 
 export function historyHandlers(
   session: SessionAccess,
-): Handlers<'dataBreakpointInfo' | 'setDataBreakpoints' | 'bpf/lastWrite' | 'bpf/whenBecame'> {
+): Handlers<
+  'dataBreakpointInfo' | 'setDataBreakpoints' | 'bpf/lastWrite' | 'bpf/whenBecame' | 'bpf/decisions'
+> {
   /** An expression and the frame that it speaks of, from a row of the Variables view or as it was written. */
   const named = (given: {
     variablesReference?: number | undefined;
@@ -64,6 +67,13 @@ export function historyHandlers(
       const place = orThrow(await findPlace(stepping.stepper.run, expression, frameFor(stepping, frameId)));
       return answer(stepping, `Looking for the last write to ${expression}`, (pace) =>
         lastWrite(stepping.stepper.run, place, pace),
+      );
+    },
+    'bpf/decisions': ({ count = 1000 } = {}) => {
+      const stepping = session.stepping('bpf/decisions');
+      const { stepper } = stepping;
+      return stepping.search('Following the way here', (pace) =>
+        stepper.orReturn(() => decisionsOf(stepper.run, count, pace)),
       );
     },
     'bpf/whenBecame': async ({ expression, condition, frameId }) => {

@@ -214,3 +214,37 @@ describe('when did this become', () => {
     });
   });
 });
+
+describe('the decisions that led here', () => {
+  it('are listed with their conditions, loops folded', async () => {
+    const steps = await launch(['#VERDICT']);
+    interface Decision {
+      line: number;
+      function: string;
+      condition: string;
+      held?: boolean;
+      times: number;
+      step: number;
+      compared?: string;
+    }
+    const { decisions, earlier } = await steps.dap.request<{ decisions: Decision[]; earlier: number }>(
+      'bpf/decisions',
+    );
+    expect(earlier).toBe(0);
+    const seen = decisions.map(({ function: name, condition, held, times }) =>
+      [name, condition, held, times].join(' | '),
+    );
+    expect(seen).toEqual([
+      'steps | count | false | 1',
+      'steps | data + 14 > end | false | 1',
+      'weigh | from + i + 1 > end | false | 3',
+      'weigh | i < 4 | true | 3',
+      'weigh | from + i + 1 > end | false | 1',
+      'weigh | i < 4 | false | 1',
+    ]);
+    const round = decisions.find(({ condition }) => condition === 'i < 4')!;
+    expect(round).toMatchObject({ compared: expect.stringMatching(/^\d+ (==|!=|<) \d+$/) });
+    await steps.move('bpf/goToStep', { step: decisions[0]!.step });
+    expect(await steps.marker()).toBe('#DECIDED');
+  });
+});
