@@ -38,7 +38,7 @@ export async function findPlace(run: OpenedRun, text: string, frame: StepFrame):
   if (found.ok && isMap(found.value))
     return fail('history/map', `${label} is a map as a whole.`, `Name an entry, such as ${label}[0].`);
   const place = found.ok ? placeOf(run, label, found.value as TypedValue) : undefined;
-  if (place) return succeed(place);
+  if (place) return followed(run, place);
   const isOfFrame = speaksOfFrame(run, parsed.value, frame);
   // What is not known here may be known elsewhere in the same call.
   if (!found.ok && !isOfFrame) return found;
@@ -51,6 +51,16 @@ function packetBytes(label: string, from: string, to: string): Outcome<Place> {
   if (last < first || last >= MAX_PACKET)
     return fail('history/packet', `${label} is no range of bytes.`, 'Write packet[FIRST..LAST].');
   return succeed(packetPlace(label, first, last - first + 1));
+}
+
+/** Of a map that could not be followed the steps of the run show nothing. */
+function followed({ maps, recording }: OpenedRun, place: Place): Outcome<Place> {
+  if (place.kind !== 'memory' || place.root.kind !== 'entry') return succeed(place);
+  const { map } = place.root;
+  const lost = maps.lost.find((one) => one.map === map);
+  if (!lost) return succeed(place);
+  const name = recording.maps.find(({ handle }) => handle === map)?.name ?? 'The map';
+  return fail('history/lost', `${name} could not be followed through the run: ${lost.reason}.`, '');
 }
 
 /** An entry can be watched before it is there. */
@@ -70,9 +80,14 @@ function withMissingEntries(scope: Scope): Scope {
 function placeOf(run: OpenedRun, label: string, typed: TypedValue): Place | undefined {
   const { value, entry, section, address } = typed;
   const memory = { kind: 'memory', label, value, length: value.source.bytes.length } as const;
-  const handle = section?.handle ?? (entry?.cpu === undefined ? entry?.map.map.handle : undefined);
-  if (handle !== undefined && run.maps.shape(handle))
-    return { ...memory, root: { kind: 'entry', map: handle, key: entry?.key ?? new Uint8Array(4) } };
+  const handle = section?.handle ?? entry?.map.map.handle;
+  const shape = handle === undefined ? undefined : run.maps.shape(handle);
+  // The values of all CPUs at once have no one place.
+  if (shape && (shape.slots === 1 || entry?.cpu !== undefined))
+    return {
+      ...memory,
+      root: { kind: 'entry', map: shape.handle, key: entry?.key ?? new Uint8Array(4), slot: entry?.cpu ?? 0 },
+    };
   if (address === undefined) return undefined;
   const { data, end } = run.timeline.machine.packet ?? {};
   if (data !== undefined && address >= data && address < (end ?? data + BigInt(MAX_PACKET)))
@@ -82,8 +97,9 @@ function placeOf(run: OpenedRun, label: string, typed: TypedValue): Place | unde
     const offset = value.offset + Number(address - owner.address);
     return {
       ...memory,
+      length: run.maps.shape(owner.map)?.valueSize ?? 0,
       value: { ...value, offset },
-      root: { kind: 'entry', map: owner.map, key: owner.key },
+      root: { kind: 'entry', map: owner.map, key: owner.key, slot: owner.slot },
     };
   }
   const depth = stackOwner(run, address + BigInt(value.offset));

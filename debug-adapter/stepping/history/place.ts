@@ -25,7 +25,7 @@ export interface MemoryPlace extends Common {
   readonly root:
     | { kind: 'address'; address: bigint; isStack: boolean }
     | { kind: 'packet'; offset: number }
-    | { kind: 'entry'; map: number; key: Uint8Array };
+    | { kind: 'entry'; map: number; key: Uint8Array; slot: number };
   /** Bytes of the root. */
   readonly length: number;
   /** Type and place of what is meant within the root. */
@@ -56,7 +56,7 @@ export function packetPlace(label: string, offset: number, length: number): Memo
 /** Address of a place's root at the present step; undefined while it has none. */
 export function rootAddress({ timeline, maps }: OpenedRun, { root }: MemoryPlace): bigint | undefined {
   if (root.kind === 'address') return root.address;
-  if (root.kind === 'entry') return maps.addressOf(root.map, root.key);
+  if (root.kind === 'entry') return maps.valueAddress(root.map, root.key, root.slot);
   const { data } = timeline.machine.packet ?? {};
   return data === undefined ? undefined : data + BigInt(root.offset);
 }
@@ -66,7 +66,12 @@ export function rootBytes(run: OpenedRun, place: MemoryPlace): Shown | null {
   const { root, length } = place;
   if (root.kind === 'entry') {
     const entry = run.maps.lookup(root.map, root.key);
-    return entry ? { bytes: entry.value, known: entry.known } : null;
+    if (!entry) return null;
+    const from = root.slot * (run.maps.shape(root.map)?.stride ?? 0);
+    return {
+      bytes: entry.value.subarray(from, from + length),
+      known: entry.known.subarray(from, from + length),
+    };
   }
   const address = rootAddress(run, place);
   if (address === undefined) return { bytes: new Uint8Array(length), known: new Uint8Array(length) };
