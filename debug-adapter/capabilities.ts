@@ -25,6 +25,7 @@ export const capabilities: DebugProtocol.Capabilities = {
   supportsExceptionFilterOptions: true,
   supportsExceptionInfoRequest: true,
   exceptionBreakpointFilters: exceptionFilters,
+  supportsLoadedSourcesRequest: true,
   supportsGotoTargetsRequest: true,
   supportsRestartFrame: true,
   supportsStepInTargetsRequest: true,

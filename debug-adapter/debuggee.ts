@@ -7,6 +7,7 @@ import type { StepScope } from './stepping/scopes';
 import type { Granularity, Move, StepFrame, Stepper } from './stepping/stepper';
 import type { Breakpoint, Placement } from './stepping/breakpoints/store';
 import type { Pace, Progress } from './stepping/pace';
+import type { RecordedSources } from './stepping/sources';
 import type { Recording } from './recorder/recording';
 import type { VariableContext } from './variables/context';
 
@@ -75,6 +76,7 @@ export interface Environment {
 /** A run that is over, and at one of its steps. */
 export interface Stepping {
   readonly stepper: Stepper;
+  readonly sources: RecordedSources;
   /** Locals, registers and all else but maps, in a function that is being executed at this step. */
   scopes(frame: StepFrame): StepScope[];
   /** Goes on or back, and reports `stopped`. */

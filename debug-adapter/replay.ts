@@ -46,7 +46,8 @@ export async function replay(file: string, listener: Listener): Promise<Debuggee
   const { program } = recording;
   listener.output('stdout', [summary]);
   listener.output('console', opened.notices);
-  const stepping = new RecordedStepping(opened, listener, returned);
+  const foreign = await foreignSources(recording);
+  const stepping = new RecordedStepping(opened, listener, returned, (path) => foreign.has(path));
   listener.state({ phase: 'finished', returned });
   const thread: DebuggeeThread = {
     id: THREAD,
@@ -63,6 +64,12 @@ export async function replay(file: string, listener: Listener): Promise<Debuggee
     announce: () => stepping.announce(),
     stop: async () => stepping.interrupt(),
   };
+}
+
+/** Sources that this machine has not, or not as they were when the run was recorded. */
+async function foreignSources({ sources }: Recording): Promise<Set<string>> {
+  const texts = await Promise.all(sources.map(({ path }) => readFile(path, 'utf8').catch(() => undefined)));
+  return new Set(sources.filter(({ text }, index) => text !== texts[index]).map(({ path }) => path));
 }
 
 /** Stands for the kernel that is not there. */

@@ -5,7 +5,7 @@ const integer = z.number().int();
 const reference = integer.min(0);
 const positive = integer.min(1);
 const asking = { condition: z.string().optional(), hitCondition: z.string().optional() };
-const address = z.string().regex(/^0x[0-9a-f]{1,8}$/i);
+const address = z.string().regex(/^0x[0-9a-f]{1,16}$/i);
 const granularity = z.enum(['statement', 'line', 'instruction']).optional();
 
 /** Unknown members are let through: DAP grows, and clients send what newer versions have. */
@@ -98,6 +98,11 @@ export const requests = {
     filter: z.enum(['indexed', 'named']).optional(),
     start: reference.optional(),
     count: reference.optional(),
+  }),
+  loadedSources: z.unknown(),
+  source: z.looseObject({
+    source: z.looseObject({ path: z.string().optional() }).optional(),
+    sourceReference: reference,
   }),
   setVariable: z.looseObject({ variablesReference: reference, name: z.string(), value: z.string() }),
   setExpression: z.looseObject({ expression: z.string(), value: z.string() }),

@@ -75,13 +75,20 @@ function globalsOf(
 }
 
 /** Maps as they were at the present step of a run. */
-export function mapsOfRun({ recording, object, maps }: OpenedRun, types: TypeSpace): MapScope {
+export function mapsOfRun({ recording, object, maps, timeline }: OpenedRun, types: TypeSpace): MapScope {
   return mapScope(recording.maps, object, types, (map, key) => {
     if (!maps.shape(map.handle))
       return fail(
         'expression/not-followed',
         `${map.name} is not followed through a run (${map.type}), so that what it held at this step is not known.`,
         'Go to the end of the run to see it as it is now.',
+      );
+    const lost = maps.lost.find((one) => one.map === map.handle);
+    if (lost && timeline.machine.step < timeline.length)
+      return fail(
+        'expression/not-followed',
+        `${map.name} could not be followed through the run: ${lost.reason}.`,
+        'Go to the end of the run to see it as it was then.',
       );
     const entry = maps.lookup(map.handle, key);
     if (!entry) return succeed(null);

@@ -2,6 +2,7 @@
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import type { DebuggeeThread } from '../debuggee';
 import { frameOf, stackFrames } from '../stepping/requests';
+import { noSource } from '../errors';
 import type { Handlers, SessionAccess } from './handler';
 
 export function inspectionHandlers(
@@ -11,6 +12,8 @@ export function inspectionHandlers(
   | 'stackTrace'
   | 'scopes'
   | 'variables'
+  | 'loadedSources'
+  | 'source'
   | 'setVariable'
   | 'setExpression'
   | 'evaluate'
@@ -22,7 +25,7 @@ export function inspectionHandlers(
     stackTrace: ({ threadId, startFrame = 0, levels = 0 }) => {
       const own = threadFrame(session.thread(threadId));
       const { stepping } = session.started('stackTrace');
-      const frames = stepping ? stackFrames(stepping.stepper, own.name) : [own];
+      const frames = stepping ? stackFrames(stepping.stepper, stepping.sources, own.name) : [own];
       const end = levels === 0 ? frames.length : startFrame + levels;
       return { stackFrames: frames.slice(startFrame, end), totalFrames: frames.length };
     },
@@ -35,6 +38,13 @@ export function inspectionHandlers(
     variables: async ({ variablesReference, filter, start, count }) => {
       session.started('variables');
       return { variables: await view.variables(variablesReference, filter, start, count) };
+    },
+    loadedSources: () => ({ sources: session.current()?.stepping?.sources.all ?? [] }),
+    source: ({ source, sourceReference }) => {
+      const { sources } = session.stepping('source');
+      const content = sources.text({ path: source?.path, sourceReference });
+      if (content === undefined) throw noSource(source?.path ?? String(sourceReference));
+      return { content, mimeType: 'text/x-c' };
     },
     setVariable: async ({ variablesReference, name, value }) => {
       session.started('setVariable');

@@ -6,25 +6,32 @@ import { isCancelled } from '../errors';
 import type { Printed, Stop } from './breakpoints/stops';
 import type { Breakpoint, Placement } from './breakpoints/store';
 import { Pace } from './pace';
+import { RecordedSources } from './sources';
 import { scopesAt } from './scopes';
 import type { StepScope } from './scopes';
 import type { Granularity, Move, Rest, StepFrame, Stepper } from './stepper';
 
 export class RecordedStepping implements Stepping {
   readonly stepper: Stepper;
+  readonly sources: RecordedSources;
   /** Nobody has been told of the run yet. */
   private isNews = true;
   /** What is being searched for, and all that waits behind it. */
   private queue: Promise<void> = Promise.resolve();
   private working: AbortController | undefined;
 
-  /** @param returned the run's return value in words. */
+  /**
+   * @param returned the run's return value in words
+   * @param isForeign whether this machine has another text than the recording in the place of a source, or none
+   */
   constructor(
     private readonly opened: OpenedRecording,
     private readonly listener: Listener,
     private readonly returned: string,
+    isForeign: (path: string) => boolean = () => false,
   ) {
     this.stepper = opened.stepper;
+    this.sources = new RecordedSources(this.stepper.run.recording.sources, isForeign);
     this.stepper.print = (printed, more) => this.printed(printed, more);
   }
 

@@ -2,14 +2,12 @@
 import { dissect } from '../../toolchain/packet/dissect';
 import type { DissectedField, DissectedLayer } from '../../toolchain/packet/dissect';
 import { hexdump } from '../../toolchain/packet/hexdump';
-import { disassemble } from '../../toolchain/insn/disassemble';
 import type { HelperCall } from '../recorder/replay/calls';
 import { note, PAGE, rangeNodes } from '../variables/node';
 import type { VariableNode } from '../variables/node';
 import { localNodes } from './local-rows';
 import type { Moment, StepFrame } from './moment';
 import { NOT_SHOWN } from './shown';
-import type { Stepper } from './stepper';
 
 /** A part of the Variables view. */
 export interface StepScope {
@@ -127,10 +125,4 @@ function callNode({ source }: Moment, call: HelperCall, index: number): Variable
     name: `${index + 1} ${call.name}`,
     value: `(${call.arguments.slice(0, given).map(hex).join(', ')}) = ${hex(call.result)}${line ? `, line ${line}` : ''}`,
   };
-}
-
-/** Instructions from one on, for the disassembly view. */
-export function instructionText(stepper: Stepper, insn: number): string | undefined {
-  const decoded = stepper.run.code.insns[insn];
-  return decoded && disassemble(decoded);
 }
