@@ -1,7 +1,7 @@
 /** Requests that look at what is debugged: threads, frames, variables, memory. */
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import type { DebuggeeThread } from '../debuggee';
-import { unknownReference } from '../errors';
+import { noSource } from '../errors';
 import { frameOf, stackFrames } from '../stepping/requests';
 import type { Handlers, SessionAccess } from './handler';
 
@@ -13,6 +13,8 @@ export function inspectionHandlers(
   | 'stackTrace'
   | 'scopes'
   | 'variables'
+  | 'loadedSources'
+  | 'source'
   | 'setVariable'
   | 'setExpression'
   | 'evaluate'
@@ -30,11 +32,6 @@ export function inspectionHandlers(
   };
   return {
     threads: () => ({ threads: (session.current()?.threads ?? []).map(({ id, name }) => ({ id, name })) }),
-    source: ({ sourceReference }) => {
-      const content = session.stepping('source').stepper.sources.text(sourceReference);
-      if (content === undefined) throw unknownReference('source', sourceReference);
-      return { content, mimeType: 'text/x-c' };
-    },
     stackTrace: ({ threadId, startFrame = 0, levels = 0 }) => {
       const own = threadFrame(session.thread(threadId));
       const { stepping } = session.started('stackTrace');
@@ -51,6 +48,16 @@ export function inspectionHandlers(
     variables: async ({ variablesReference, filter, start, count }) => {
       session.started('variables');
       return { variables: await view.variables(variablesReference, filter, start, count) };
+    },
+    loadedSources: () => ({ sources: session.current()?.stepping?.stepper.sources.all ?? [] }),
+    source: ({ source, sourceReference }) => {
+      const { sources } = session.stepping('source').stepper;
+      const content = sources.text({
+        ...(source?.path === undefined ? {} : { path: source.path }),
+        sourceReference,
+      });
+      if (content === undefined) throw noSource(source?.path ?? String(sourceReference));
+      return { content, mimeType: 'text/x-c' };
     },
     setVariable: async ({ variablesReference, name, value }) => {
       session.started('setVariable');

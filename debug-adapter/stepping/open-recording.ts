@@ -23,7 +23,7 @@ export interface OpenedRecording {
 }
 
 export interface OpeningOptions {
-  /** Where the program's sources are read. */
+  /** Where the program's sources are read; this machine's disk when left out. */
   sources?: SourceFiles;
   /** Does the run again with something changed, and gives the kernel of the new run; left out where it cannot. */
   rerun?: (change: InputChange, what: string) => Promise<KernelRequests>;
@@ -33,7 +33,7 @@ export interface OpeningOptions {
 export function openRecording(
   recording: Recording,
   kernel: KernelRequests,
-  { sources = SourceFiles.onDisk, rerun }: OpeningOptions = {},
+  { sources = SourceFiles.onDisk(recording.sources), rerun }: OpeningOptions = {},
 ): Outcome<OpenedRecording> {
   const opened = openRun(recording);
   if (!opened.ok) return opened;
