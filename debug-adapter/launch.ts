@@ -154,8 +154,10 @@ class Run implements Debuggee {
     if (!this.recording) return;
     const opened = openRecording(this.recording, this.loaded.kernel);
     const { listener } = this.environment;
-    if (opened.ok) this.stepping = new RecordedStepping(opened.value, listener, returned.text);
-    else listener.output('console', [`This run cannot be stepped through: ${opened.problem.message}`]);
+    if (opened.ok) {
+      this.stepping = new RecordedStepping(opened.value, listener, returned.text);
+      listener.output('console', opened.value.notices);
+    } else listener.output('console', [`This run cannot be stepped through: ${opened.problem.message}`]);
   }
 
   place(wanted: readonly Breakpoint[]): Promise<Placement[]> | undefined {

@@ -45,6 +45,7 @@ export async function replay(file: string, listener: Listener): Promise<Debuggee
   const { recording, context, returned, summary } = opened;
   const { program } = recording;
   listener.output('stdout', [summary]);
+  listener.output('console', opened.notices);
   const stepping = new RecordedStepping(opened, listener, returned);
   listener.state({ phase: 'finished', returned });
   const thread: DebuggeeThread = {

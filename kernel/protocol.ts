@@ -198,6 +198,11 @@ export const requestSchemas = {
   programVariantClose: z.object({ program: handle }),
   /** From now on attaching the program attaches the variant, or with its own handle the program itself again. */
   programExchange: z.object({ program: handle, variant: handle }),
+  /**
+   * Lets an attachment run a program or a variant of it from now on, without a moment in which none is attached
+   * (BPF_LINK_UPDATE); see {@link Results.linkExchange}.
+   */
+  linkExchange: z.object({ link: handle, program: handle }),
   /** An array map of one value of so many bytes, which {@link Results.sharedRead} reads without a system call. */
   sharedArrayCreate: z.object({ name: z.string().min(1).max(15), bytes: u32.max(0x4000_0000) }),
   sharedRead: z.object({ map: handle, offset: u32, length: u32 }),
@@ -447,6 +452,8 @@ export interface Results {
     | { program: null; errno: string; log: string };
   programVariantClose: Record<string, never>;
   programExchange: Record<string, never>;
+  /** False when the kernel cannot do that with links of this kind: detach, exchange the program, attach again. */
+  linkExchange: { exchanged: boolean };
   sharedArrayCreate: { map: number };
   sharedRead: { data: Uint8Array };
   sharedWrite: Record<string, never>;

@@ -17,6 +17,8 @@ export interface RecorderOptions {
   license: string;
   /** Bytes of trace that are wanted; a power of two. A kernel that has no room for them gives less. */
   capacity: number;
+  /** Whether to record which CPU a run is on, as following per-CPU maps needs it. */
+  withCpu?: boolean;
   signal?: AbortSignal;
 }
 /** The run has happened, but its trace did not fit. */
@@ -29,8 +31,6 @@ export interface RecordedRun {
   prepared: PreparedProgram;
   /** What is recorded where. */
   records: TraceRecord[];
-  /** The program that ran. */
-  variant: PreparedProgram;
   stackDepth: readonly number[];
   /** Kernel addresses that 64-bit immediate loads give, by instruction. */
   addresses: Map<number, bigint>;
@@ -76,7 +76,7 @@ export interface Recorder {
 export async function openRecorder(
   kernel: KernelClient,
   program: LoadedProgram,
-  { license, capacity: wanted, signal }: RecorderOptions,
+  { license, capacity: wanted, withCpu, signal }: RecorderOptions,
 ): Promise<Recorder> {
   const request = { signal };
   const trace = await createTrace(kernel, wanted, signal);
@@ -112,7 +112,7 @@ export async function openRecorder(
   return {
     async run(prepared, stackDepth, input, recording, btf) {
       const parameters = (type: number) => parametersOf(btf, type);
-      const instrumented = instrument(prepared, stackDepth, trace, recording, parameters);
+      const instrumented = instrument(prepared, stackDepth, trace, recording, parameters, withCpu);
       if ('reason' in instrumented) return instrumented;
       const probe = addressProbe(prepared.instructions, trace);
       const addresses = new Map<number, bigint>();
@@ -138,7 +138,6 @@ export async function openRecorder(
       return {
         prepared,
         records: instrumented.records,
-        variant: instrumented.variant,
         stackDepth,
         addresses,
         trace: await read(0, TRACE_HEADER + written),
@@ -188,7 +187,8 @@ function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-function parametersOf(btf: Btf | undefined, functionType: number): number | undefined {
+/** Number of parameters of a FUNC of the object's BTF. */
+export function parametersOf(btf: Btf | undefined, functionType: number): number | undefined {
   const type = btf?.type(functionType);
   const prototype = type?.kind === 'func' ? btf?.type(type.type) : undefined;
   return prototype?.kind === 'func_proto' ? prototype.parameters.length : undefined;
@@ -196,7 +196,8 @@ function parametersOf(btf: Btf | undefined, functionType: number): number | unde
 
 const noInfo = { funcInfo: new Uint8Array(0), lineInfo: new Uint8Array(0) };
 
-function cannotLoad(what: string, { errno, log }: { errno: string; log: string }): CannotRecord {
+/** Why the kernel refused a variant: the last line of its log that tells. */
+export function cannotLoad(what: string, { errno, log }: { errno: string; log: string }): CannotRecord {
   const lines = log.trim().split('\n');
   const words = lines.filter((line) => !/^(processed|verification time|stack depth)/.test(line)).at(-1);
   return { reason: `the kernel does not accept ${what}: ${words ?? errno}` };

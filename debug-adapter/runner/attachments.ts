@@ -13,6 +13,9 @@ export interface Attachment extends LinkDescription {
   link: number;
   /** C function name; for struct_ops the map's name. */
   program: string;
+  /** The program's handle, or for struct_ops the map's, and the hook. */
+  handle: number;
+  spec: AttachSpec;
 }
 
 /** A program and its hook, or the map of a struct_ops, which is registered as a whole. */
@@ -94,10 +97,11 @@ async function orRollBack(
   plan: Planned,
   planned: readonly Planned[],
   done: Attachment[],
-  attach: () => Promise<Omit<Attachment, 'program'>>,
+  attach: () => Promise<Omit<Attachment, 'program' | 'handle' | 'spec'>>,
 ): Promise<void> {
   try {
-    done.push({ ...(await attach()), program: plan.name });
+    const { name: program, handle, spec } = plan;
+    done.push({ ...(await attach()), program, handle, spec });
   } catch (error) {
     if (!(error instanceof KernelError) || error.code === 'hostGone') throw error;
     await detachAll(loaded.kernel, done);
@@ -131,6 +135,29 @@ function describeFailure(
   const words = describeKernelError(error);
   const subject = words.startsWith(name) ? '' : `${name} could not be attached: `;
   return `${subject}${words}${advice}${others}`;
+}
+
+/**
+ * Lets an attachment run another variant of its program, or with the program's own handle the program itself: from one
+ * moment to the next where the kernel can exchange the program of such a link, and otherwise by attaching anew.
+ * Returns what deserves to be told. Throws a KernelError when the kernel refuses; nothing is attached then.
+ */
+export async function reattach(
+  { kernel }: LoadedObject,
+  attachment: Attachment,
+  variant: number,
+): Promise<string[]> {
+  const { link, handle: program, spec, program: name } = attachment;
+  const { exchanged } = await kernel.request('linkExchange', { link, program: variant });
+  if (exchanged) return [];
+  const detached = performance.now();
+  await kernel.request('detach', { link });
+  await kernel.request('programExchange', { program, variant });
+  Object.assign(attachment, await kernel.request('attach', { program, spec }));
+  const gap = (performance.now() - detached).toFixed(0);
+  return [
+    `${name} was detached from ${attachment.description} for ${gap} ms: the kernel cannot exchange the program of such an attachment. What happened meanwhile was not seen.`,
+  ];
 }
 
 /** Detaches all; a link that is gone already is what was wanted. Reports what could not be detached. */

@@ -317,6 +317,7 @@ export interface Addon {
   attachStructOps(op: Op, object: AddonObject, map: string): Promise<AddonLink>;
   linkDetach(op: Op, link: AddonLink): Promise<void>;
   linkFd(link: AddonLink): number;
+  linkUpdate(op: Op, link: AddonLink, program: number): Promise<void>;
   linkInfo(op: Op, fd: number): Promise<AddonLinkInfo>;
   iterRead(op: Op, link: AddonLink, maxBytes: number): Promise<{ data: Uint8Array; truncated: boolean }>;
 

@@ -211,6 +211,17 @@ Napi::Value LinkDetach(const Napi::CallbackInfo& info) {
   });
 }
 
+// linkUpdate(operation, link, program descriptor): the link runs that program from now on.
+Napi::Value LinkUpdate(const Napi::CallbackInfo& info) {
+  auto state = Unwrap<LinkState>(info[1]);
+  int program = static_cast<int>(Number(info[2]));
+  return Start(info, [state, program]() -> Deliver {
+    std::lock_guard<Mutex> lock(state->mutex);
+    Check("BPF_LINK_UPDATE", bpf_link_update(state->fd, program, nullptr));
+    return [](Napi::Env env) { return env.Undefined(); };
+  });
+}
+
 // linkFd(link): -1 when detached.
 Napi::Value LinkFd(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), Unwrap<LinkState>(info[0])->fd);
@@ -266,6 +277,7 @@ void InitLink(Napi::Env env, Napi::Object exports) {
   Export(env, exports, "attachIter", AttachIter);
   Export(env, exports, "attachStructOps", AttachStructOps);
   Export(env, exports, "linkDetach", LinkDetach);
+  Export(env, exports, "linkUpdate", LinkUpdate);
   Export(env, exports, "linkFd", LinkFd);
   Export(env, exports, "iterRead", IterRead);
 }

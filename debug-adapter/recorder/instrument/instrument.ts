@@ -40,6 +40,7 @@ export interface CannotRecord {
 
 /**
  * @param parametersOf number of parameters of a FUNC of the object's BTF.
+ * @param withCpu whether to record the CPU of the run, as following per-CPU maps needs it.
  * @param stackDepth bytes of stack by subprogram, in the order of the program, as the verifier's statistics list them.
  */
 export function instrument(
@@ -48,6 +49,7 @@ export function instrument(
   trace: TraceLayout,
   recording: Recording,
   parametersOf: (functionType: number) => number | undefined,
+  withCpu = false,
 ): Instrumented | CannotRecord {
   const insns = decodeInsns(program.instructions);
   const obstacle = findObstacle(insns);
@@ -55,12 +57,8 @@ export function instrument(
   const flow = analyseFlow(insns);
   const liveness = analyseLiveness(flow);
   const facts = { liveness, ...analyseInitialised(flow) };
-  const types = functionTypes(program.funcInfo);
-  const parameters = (start: number) => {
-    const type = types.get(start);
-    return type === undefined ? undefined : parametersOf(type);
-  };
-  const points = choosePoints(flow, liveness, analyseFrame(flow), recording, parameters);
+  const parameters = functionParameters(program.funcInfo, parametersOf);
+  const points = choosePoints(flow, liveness, analyseFrame(flow), recording, parameters, withCpu);
   const records = groupPoints(flow, points, facts);
   if (!Array.isArray(records))
     return { reason: 'every register is in use where a value has to be recorded', insn: records.insn };
@@ -82,14 +80,30 @@ export function instrument(
     };
   const { instructions, start } = emitted;
   return {
-    variant: {
-      instructions,
-      funcInfo: moveOffsets(program.funcInfo, 8, start),
-      lineInfo: moveOffsets(program.lineInfo, 16, start),
-    },
+    variant: { instructions, ...movedInfo(program, start) },
     flow,
     records,
   };
+}
+
+/** Number of parameters of the function that starts at an instruction. */
+export function functionParameters(
+  funcInfo: Uint8Array,
+  parametersOf: (functionType: number) => number | undefined,
+): (start: number) => number | undefined {
+  const types = functionTypes(funcInfo);
+  return (start) => {
+    const type = types.get(start);
+    return type === undefined ? undefined : parametersOf(type);
+  };
+}
+
+/** Functions and lines of a program whose instructions have moved. */
+export function movedInfo(
+  { funcInfo, lineInfo }: PreparedProgram,
+  start: Int32Array,
+): Pick<PreparedProgram, 'funcInfo' | 'lineInfo'> {
+  return { funcInfo: moveOffsets(funcInfo, 8, start), lineInfo: moveOffsets(lineInfo, 16, start) };
 }
 
 /** First instruction of each function → type id of its FUNC. */
@@ -111,7 +125,8 @@ function moveOffsets(records: Uint8Array, size: number, start: Int32Array): Uint
   return moved;
 }
 
-function findObstacle(insns: readonly (Insn | undefined)[]): CannotRecord | undefined {
+/** The first instruction that keeps a program from being recorded. */
+export function findObstacle(insns: readonly (Insn | undefined)[]): CannotRecord | undefined {
   for (const [index, insn] of insns.entries()) {
     const reason = insn && obstacle(insn);
     if (reason) return { reason, insn: index };

@@ -1,4 +1,5 @@
 /** Requests about variants of loaded programs, and about the memory that variants share with this process. */
+import { isAddonError } from '../../addon/addon';
 import { failure } from '../errors';
 import { LogLevel, parseStats } from '../log';
 import { releaseProgram } from '../session';
@@ -11,6 +12,7 @@ type VariantHandlers = Pick<
   | 'programVariant'
   | 'programVariantClose'
   | 'programExchange'
+  | 'linkExchange'
   | 'sharedArrayCreate'
   | 'sharedRead'
   | 'sharedWrite'
@@ -99,6 +101,28 @@ export const variantHandlers: VariantHandlers = {
     return {};
   },
 
+  async linkExchange(session, { link: handle, program: other }, operation) {
+    const held = session.links.get(handle);
+    if (!held) throw failure('badRequest', 'linkExchange', `this session has no link ${handle}`);
+    const program = session.program(other);
+    if (program.object !== held.object) {
+      throw failure(
+        'badRequest',
+        'linkExchange',
+        `program ${other} is of another object than link ${handle}`,
+      );
+    }
+    // What is attached without a link has nothing to update.
+    if (!held.link || held.id === undefined) return { exchanged: false };
+    try {
+      await session.host.addon.linkUpdate(operation, held.link, program.fd);
+      return { exchanged: true };
+    } catch (error) {
+      if (isAddonError(error) && CANNOT_UPDATE.has(error.code)) return { exchanged: false };
+      throw error;
+    }
+  },
+
   async sharedArrayCreate(session, { name, bytes }, operation) {
     const { fd, memory } = await session.host.addon.sharedArrayCreate(operation, name, bytes);
     const handle = session.newHandle();
@@ -122,6 +146,9 @@ export const variantHandlers: VariantHandlers = {
     return {};
   },
 };
+
+/** EINVAL: links of this kind have no update_prog (kernel/bpf/syscall.c, link_update); EOPNOTSUPP: netfilter's. */
+const CANNOT_UPDATE = new Set(['EINVAL', 'EOPNOTSUPP', 'ENOTSUP']);
 
 function memoryOf(session: Session, handle: number) {
   const { memory, name } = session.map(handle);

@@ -1,0 +1,95 @@
+/**
+ * A program that is attached. While nobody watches it runs as it is; with breakpoints or the flight recorder a variant
+ * runs in its place, which takes the user's maps as they are.
+ */
+import type { LoadedProgram } from '../../kernel/protocol';
+import { readDwarf } from '../../toolchain/dwarf/dwarf';
+import { DwarfTypes } from '../../toolchain/dwarf/types-as-btf';
+import { reattach } from '../runner/attachments';
+import type { Attachment } from '../runner/attachments';
+import type { LoadedObject } from '../runner/load';
+import { SourceMap } from '../recorder/source-map';
+import { loadInstrumentation } from './instrumentation';
+import type { Instrumentation, Watched, WatchedProgram } from './instrumentation';
+import { codeOf } from './snapshot-moment';
+import type { ProgramFacts } from './snapshot-moment';
+import { StopFinder } from './stops';
+
+/** Types whose programs are attached by something else than themselves, or in place of another program. */
+const NOT_EXCHANGED: Partial<Record<string, string>> = {
+  struct_ops: 'the functions of a struct_ops are registered as a whole',
+  ext: 'it replaces a function of another program',
+};
+
+export class AttachedProgram {
+  private present: Instrumentation | undefined;
+  private readonly finder: StopFinder;
+
+  private constructor(
+    private readonly loaded: LoadedObject,
+    readonly watched: WatchedProgram,
+    readonly facts: ProgramFacts,
+    /** At one hook or several; their links change when they have to be attached anew. */
+    private readonly attachments: readonly Attachment[],
+  ) {
+    this.finder = new StopFinder(watched.prepared.instructions, facts.source);
+  }
+
+  static async open(
+    loaded: LoadedObject,
+    program: LoadedProgram,
+    attachments: readonly Attachment[],
+  ): Promise<AttachedProgram> {
+    const { kernel, file } = loaded;
+    const { object } = file;
+    const prepared = await kernel.request('programPrepared', { program: program.handle });
+    const dwarf = readDwarf(object.elf);
+    const facts: ProgramFacts = {
+      programType: program.type,
+      source: new SourceMap(prepared, program.name, object, dwarf, file.path),
+      dwarf,
+      types: dwarf && new DwarfTypes(dwarf, object.elf.littleEndian),
+      code: codeOf(prepared, program.verdict.stats?.stackDepth ?? []),
+    };
+    const watched = { kernel, program, prepared, license: object.license ?? '', btf: object.btf };
+    return new AttachedProgram(loaded, watched, facts, attachments);
+  }
+
+  get name(): string {
+    return this.watched.program.name;
+  }
+
+  get stops(): StopFinder {
+    return this.finder;
+  }
+
+  get instrumentation(): Instrumentation | undefined {
+    return this.present;
+  }
+
+  /**
+   * Watches this from now on instead of what was watched before, and nothing if it is empty. What the rings held is
+   * gone then. Returns in words what stands in the way, and what the change did: a moment without a program.
+   */
+  async watch(wanted: Watched): Promise<{ reason?: string; notes: string[] }> {
+    const isWanted = wanted.stops.length > 0 || wanted.flight !== undefined;
+    const { program } = this.watched;
+    const obstacle = NOT_EXCHANGED[program.type];
+    if (isWanted && obstacle !== undefined) return { reason: obstacle, notes: [] };
+    const next = isWanted ? await loadInstrumentation(this.watched, wanted) : undefined;
+    const failed = next && 'reason' in next ? next : undefined;
+    const fresh = next && !('reason' in next) ? next : undefined;
+    const before = this.present;
+    if (!before && !fresh) return { ...(failed ? { reason: failed.reason } : {}), notes: [] };
+    this.present = undefined;
+    const notes: string[] = [];
+    try {
+      for (const attachment of this.attachments)
+        notes.push(...(await reattach(this.loaded, attachment, fresh?.program ?? program.handle)));
+      this.present = fresh;
+    } finally {
+      await before?.close();
+    }
+    return { ...(failed ? { reason: failed.reason } : {}), notes };
+  }
+}

@@ -1,0 +1,151 @@
+/** A variant of an attached program that takes snapshots and records runs, loaded, with the rings it writes to. */
+import type { KernelClient } from '../../kernel/client/client';
+import { KernelError } from '../../kernel/client/errors';
+import type { LoadedProgram } from '../../kernel/protocol';
+import type { Btf } from '../../toolchain/btf/btf';
+import type { CannotRecord, PreparedProgram } from '../recorder/instrument/instrument';
+import { instrumentLive } from '../recorder/instrument/live';
+import type { LiveInstrumented, LiveWanted } from '../recorder/instrument/live';
+import type { ReturnCondition } from '../recorder/instrument/flight-code';
+import { RING } from '../recorder/instrument/ring';
+import { packetFields } from '../recorder/instrument/snapshot-code';
+import type { SnapshotDetail } from '../recorder/instrument/snapshot-code';
+import { cannotLoad, parametersOf } from '../recorder/record';
+import { describeKernelError } from '../errors';
+import { Ring } from './ring';
+import type { StopPlace } from './stops';
+
+/** What is to be watched of a program. */
+export interface Watched {
+  /** Places of breakpoints, by the breakpoint's id. */
+  stops: readonly { breakpoint: number; place: StopPlace }[];
+  flight?: { condition?: ReturnCondition | undefined } | undefined;
+}
+
+export interface Instrumentation {
+  /** Handle of the variant. */
+  program: number;
+  detail: SnapshotDetail;
+  snapshots?: { ring: Ring; instrumented: LiveInstrumented; breakpoints: ReadonlyMap<number, number> };
+  flight?: { ring: Ring; instrumented: LiveInstrumented };
+  close(): Promise<void>;
+}
+
+export interface WatchedProgram {
+  kernel: KernelClient;
+  program: LoadedProgram;
+  prepared: PreparedProgram;
+  license: string;
+  btf: Btf | undefined;
+}
+
+/** Bytes of the rings: as long as a reader may take for its next look when a million hits a second are taken. */
+const SNAPSHOT_CAPACITY = 16 * 1024 * 1024;
+const FLIGHT_CAPACITY = 64 * 1024 * 1024;
+const SMALL_CAPACITY = 2 * 1024 * 1024;
+
+/** From all that can be taken to what every kernel and program allows. */
+const DETAILS: readonly SnapshotDetail[] = [
+  { stack: 'all', stamped: true, packet: true },
+  { stack: 'written', stamped: true, packet: true },
+  { stack: 'all', stamped: true, packet: false },
+  { stack: 'written', stamped: true, packet: false },
+  { stack: 'written', stamped: false, packet: false },
+  { stack: 'none', stamped: false, packet: false },
+];
+
+/** Loads the variant that shows most of what is wanted; why there is none, in words, if the kernel takes none. */
+export async function loadInstrumentation(
+  watched: WatchedProgram,
+  wanted: Watched,
+): Promise<Instrumentation | CannotRecord> {
+  const stops = wanted.stops.map(({ place }, index) => ({ ...place, id: index + 1 }));
+  if (stops.length >= RING.HITS_COUNT)
+    return {
+      reason: `its breakpoints stand at ${stops.length} places, and ${RING.HITS_COUNT - 1} are counted`,
+    };
+  const rings: Ring[] = [];
+  const closeRings = () => Promise.all(rings.map((ring) => ring.close()));
+  try {
+    const create = async (name: string, capacity: number) => {
+      const ring = await createRing(watched.kernel, name, capacity);
+      rings.push(ring);
+      return ring;
+    };
+    const snapshots = stops.length > 0 ? await create('bpfs_snapshots', SNAPSHOT_CAPACITY) : undefined;
+    const flight = wanted.flight ? await create('bpfs_runs', FLIGHT_CAPACITY) : undefined;
+    const loaded = await loadFirst(watched, (detail) => ({
+      ...(snapshots ? { snapshots: { ring: snapshots.layout, stops, detail } } : {}),
+      ...(flight
+        ? { flight: { ring: flight.layout, condition: wanted.flight?.condition, packet: detail.packet } }
+        : {}),
+      packet: packetFields(watched.program.type),
+      parametersOf: (type) => parametersOf(watched.btf, type),
+    }));
+    if ('reason' in loaded) {
+      await closeRings();
+      return loaded;
+    }
+    const { program, detail, instrumented } = loaded;
+    const breakpoints = new Map(wanted.stops.map(({ breakpoint }, index) => [index + 1, breakpoint]));
+    return {
+      program,
+      detail,
+      ...(snapshots ? { snapshots: { ring: snapshots, instrumented, breakpoints } } : {}),
+      ...(flight ? { flight: { ring: flight, instrumented } } : {}),
+      async close() {
+        await watched.kernel.request('programVariantClose', { program });
+        await closeRings();
+      },
+    };
+  } catch (error) {
+    await closeRings();
+    if (!(error instanceof KernelError) || error.code === 'hostGone' || error.code === 'cancelled')
+      throw error;
+    return { reason: describeKernelError(error) };
+  }
+}
+
+async function createRing(kernel: KernelClient, name: string, capacity: number): Promise<Ring> {
+  try {
+    return await Ring.create(kernel, name, capacity);
+  } catch (error) {
+    // Linux 5.10 limits an array's value to 4 MiB (array_map_alloc_check), and memory may be short.
+    const tooLarge = error instanceof KernelError && ['E2BIG', 'ENOMEM'].includes(error.errno ?? '');
+    if (!tooLarge || capacity <= SMALL_CAPACITY) throw error;
+    return Ring.create(kernel, name, SMALL_CAPACITY);
+  }
+}
+
+async function loadFirst(
+  { kernel, program, prepared, license }: WatchedProgram,
+  wanted: (detail: SnapshotDetail) => LiveWanted,
+): Promise<{ program: number; detail: SnapshotDetail; instrumented: LiveInstrumented } | CannotRecord> {
+  const stackDepth = program.verdict.stats?.stackDepth ?? [];
+  let first: CannotRecord | undefined;
+  for (const detail of DETAILS) {
+    const instrumented = instrumentLive(prepared, stackDepth, wanted(detail));
+    if ('reason' in instrumented) {
+      first ??= instrumented;
+      continue;
+    }
+    const { variant } = instrumented;
+    const given = { program: program.handle, license, ...variant, log: 'rejected' } as const;
+    const loaded = await kernel.request('programVariant', given);
+    if (loaded.program !== null) return { program: loaded.program, detail, instrumented };
+    first ??= refusalOf(kernel, loaded);
+  }
+  return first ?? { reason: 'the kernel does not accept it' };
+}
+
+/** Fetching atomics came with 5.12; before, the verifier says something about reserved fields or unknown opcodes. */
+function refusalOf(kernel: KernelClient, refused: { errno: string; log: string }): CannotRecord {
+  const { release } = kernel.hello.kernel;
+  const [major = 0, minor = 0] = release.split('.').map(Number);
+  if (major < 5 || (major === 5 && minor < 12)) {
+    return {
+      reason: `Linux ${release} has no atomic instructions that return a value (5.12 and later have), without which runs on several CPUs cannot share a ring. The program runs as it is; record a single run with F5 and a packet instead`,
+    };
+  }
+  return cannotLoad('the program with the recording in it', refused);
+}
