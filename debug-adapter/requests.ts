@@ -86,7 +86,11 @@ export const requests = {
     count: reference.optional(),
   }),
   setVariable: z.looseObject({ variablesReference: reference, name: z.string(), value: z.string() }),
-  setExpression: z.looseObject({ expression: z.string(), value: z.string() }),
+  setExpression: z.looseObject({
+    expression: z.string(),
+    value: z.string(),
+    frameId: integer.optional(),
+  }),
   evaluate: z.looseObject({
     expression: z.string(),
     frameId: integer.optional(),
@@ -96,6 +100,11 @@ export const requests = {
     memoryReference: z.string(),
     offset: integer.optional(),
     count: reference,
+  }),
+  writeMemory: z.looseObject({
+    memoryReference: z.string(),
+    offset: integer.optional(),
+    data: z.base64(),
   }),
   continue: z.looseObject({ threadId: integer }),
   pause: z.looseObject({ threadId: integer }),

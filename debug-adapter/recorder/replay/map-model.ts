@@ -79,6 +79,8 @@ export interface MapBefore {
 export class MapModel {
   private readonly maps = new Map<number, FollowedMap>();
   private readonly undo: Change[] = [];
+  /** Entries that have had addresses, by map, for finding them again. Going back does not take them away. */
+  private readonly placed = new Map<number, Set<string>>();
   private readonly innerMaps = new Map<bigint, number>();
 
   /** @param mapOfId handle of the map with a kernel id, which is what a map of maps has as values. */
@@ -216,11 +218,32 @@ export class MapModel {
     const addresses = Array.from({ length: shape.slots }, (_, one) =>
       one === slot ? address : element.addresses[one],
     );
-    this.set(map, identityOf(shape, element.key), { ...element, value, known, addresses });
+    const name = identityOf(shape, element.key);
+    this.set(map, name, { ...element, value, known, addresses });
+    const names = this.placed.get(shape.handle) ?? new Set();
+    this.placed.set(shape.handle, names.add(name));
     if (isContiguous(shape) && map.base === undefined) {
       map.base = address - BigInt(u32(element.key) * elementDistance(shape));
       this.undo.push({ kind: 'base', map });
     }
+  }
+
+  /** The entry among whose value's bytes an address is, as far as look-ups have told where values lie. */
+  holderOf(address: bigint): { map: number; key: Uint8Array; offset: number } | undefined {
+    for (const [handle, names] of this.placed) {
+      const map = this.maps.get(handle);
+      if (!map) continue;
+      const { valueSize, slots } = map.shape;
+      for (const name of names) {
+        const element = map.elements.get(name);
+        for (let slot = 0; element && slot < slots; slot++) {
+          const start = element.addresses[slot];
+          if (start === undefined || address < start || address >= start + BigInt(valueSize)) continue;
+          return { map: handle, key: element.key, offset: Number(address - start) };
+        }
+      }
+    }
+    return undefined;
   }
 
   private addressOf(
