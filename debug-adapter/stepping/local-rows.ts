@@ -38,11 +38,14 @@ export function localNodes(moment: Moment, frame: StepFrame): VariableNode[] {
     variable,
     found: readLocal(moment, frame, variable),
   }));
+  const returned = frame.id === 1 ? moment.returned?.() : undefined;
   const lost = variables.flatMap(({ variable, found }) => (found ? [] : [variable]));
   const lastKnown = moment.lastKnown?.(frame, lost);
-  return variables.map(({ variable, found }) =>
+  const rows = variables.map(({ variable, found }) =>
     localNode(moment, frame, variable, found, lastKnown?.get(variable)),
   );
+  if (!returned) return rows;
+  return [{ path: 'locals/(returned)', name: `(${returned.name} returned)`, value: returned.value }, ...rows];
 }
 
 function localNode(

@@ -12,7 +12,7 @@ import type { DwarfTypes } from '../../toolchain/dwarf/types-as-btf';
 import type { OpenedRun } from '../recorder/open-run';
 import type { HelperCall } from '../recorder/replay/calls';
 import type { ReplayCode } from '../recorder/replay/code';
-import type { PacketBounds } from '../recorder/replay/machine';
+import type { PacketBounds } from '../recorder/replay/packet';
 import type { SourceFrame, SourceMap } from '../recorder/source-map';
 import { keyText } from '../variables/keys';
 import { mapTypes } from '../variables/maps';
@@ -39,6 +39,8 @@ export interface Moment {
   readonly context: bigint | undefined;
   /** Calls of helpers made so far; undefined where they are not followed. */
   calls?(): readonly HelperCall[];
+  /** The function that has returned just now, or the program at the run's end, and what it returned. */
+  returned?(): { name: string; value: string } | undefined;
   /** What lies at an address among the values of maps: `flows[…]+8`. */
   mapValueAt?(address: bigint): string | undefined;
   /** What the run was given, if it can be done again. */

@@ -146,3 +146,22 @@ describe('expressions at a step', () => {
     }
   });
 });
+
+describe('what a function returned', () => {
+  it('is shown behind it, and at the end of the run', async () => {
+    const dap = await stoppedAt('#RANK');
+    try {
+      await goOn(dap, 'stepOut');
+      const [first] = await dap.variables(await dap.scope('Locals'));
+      expect(first).toMatchObject({
+        name: '(rank returned)',
+        value: expect.stringMatching(/^-1 \(R0 = 0xffffffff/),
+      });
+      await goOn(dap);
+      const [last] = await dap.variables(await dap.scope('Locals'));
+      expect(last).toMatchObject({ name: '(expressions returned)', value: 'XDP_TX (3)' });
+    } finally {
+      await dap.close();
+    }
+  });
+});
