@@ -24,6 +24,8 @@ import { OutputLimit } from './runner/output-limit';
 import { RecordReaders } from './runner/records';
 import { TracePipe } from './runner/trace-pipe';
 import { KernelError } from '../kernel/client/errors';
+import { LiveSession } from './live/live-session';
+import type { Breakpoint, Placement } from './stepping/breakpoints/store';
 import { VariableContext } from './variables/context';
 
 const REFRESH_MS = 1000;
@@ -68,6 +70,7 @@ class Live implements Debuggee {
   private subscription: { dispose(): void } | undefined;
   private timer: NodeJS.Timeout | undefined;
   private stopping: Promise<void> | undefined;
+  live: LiveSession | undefined;
   private readonly limit: OutputLimit;
 
   constructor(
@@ -99,9 +102,22 @@ class Live implements Debuggee {
       'stdout',
       attached.map(({ program, description }) => `Attached ${program}: ${description}.`),
     );
+    this.live = await LiveSession.open(this.loaded, attached, listener, {
+      threadOf: (program) =>
+        this.attachments.find(({ attachment }) => attachment.program === program)?.thread,
+      breakpointChanged: (id, placement) => listener.breakpoint(id, placement),
+    });
     await this.readIterators();
     this.tellState();
     this.schedule();
+  }
+
+  place(wanted: readonly Breakpoint[]): Promise<readonly Placement[]> | undefined {
+    return this.live?.place(wanted);
+  }
+
+  get snapshot() {
+    return this.live?.opened;
   }
 
   /** An iterator does nothing by itself: it runs, and writes its text, when it is read. */
@@ -167,7 +183,7 @@ class Live implements Debuggee {
   }
 
   async resume(): Promise<void> {
-    await this.readIterators();
+    if (!this.live?.leave()) await this.readIterators();
     await this.context.refresh();
     this.announce();
   }
@@ -184,6 +200,7 @@ class Live implements Debuggee {
   private async release(): Promise<void> {
     clearTimeout(this.timer);
     this.subscription?.dispose();
+    await this.live?.close();
     const { kernel, listener } = this.environment;
     const problems = await detachAll(
       kernel,

@@ -1,5 +1,6 @@
 /** What a session debugs: a program that was run, or programs that are attached. DAP is none of its business. */
 import type { KernelClient } from '../kernel/client/client';
+import type { OpenedSnapshot } from './live/live-session';
 import type { LiveTraffic } from './live/live-traffic';
 import type { LiveEvents, SessionStateEvent } from './protocol';
 import type { Compile, SourcePlace } from './runner/object';
@@ -37,6 +38,8 @@ export interface Listener {
   /** Nothing is left to debug. */
   ended(reason: string): void;
   state(state: SessionStateEvent): void;
+  /** What became of a breakpoint after it was answered. */
+  breakpoint(id: number, placement: Placement): void;
   /** What happens in programs that are attached. */
   live<E extends keyof LiveEvents>(event: E, body: LiveEvents[E]): void;
 }
@@ -68,11 +71,13 @@ export interface Debuggee {
    * Sets these breakpoints instead of those before, and says what became of each, in the same order; undefined when
    * there is nothing to stop in.
    */
-  place?(wanted: readonly Breakpoint[]): readonly Placement[] | undefined;
+  place?(wanted: readonly Breakpoint[]): Promise<readonly Placement[]> | undefined;
   /** The same as a value, to be saved. */
   readonly recording?: Recording | undefined;
   /** Present while programs are attached. */
   readonly live?: LiveTraffic | undefined;
+  /** One that is looked at instead of what is live. */
+  readonly snapshot?: OpenedSnapshot | undefined;
   /** Runs again, or reads again what is attached; reports `stopped` when done. */
   resume(): Promise<void>;
   /** Reports the state it is in as `stopped`, once the client is ready to hear it. */

@@ -158,8 +158,8 @@ class Run implements Debuggee {
     else listener.output('console', [`This run cannot be stepped through: ${opened.problem.message}`]);
   }
 
-  place(wanted: readonly Breakpoint[]): readonly Placement[] | undefined {
-    return this.stepping?.place(wanted);
+  place(wanted: readonly Breakpoint[]): Promise<readonly Placement[]> | undefined {
+    return this.stepping && Promise.resolve(this.stepping.place(wanted));
   }
 
   async resume(): Promise<void> {

@@ -277,9 +277,14 @@ export class BpfDebugSession extends ProtocolServer {
 
   /** A run that was recorded has lines to stop at. */
   private placeBreakpoints(): void {
-    if (!this.debuggee?.stepping) return;
-    for (const breakpoint of placeBreakpoints(this.breakpoints.all, this.debuggee))
-      this.sendEvent(new Event('breakpoint', { reason: 'changed', breakpoint }));
+    if (!this.debuggee?.stepping && !this.debuggee?.live) return;
+    void placeBreakpoints(this.breakpoints.all, this.debuggee).then(
+      (placed) =>
+        placed.forEach((breakpoint) =>
+          this.sendEvent(new Event('breakpoint', { reason: 'changed', breakpoint })),
+        ),
+      (thrown: unknown) => this.reportFailure(thrown),
+    );
   }
 
   /** What goes wrong outside a request has only the console to be told in. */

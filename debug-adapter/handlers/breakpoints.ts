@@ -14,9 +14,9 @@ export function breakpointHandlers(
 ): Handlers<'setBreakpoints' | 'setFunctionBreakpoints' | 'setExceptionBreakpoints'> {
   const { breakpoints } = session;
   /** Places all, since a run is stopped in by what all of them ask; answers for those that were just set. */
-  const answer = (fresh: readonly Breakpoint[]) => {
+  const answer = async (fresh: readonly Breakpoint[]) => {
     const ids = new Set(fresh.map(({ id }) => id));
-    const placed = placeBreakpoints(breakpoints.all, session.current());
+    const placed = await placeBreakpoints(breakpoints.all, session.current());
     return { breakpoints: placed.filter(({ id }) => ids.has(id!)) };
   };
   return {
@@ -28,11 +28,11 @@ export function breakpointHandlers(
 }
 
 /** Sets breakpoints in what is debugged, and says what became of each. */
-export function placeBreakpoints(
+export async function placeBreakpoints(
   wanted: readonly Breakpoint[],
   debuggee: Debuggee | undefined,
-): DebugProtocol.Breakpoint[] {
-  const placements = debuggee?.place?.(wanted);
+): Promise<DebugProtocol.Breakpoint[]> {
+  const placements = await debuggee?.place?.(wanted);
   return wanted.map((breakpoint, index) => {
     const place = placements?.[index];
     return place ? described(breakpoint, place) : unplaced(breakpoint, debuggee ? NOT_RECORDED : NOT_YET);
@@ -44,11 +44,16 @@ function unplaced(breakpoint: Breakpoint, message: string): DebugProtocol.Breakp
 }
 
 function described(breakpoint: Breakpoint, place: Placement): DebugProtocol.Breakpoint {
-  const { verified, message, path, line, column, insn } = place;
   const asked = breakpoint.kind === 'line' ? breakpoint.line : undefined;
+  return describePlacement(breakpoint.id, place, asked);
+}
+
+/** @param asked the line that was asked for, where it stands if nothing else is said. */
+export function describePlacement(id: number, place: Placement, asked?: number): DebugProtocol.Breakpoint {
+  const { verified, message, path, line, column, insn } = place;
   const at = line ?? asked;
   return {
-    id: breakpoint.id,
+    id,
     verified,
     ...(message === undefined ? {} : { message }),
     ...(at === undefined ? {} : { line: at }),

@@ -1,7 +1,7 @@
 /** Requests that look at what is debugged: threads, frames, variables, memory. */
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import type { DebuggeeThread } from '../debuggee';
-import { frameOf, stackFrames } from '../stepping/requests';
+import { describeFrame, frameOf, stackFrames } from '../stepping/requests';
 import type { Handlers, SessionAccess } from './handler';
 
 export function inspectionHandlers(
@@ -21,15 +21,21 @@ export function inspectionHandlers(
     threads: () => ({ threads: (session.current()?.threads ?? []).map(({ id, name }) => ({ id, name })) }),
     stackTrace: ({ threadId, startFrame = 0, levels = 0 }) => {
       const own = threadFrame(session.thread(threadId));
-      const { stepping } = session.started('stackTrace');
-      const frames = stepping ? stackFrames(stepping.stepper, own.name) : [own];
-      const end = levels === 0 ? frames.length : startFrame + levels;
-      return { stackFrames: frames.slice(startFrame, end), totalFrames: frames.length };
+      const { stepping, snapshot } = session.started('stackTrace');
+      const frames = () => {
+        if (snapshot?.thread === threadId) return snapshot.frames().map((frame) => describeFrame(frame));
+        return stepping ? stackFrames(stepping.stepper, own.name) : [own];
+      };
+      const all = frames();
+      const end = levels === 0 ? all.length : startFrame + levels;
+      return { stackFrames: all.slice(startFrame, end), totalFrames: all.length };
     },
     scopes: ({ frameId }) => {
-      const { stepping } = session.started('scopes');
+      const { stepping, snapshot } = session.started('scopes');
+      const inSnapshot = snapshot?.frames().find(({ id }) => id === frameId);
+      if (inSnapshot) return { scopes: view.scopes(snapshot?.scopes(inSnapshot)) };
       if (stepping) return { scopes: view.scopes(stepping.scopes(frameOf(stepping, frameId))) };
-      session.thread(frameId);
+      session.thread(frameId - THREAD_FRAMES);
       return { scopes: view.scopes() };
     },
     variables: async ({ variablesReference, filter, start, count }) => {
@@ -47,9 +53,11 @@ export function inspectionHandlers(
       return rest;
     },
     evaluate: async ({ expression, frameId }) => {
-      const { stepping } = session.started('evaluate');
-      const scopes =
-        stepping && stepping.scopes(frameOf(stepping, frameId ?? stepping.stepper.frames()[0]!.id));
+      const { stepping, snapshot } = session.started('evaluate');
+      const inSnapshot = snapshot?.frames().find(({ id }, index) => (frameId ? id === frameId : index === 0));
+      const scopes = inSnapshot
+        ? snapshot?.scopes(inSnapshot)
+        : stepping && stepping.scopes(frameOf(stepping, frameId ?? stepping.stepper.frames()[0]!.id));
       return view.evaluate(expression, scopes);
     },
     readMemory: ({ memoryReference, offset, count }) => {
@@ -59,10 +67,13 @@ export function inspectionHandlers(
   };
 }
 
+/** Frames of threads that nobody can look into are numbered from here on, apart from those of runs and snapshots. */
+const THREAD_FRAMES = 1 << 24;
+
 /** The one frame of a thread that nobody can look into. */
 function threadFrame({ id, frame, place }: DebuggeeThread): DebugProtocol.StackFrame {
   return {
-    id,
+    id: THREAD_FRAMES + id,
     name: frame,
     line: place?.line ?? 0,
     column: place ? 1 : 0,

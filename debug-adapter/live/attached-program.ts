@@ -46,6 +46,7 @@ export class AttachedProgram {
     const dwarf = readDwarf(object.elf);
     const facts: ProgramFacts = {
       programType: program.type,
+      btf: object.btf,
       source: new SourceMap(prepared, program.name, object, dwarf, file.path),
       dwarf,
       types: dwarf && new DwarfTypes(dwarf, object.elf.littleEndian),

@@ -1,4 +1,5 @@
 /** A snapshot as a moment of the program's run, so that it is shown as a step of a recorded run is. */
+import type { Btf } from '../../toolchain/btf/btf';
 import type { Dwarf } from '../../toolchain/dwarf/dwarf';
 import type { DwarfTypes } from '../../toolchain/dwarf/types-as-btf';
 import { replayCode } from '../recorder/replay/code';
@@ -12,6 +13,7 @@ import type { TakenSnapshot } from './snapshot';
 /** A program that is attached, with what its debug information tells. */
 export interface ProgramFacts {
   programType: string;
+  btf: Btf | undefined;
   source: SourceMap;
   dwarf: Dwarf | undefined;
   types: DwarfTypes | undefined;
