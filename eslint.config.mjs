@@ -55,6 +55,8 @@ const rooms = {
     'debug-adapter/variables',
     'debug-adapter/replay',
     'debug-adapter/coverage',
+    // An interactive replay is a client of the same session as an editor's.
+    'debug-adapter/session',
     'debug-adapter/errors',
     'debug-adapter/protocol',
   ],

@@ -1,5 +1,7 @@
 import type { DebugProtocol } from '@vscode/debugprotocol';
 
+import { exceptionFilters } from './stepping/breakpoints/exceptions';
+
 /** Only what is done: a client offers no button for anything else. */
 export const capabilities: DebugProtocol.Capabilities = {
   supportsConfigurationDoneRequest: true,
@@ -13,4 +15,16 @@ export const capabilities: DebugProtocol.Capabilities = {
   supportsStepBack: true,
   supportsSteppingGranularity: true,
   supportsDisassembleRequest: true,
+  supportsConditionalBreakpoints: true,
+  supportsHitConditionalBreakpoints: true,
+  supportsLogPoints: true,
+  supportsFunctionBreakpoints: true,
+  supportsInstructionBreakpoints: true,
+  supportsBreakpointLocationsRequest: true,
+  supportsExceptionFilterOptions: true,
+  supportsExceptionInfoRequest: true,
+  exceptionBreakpointFilters: exceptionFilters,
+  supportsGotoTargetsRequest: true,
+  supportsRestartFrame: true,
+  supportsStepInTargetsRequest: true,
 };

@@ -7,6 +7,7 @@ import type { Compile, SourcePlace } from './runner/object';
 import type { StepScope } from './stepping/scopes';
 import type { Granularity, Move, StepFrame, Stepper } from './stepping/stepper';
 import type { Breakpoint, Placement } from './stepping/breakpoints/store';
+import type { Pace, Progress } from './stepping/pace';
 import type { Recording } from './recorder/recording';
 import type { VariableContext } from './variables/context';
 
@@ -20,6 +21,18 @@ export interface DebuggeeThread {
   place?: SourcePlace;
 }
 
+/** DAP's reasons to stop. */
+export type StopReason =
+  | 'entry'
+  | 'pause'
+  | 'step'
+  | 'goto'
+  | 'breakpoint'
+  | 'function breakpoint'
+  | 'instruction breakpoint'
+  | 'data breakpoint'
+  | 'exception';
+
 /** What a debuggee tells its session. */
 export interface Listener {
   /**
@@ -31,7 +44,16 @@ export interface Listener {
    * Execution rests and values can be looked at; `description` stands where VS Code shows the reason. `thread`: the
    * first one when left out.
    */
-  stopped(reason: 'entry' | 'pause' | 'step' | 'breakpoint', description: string, thread?: number): void;
+  stopped(
+    reason: StopReason,
+    description: string,
+    thread?: number,
+    more?: { hitBreakpointIds?: number[]; text?: string | undefined },
+  ): void;
+  /** Somebody waits for work called `title`, and can end it; undefined for a client that shows no progress. */
+  progress(title: string, cancel: () => void): Progress | undefined;
+  /** What log points print: each line with the place it came from. */
+  logged(lines: readonly { text: string; place?: SourcePlace | undefined }[]): void;
   /** Values that may be on display have changed. */
   changed(): void;
   threadGone(id: number): void;
@@ -60,6 +82,15 @@ export interface Stepping {
   scopes(frame: StepFrame): StepScope[];
   /** Goes on or back, and reports `stopped`. */
   move(move: Move, granularity: Granularity): Promise<void>;
+  /** Goes to a step, and reports `stopped` with the reason given. */
+  goTo(step: number, text?: string): Promise<void>;
+  /** Does what may take long while everything else waits; `title` is what somebody waiting reads. */
+  search<T>(title: string, work: (pace: Pace) => Promise<T>): Promise<T>;
+  readonly isSearching: boolean;
+  /** Gives up what is being searched for. */
+  interrupt(): void;
+  /** Resolves when nothing is being searched for, so that the run is where it rests. */
+  idle(): Promise<void>;
 }
 
 export interface Debuggee {

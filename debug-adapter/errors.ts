@@ -55,6 +55,9 @@ export const unknownReference = (what: string, reference: number) =>
   );
 export const pathFormat = () =>
   forClient(1009, 'initialize: pathFormat must be "path"; other formats are not supported.');
+export const noException = () => forClient(1012, 'The run does not rest at an exception.');
+export const cannotGo = (step: number, length: number) =>
+  forClient(1013, `The run has no step ${step}: its steps are 0 to ${length}.`);
 export const nothingRecorded = () =>
   forUser(1011, 'No run was recorded that could be saved: run a program with F5 first, without "repeat".');
 export const notCounted = (reason: string) =>
@@ -116,6 +119,7 @@ export const hostGone = (reason: string) =>
   );
 export const noTarget = (message: string, hint: string) => forUser(1302, `${message} ${hint}`, selectKernel);
 export const cancelled = () => forClient(1303, 'Cancelled.');
+export const isCancelled = (thrown: unknown) => thrown instanceof AdapterError && thrown.id === 1303;
 export const internal = (thrown: unknown) =>
   forUser(1999, `Internal error: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
 

@@ -154,12 +154,14 @@ class Run implements Debuggee {
     if (!this.recording) return;
     const opened = openRecording(this.recording, this.loaded.kernel);
     const { listener } = this.environment;
-    if (opened.ok) this.stepping = new RecordedStepping(opened.value, listener, returned.text);
-    else listener.output('console', [`This run cannot be stepped through: ${opened.problem.message}`]);
+    if (opened.ok) {
+      this.stepping = new RecordedStepping(opened.value, listener, returned.text);
+      listener.output('console', opened.value.notices);
+    } else listener.output('console', [`This run cannot be stepped through: ${opened.problem.message}`]);
   }
 
-  place(wanted: readonly Breakpoint[]): Promise<readonly Placement[]> | undefined {
-    return this.stepping && Promise.resolve(this.stepping.place(wanted));
+  place(wanted: readonly Breakpoint[]): Promise<Placement[]> | undefined {
+    return this.stepping?.place(wanted);
   }
 
   async resume(): Promise<void> {
@@ -180,6 +182,7 @@ class Run implements Debuggee {
 
   async stop(): Promise<void> {
     this.stopping.abort();
+    this.stepping?.interrupt();
     // Who asked for the run hears of its end; here only that it is over matters.
     await this.executing?.catch(() => undefined);
     await this.loaded.close();

@@ -220,6 +220,17 @@ export interface DecisionsResponse {
   earlier: number;
 }
 
+/**
+ * Steps back that DAP has no request for: into the function that was called last before here, to the last line of it
+ * that ran, or out of the present function to the line that called it. `stopped` follows.
+ */
+export const StepBack = 'bpf/stepBack';
+export interface StepBackArguments {
+  threadId: number;
+  kind: 'into' | 'out';
+  granularity?: 'statement' | 'line' | 'instruction';
+}
+
 /** Goes to a step of the run; `stopped` (reason `goto`) follows. */
 export const GoToStep = 'bpf/goToStep';
 export interface GoToStepArguments {

@@ -45,6 +45,7 @@ export async function replay(file: string, listener: Listener): Promise<Debuggee
   const { recording, context, returned, summary } = opened;
   const { program } = recording;
   listener.output('stdout', [summary]);
+  listener.output('console', opened.notices);
   const stepping = new RecordedStepping(opened, listener, returned);
   listener.state({ phase: 'finished', returned });
   const thread: DebuggeeThread = {
@@ -60,7 +61,7 @@ export async function replay(file: string, listener: Listener): Promise<Debuggee
     place: async (wanted) => stepping.place(wanted),
     resume: () => stepping.move('continue', 'line'),
     announce: () => stepping.announce(),
-    stop: async () => {},
+    stop: async () => stepping.interrupt(),
   };
 }
 

@@ -5,6 +5,7 @@ const integer = z.number().int();
 const reference = integer.min(0);
 const positive = integer.min(1);
 const asking = { condition: z.string().optional(), hitCondition: z.string().optional() };
+const address = z.string().regex(/^0x[0-9a-f]{1,8}$/i);
 const granularity = z.enum(['statement', 'line', 'instruction']).optional();
 
 /** Unknown members are let through: DAP grows, and clients send what newer versions have. */
@@ -15,6 +16,7 @@ export const requests = {
     linesStartAt1: z.boolean().optional(),
     columnsStartAt1: z.boolean().optional(),
     supportsInvalidatedEvent: z.boolean().optional(),
+    supportsProgressReporting: z.boolean().optional(),
     supportsVariablePaging: z.boolean().optional(),
   }),
   launch: z.unknown(),
@@ -40,14 +42,32 @@ export const requests = {
   setFunctionBreakpoints: z.looseObject({
     breakpoints: z.array(z.object({ name: z.string(), ...asking })),
   }),
-  setExceptionBreakpoints: z.looseObject({ filters: z.array(z.string()) }),
+  setInstructionBreakpoints: z.looseObject({
+    breakpoints: z.array(z.object({ instructionReference: address, offset: integer.optional(), ...asking })),
+  }),
+  setExceptionBreakpoints: z.looseObject({
+    filters: z.array(z.string()),
+    filterOptions: z
+      .array(z.looseObject({ filterId: z.string(), condition: z.string().optional() }))
+      .optional(),
+  }),
+  exceptionInfo: z.looseObject({ threadId: integer }),
+  breakpointLocations: z.looseObject({
+    source: z.looseObject({ path: z.string().optional() }),
+    line: integer,
+    endLine: integer.optional(),
+  }),
+  gotoTargets: z.looseObject({ source: z.looseObject({ path: z.string().optional() }), line: integer }),
+  goto: z.looseObject({ threadId: integer, targetId: integer }),
+  restartFrame: z.looseObject({ frameId: integer }),
+  stepInTargets: z.looseObject({ frameId: integer }),
   next: z.looseObject({ threadId: integer, granularity }),
-  stepIn: z.looseObject({ threadId: integer, granularity }),
+  stepIn: z.looseObject({ threadId: integer, targetId: integer.optional(), granularity }),
   stepOut: z.looseObject({ threadId: integer, granularity }),
   stepBack: z.looseObject({ threadId: integer, granularity }),
   reverseContinue: z.looseObject({ threadId: integer }),
   disassemble: z.looseObject({
-    memoryReference: z.string().regex(/^0x[0-9a-f]+$/i),
+    memoryReference: address,
     offset: integer.optional(),
     instructionOffset: integer.optional(),
     instructionCount: reference,
@@ -86,6 +106,8 @@ export const requests = {
     value: z.string(),
     flags: z.enum(['any', 'noexist', 'exist']).optional(),
   }),
+  'bpf/goToStep': z.looseObject({ step: integer }),
+  'bpf/stepBack': z.looseObject({ threadId: integer, kind: z.enum(['into', 'out']), granularity }),
   'bpf/saveRecording': z.looseObject({ path: z.string().min(1) }),
   'bpf/coverage': z.unknown(),
   'bpf/refresh': z.unknown(),
@@ -98,9 +120,6 @@ export const requests = {
 
 export type Command = keyof typeof requests;
 export type Arguments<C extends Command> = z.output<(typeof requests)[C]>;
-
-/** Moves within a run that DAP knows and nobody offers. */
-export const STEPPING = new Set(['goto', 'restartFrame']);
 
 /** What is wrong with a request's arguments: `variablesReference: expected number, received string`. */
 export function checkArguments<C extends Command>(

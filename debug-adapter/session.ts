@@ -11,12 +11,13 @@ import { SessionState } from './protocol';
 import { launch } from './launch';
 import { listenerFor } from './notices';
 import { replay } from './replay';
-import { checkArguments, requests, STEPPING, type Arguments, type Command } from './requests';
+import { checkArguments, requests, type Arguments, type Command } from './requests';
 import { capabilities } from './capabilities';
 import { compilerFor, describeDiagnostic } from './runner/compile';
 import { breakpointHandlers, placeBreakpoints } from './handlers/breakpoints';
 import { customHandlers } from './handlers/custom';
 import type { Handler, Handlers, SessionAccess } from './handlers/handler';
+import { gotoHandlers } from './handlers/goto';
 import { inspectionHandlers } from './handlers/inspect';
 import { liveHandlers } from './handlers/live';
 import { steppingHandlers } from './handlers/stepping';
@@ -42,6 +43,9 @@ export class BpfDebugSession extends ProtocolServer {
   private announced = false;
   /** Requests under way that can be cancelled, by `seq`. */
   private readonly running = new Map<number, AbortController>();
+  /** What ends work whose progress is shown, by the id it is shown under. */
+  private readonly cancellable = new Map<string, () => void>();
+  private progressCount = 0;
   /** The answer to the launch, attach or restart that is under way. */
   private starting: Promise<void> = Promise.resolve();
   private ending: Promise<void> | undefined;
@@ -56,6 +60,12 @@ export class BpfDebugSession extends ProtocolServer {
     },
     firstThread: () => this.debuggee?.threads[0]?.id,
     supportsInvalidated: () => this.client?.supportsInvalidatedEvent === true,
+    startProgress: (cancel) => {
+      if (this.client?.supportsProgressReporting !== true) return undefined;
+      const id = `search ${++this.progressCount}`;
+      this.cancellable.set(id, cancel);
+      return id;
+    },
     finish: () => this.finish(),
   });
 
@@ -81,6 +91,9 @@ export class BpfDebugSession extends ProtocolServer {
   private async answer(request: DebugProtocol.Request): Promise<void> {
     const response: DebugProtocol.Response = new Response(request);
     try {
+      const { stepping } = this.debuggee ?? {};
+      // What looks at a run, or moves it, waits until it rests.
+      if (stepping && !AT_ONCE.has(request.command)) await stepping.idle();
       response.body = await this.handle(request);
       this.sendResponse(response);
     } catch (thrown) {
@@ -100,7 +113,6 @@ export class BpfDebugSession extends ProtocolServer {
     const leaving = command === 'disconnect' || command === 'terminate';
     if (this.phase === 'ended' && !leaving) throw errors.sessionEnded(command);
     if (!this.client && command !== 'initialize' && !leaving) throw errors.notInitialized(command);
-    if (STEPPING.has(command)) throw errors.steppingUnsupported(command);
     if (!Object.hasOwn(requests, command)) throw errors.unknownCommand(command);
     const checked = checkArguments(command as Command, request.arguments);
     if (!checked.ok) throw errors.badArguments(command, checked.problem);
@@ -125,6 +137,7 @@ export class BpfDebugSession extends ProtocolServer {
     ...inspectionHandlers(this.access),
     ...breakpointHandlers(this.access),
     ...steppingHandlers(this.access),
+    ...gotoHandlers(this.access),
     ...customHandlers(this.access),
     ...liveHandlers(this.access),
     initialize: (given) => {
@@ -157,6 +170,7 @@ export class BpfDebugSession extends ProtocolServer {
     terminate: () => this.end(),
     cancel: (given) => {
       if (given?.requestId !== undefined) this.running.get(given.requestId)?.abort();
+      if (given?.progressId !== undefined) this.cancellable.get(given.progressId)?.();
     },
   };
 
@@ -330,6 +344,9 @@ export class BpfDebugSession extends ProtocolServer {
     }
   }
 }
+
+/** Requests that can end a search. */
+const AT_ONCE = new Set(['initialize', 'cancel', 'pause', 'disconnect', 'terminate', 'restart', 'threads']);
 
 /** After these the rows around what was edited are stale: the sum of a row, the text of a struct. */
 const EDITS = new Set(['setVariable', 'setExpression', 'bpf/setMapEntry', 'bpf/deleteMapEntry']);

@@ -85,6 +85,26 @@ export const errors = {
       actions: [],
     };
   },
+  noRunToAsk(): UserError {
+    return {
+      code: 'noRunToAsk',
+      message: vscode.l10n.t(
+        'No run of a BPF program is being gone through, so there is no past to ask. Run one with F5 first.',
+      ),
+      severity: 'warning',
+      actions: [],
+    };
+  },
+  nothingAttached(): UserError {
+    return {
+      code: 'nothingAttached',
+      message: vscode.l10n.t(
+        'No BPF program of this window is attached, so there are no runs to record. Attach one first.',
+      ),
+      severity: 'warning',
+      actions: [{ title: vscode.l10n.t('Attach Program'), command: 'bpf.attachProgram' }],
+    };
+  },
   untrusted(what: string): UserError {
     return {
       code: 'untrusted',

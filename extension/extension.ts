@@ -12,11 +12,15 @@ import * as vmlinuxHeader from './commands/vmlinux-header';
 import * as coverage from './coverage/coverage';
 import * as debugAdapter from './debug/adapter';
 import * as debugConfiguration from './debug/configuration';
+import * as decisions from './debug/decisions';
+import * as history from './debug/history';
 import * as recordings from './debug/recordings';
 import { createKernel } from './window-kernel/kernel';
 import * as selectKernel from './window-kernel/select';
 import * as kernelStatus from './window-kernel/status';
 import { createLanguageServer } from './language-server';
+import * as liveRuns from './live/runs';
+import * as snapshots from './live/snapshots';
 import * as tasks from './tasks';
 import * as explanation from './verifier/explanation';
 import * as failingPath from './verifier/failing-path';
@@ -43,6 +47,10 @@ const features: Feature[] = [
   debugConfiguration,
   recordings,
   coverage,
+  history,
+  decisions,
+  snapshots,
+  liveRuns,
   kernelView,
   tasks,
 ];

@@ -1,6 +1,6 @@
 /** Which source lines and branches a recorded run went through, counted along the whole run. */
 import { createHash } from 'node:crypto';
-import { isGoto, isJump } from '../../toolchain/insn/effects';
+import { isExit, isGoto, isJump } from '../../toolchain/insn/effects';
 import type { BranchCoverage, BranchSide, FileCoverage } from '../protocol';
 import type { OpenedRun } from '../recorder/open-run';
 import type { Machine } from '../recorder/replay/machine';
@@ -147,7 +147,7 @@ function inlinedCalls({ source }: OpenedRun): SourceFrame[] {
 
 function branch(run: OpenedRun, counts: Counts, insn: number, at: SourceLine): BranchCoverage {
   const side = (insnThere: number, times: number): BranchSide => {
-    const there = (run.source.line[insnThere] ?? -1) >= 0 ? run.source.placeOf(insnThere) : undefined;
+    const there = firstLine(run, insnThere);
     if (!there) return { times };
     const elsewhere = there.path === at.path ? {} : { path: there.path };
     return { times, line: there.line, column: there.column, ...elsewhere };
@@ -160,6 +160,19 @@ function branch(run: OpenedRun, counts: Counts, insn: number, at: SourceLine): B
       side(code.target[insn] as number, counts.jumped[insn] as number),
     ],
   };
+}
+
+/** The line at an instruction, or the first that necessarily comes after it. */
+function firstLine({ source, code }: OpenedRun, insn: number): SourceLine | undefined {
+  const seen = new Set<number>();
+  for (let at = insn; !seen.has(at);) {
+    seen.add(at);
+    if ((source.line[at] ?? -1) >= 0) return source.placeOf(at);
+    const decoded = code.insns[at];
+    if (!decoded || isExit(decoded) || (isJump(decoded) && !isGoto(decoded))) return undefined;
+    at = (isGoto(decoded) ? code.target[at] : code.next[at]) as number;
+  }
+  return undefined;
 }
 
 /** By which the text of a run and that of an editor are compared. */

@@ -2,6 +2,9 @@
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import type { Debuggee } from '../debuggee';
 import type { Breakpoint, Placement } from '../stepping/breakpoints/store';
+import { noException } from '../errors';
+import { exceptionFilters } from '../stepping/breakpoints/exceptions';
+import { locations } from '../stepping/breakpoints/lines';
 import { addressOf } from '../stepping/requests';
 import type { Handlers, SessionAccess } from './handler';
 
@@ -9,9 +12,19 @@ const NOT_YET = 'Placed when the program has run.';
 const NOT_RECORDED =
   'The kernel runs a BPF program as a whole, and this run was not recorded, so that there is nothing to stop in.';
 
+/** Bytes of an instruction: references to them count bytes. */
+const INSN_SIZE = 8;
+
 export function breakpointHandlers(
   session: SessionAccess,
-): Handlers<'setBreakpoints' | 'setFunctionBreakpoints' | 'setExceptionBreakpoints'> {
+): Handlers<
+  | 'setBreakpoints'
+  | 'setFunctionBreakpoints'
+  | 'setInstructionBreakpoints'
+  | 'setExceptionBreakpoints'
+  | 'exceptionInfo'
+  | 'breakpointLocations'
+> {
   const { breakpoints } = session;
   /** Places all, since a run is stopped in by what all of them ask; answers for those that were just set. */
   const answer = async (fresh: readonly Breakpoint[]) => {
@@ -23,7 +36,40 @@ export function breakpointHandlers(
     setBreakpoints: ({ source, breakpoints: wanted = [] }) =>
       answer(breakpoints.setLines(source.path ?? '', wanted)),
     setFunctionBreakpoints: ({ breakpoints: wanted }) => answer(breakpoints.setFunctions(wanted)),
-    setExceptionBreakpoints: () => ({}),
+    setInstructionBreakpoints: ({ breakpoints: wanted }) =>
+      answer(
+        breakpoints.setInstructions(
+          wanted.map(({ instructionReference, offset = 0, ...asked }) => ({
+            ...asked,
+            insn: Math.floor((Number(instructionReference) + offset) / INSN_SIZE),
+          })),
+        ),
+      ),
+    setExceptionBreakpoints: ({ filters, filterOptions = [] }) =>
+      answer(
+        breakpoints.setExceptions([
+          ...filters.map((filter) => ({ filter })),
+          ...filterOptions.map(({ filterId, condition }) => ({ filter: filterId, condition })),
+        ]),
+      ),
+    exceptionInfo: ({ threadId }) => {
+      session.thread(threadId);
+      const { stop } = session.stepping('exceptionInfo').stepper;
+      const exception = stop?.breakpoints.find((one) => one.kind === 'exception');
+      if (!stop || !exception) throw noException();
+      const { label } = exceptionFilters.find(({ filter }) => filter === exception.filter) ?? {};
+      return {
+        exceptionId: label ?? exception.filter,
+        description: stop.texts.join('\n'),
+        breakMode: 'always',
+      };
+    },
+    breakpointLocations: ({ source, line, endLine = line }) => {
+      const { stepping } = session.current() ?? {};
+      // Before there is a run nobody knows.
+      if (!stepping) return { breakpoints: [] };
+      return { breakpoints: locations(stepping.stepper.run, source.path ?? '', line, endLine) };
+    },
   };
 }
 

@@ -1,13 +1,22 @@
 /** Requests that go through a run, or go on with it. */
-import { steppingUnsupported } from '../errors';
+import { steppingUnsupported, unknownReference } from '../errors';
 import { disassembly } from '../stepping/requests';
+import { callsAhead } from '../stepping/targets';
 import type { Move } from '../stepping/stepper';
 import type { Handlers, SessionAccess } from './handler';
 
 export function steppingHandlers(
   session: SessionAccess,
 ): Handlers<
-  'next' | 'stepIn' | 'stepOut' | 'stepBack' | 'reverseContinue' | 'continue' | 'pause' | 'disassemble'
+  | 'next'
+  | 'stepIn'
+  | 'stepOut'
+  | 'stepBack'
+  | 'bpf/stepBack'
+  | 'reverseContinue'
+  | 'continue'
+  | 'pause'
+  | 'disassemble'
 > {
   const move = (
     kind: Move,
@@ -24,9 +33,18 @@ export function steppingHandlers(
   };
   return {
     next: (given) => move('next', given),
-    stepIn: (given) => move('stepIn', given),
+    stepIn: (given) => {
+      const { threadId, targetId } = given;
+      if (targetId === undefined) return move('stepIn', given);
+      session.thread(threadId);
+      const stepping = session.stepping('stepIn');
+      const call = callsAhead(stepping.stepper.run).find(({ step }) => step === targetId);
+      if (!call) throw unknownReference('target', targetId);
+      session.soon(() => stepping.goTo(call.step, `Stepped into ${call.name}`));
+    },
     stepOut: (given) => move('stepOut', given),
     stepBack: (given) => move('stepBack', given),
+    'bpf/stepBack': (given) => move(given.kind === 'into' ? 'stepBackInto' : 'stepBackOut', given),
     reverseContinue: (given) => move('reverseContinue', given),
     continue: ({ threadId }) => {
       const debuggee = session.started('continue');
@@ -38,7 +56,9 @@ export function steppingHandlers(
     pause: ({ threadId }) => {
       const debuggee = session.started('pause');
       session.thread(threadId);
-      session.soon(async () => debuggee.announce());
+      // A search that is under way tells itself that it was given up.
+      if (debuggee.stepping?.isSearching) debuggee.stepping.interrupt();
+      else session.soon(async () => debuggee.announce());
     },
     disassemble: ({ memoryReference, offset, instructionOffset, instructionCount }) => ({
       instructions: disassembly(

@@ -15,8 +15,10 @@ import type { ReplayCode } from './replay/code';
 import { Machine } from './replay/machine';
 import type { Ending, PacketInput } from './replay/machine';
 import { MapModel } from './replay/map-model';
+import { shapeOf } from './replay/map-shape';
 import { Statements } from './replay/statements';
 import { Timeline } from './replay/timeline';
+import { entriesAfter } from './snapshot';
 import { SourceMap } from './source-map';
 
 export interface OpenedRun {
@@ -60,6 +62,7 @@ export function openRun(recording: Recording): Outcome<OpenedRun> {
   machine.kernel = { maps, calls };
   const statements = new Statements(source);
   const timeline = new Timeline(machine, (before) => statements.see(before));
+  if (timeline.ending.kind !== 'diverged') maps.compareWithKernel();
   const ending = checked(timeline.ending, machine, recording);
   return succeed({
     recording,
@@ -91,14 +94,14 @@ function checked(ending: Ending, machine: Machine, { result, program }: Recordin
   return differs < 0 ? ending : diverged(`the packet differs from the kernel's at byte ${differs}`);
 }
 
-function mapModel({ maps, snapshots }: Recording, machine: Machine): MapModel {
-  const followed = snapshots.flatMap(({ map: handle, entries }) => {
-    const map = maps.find((candidate) => candidate.handle === handle);
+function mapModel({ maps, innerMaps, snapshots, possibleCpus }: Recording, machine: Machine): MapModel {
+  const all = [...maps, ...innerMaps];
+  const followed = snapshots.flatMap((snapshot) => {
+    const map = all.find(({ handle }) => handle === snapshot.map);
     if (!map) return [];
-    const { keySize, valueSize, type } = map;
-    return [{ shape: { handle, keySize, valueSize, inPlace: type === 'array' }, entries }];
+    return [{ shape: shapeOf(map, possibleCpus), entries: snapshot.entries, after: entriesAfter(snapshot) }];
   });
-  return new MapModel(machine.memory, followed);
+  return new MapModel(machine.memory, followed, (id) => all.find((map) => map.id === id)?.handle);
 }
 
 /** `struct xdp_md` and `struct __sk_buff`: offsets of data and data_end. Other types begin the packet elsewhere. */

@@ -1,7 +1,7 @@
 /** Records one run of a loaded program into a value that can be gone through, and saved. */
 import { KernelError } from '../../kernel/client/errors';
 import { readFile, stat } from 'node:fs/promises';
-import type { LoadedProgram, Results } from '../../kernel/protocol';
+import type { LoadedMap, LoadedProgram, Results } from '../../kernel/protocol';
 import { parseLineInfo } from '../../toolchain/btf/ext';
 import path from 'node:path';
 import type { LoadedObject } from '../runner/load';
@@ -9,12 +9,12 @@ import type { CannotRecord, PreparedProgram } from './instrument/instrument';
 import { openRecorder } from './record';
 import type { RecordedRun, Recorder, RunInput, RunTooLong } from './record';
 import type { Recording } from './recording';
-import { snapshotMaps } from './snapshot';
+import { isPerCpuType } from './replay/map-shape';
+import { REFUSALS, compareSnapshots, snapshotMaps } from './snapshot';
+import type { Snapshots } from './snapshot';
 
 /** Room for some twenty million instructions. */
 const CAPACITY = 64 * 1024 * 1024;
-/** Errors that are the kernel's answer; others mean that it cannot be asked, or no longer. */
-const REFUSALS = new Set<KernelError['code']>(['kernel', 'permission', 'unsupported']);
 /** A source file larger than this is not kept with a recording. */
 const MAX_SOURCE = 4 * 1024 * 1024;
 
@@ -42,13 +42,16 @@ export async function recordProgram(
   if (program.type === 'ext') return asItIs({ reason: 'it replaces a function of another program' });
   const ready = await prepare(loaded, program, signal);
   if ('reason' in ready) return asItIs(ready);
-  const { prepared, snapshots, recorder } = ready;
+  const { prepared, before, recorder } = ready;
   let run: RecordedRun | CannotRecord | RunTooLong;
+  let snapshots: Recording['snapshots'];
   try {
     const stackDepth = program.verdict.stats?.stackDepth ?? [];
     run = await recorder.run(prepared, stackDepth, input, 'lean', object.btf);
+    snapshots = 'reason' in run ? [] : await compareSnapshots(kernel, before, signal);
   } finally {
     await recorder.close();
+    await before.close();
   }
   if ('reason' in run) return 'result' in run ? run : asItIs(run);
   const { hello } = kernel;
@@ -71,6 +74,7 @@ export async function recordProgram(
     },
     result: run.result,
     maps,
+    innerMaps: before.innerMaps.map((inner) => withTypesOf(maps, inner)),
     snapshots,
   };
   return { result: run.result, recording, close: () => run.close() };
@@ -78,7 +82,7 @@ export async function recordProgram(
 
 interface Ready {
   prepared: PreparedProgram;
-  snapshots: Recording['snapshots'];
+  before: Snapshots;
   recorder: Recorder;
 }
 
@@ -90,14 +94,25 @@ async function prepare(
 ): Promise<Ready | CannotRecord> {
   try {
     const prepared = await kernel.request('programPrepared', { program: program.handle }, { signal });
-    const snapshots = await snapshotMaps(kernel, maps, signal);
     const license = file.object.license ?? '';
-    const recorder = await openRecorder(kernel, program, { license, capacity: CAPACITY, signal });
-    return { prepared, snapshots, recorder };
+    const withCpu = maps.some(({ type }) => isPerCpuType(type));
+    const recorder = await openRecorder(kernel, program, { license, capacity: CAPACITY, withCpu, signal });
+    try {
+      return { prepared, before: await snapshotMaps(kernel, maps, signal), recorder };
+    } catch (error) {
+      await recorder.close();
+      throw error;
+    }
   } catch (error) {
     if (!(error instanceof KernelError) || !REFUSALS.has(error.code)) throw error;
     return { reason: `${error.message}${error.errno ? ` (${error.operation}: ${error.errno})` : ''}` };
   }
+}
+
+/** An inner map, with types only if they are the object's, which is all the BTF that a recording has. */
+function withTypesOf(maps: readonly LoadedMap[], { btfId, ...inner }: LoadedMap): LoadedMap {
+  if (maps.some((map) => map.btfId === btfId)) return inner;
+  return { ...inner, keyTypeId: 0, valueTypeId: 0 };
 }
 
 /** The files that the program's lines are in, as far as they can be read. */

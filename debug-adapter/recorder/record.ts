@@ -17,6 +17,8 @@ export interface RecorderOptions {
   license: string;
   /** Bytes of trace that are wanted; a power of two. A kernel that has no room for them gives less. */
   capacity: number;
+  /** Whether to record which CPU a run is on, as following per-CPU maps needs it. */
+  withCpu?: boolean;
   signal?: AbortSignal;
 }
 /** The run has happened, but its trace did not fit. */
@@ -29,8 +31,6 @@ export interface RecordedRun {
   prepared: PreparedProgram;
   /** What is recorded where. */
   records: TraceRecord[];
-  /** The program that ran. */
-  variant: PreparedProgram;
   stackDepth: readonly number[];
   /** Kernel addresses that 64-bit immediate loads give, by instruction. */
   addresses: Map<number, bigint>;
@@ -76,7 +76,7 @@ export interface Recorder {
 export async function openRecorder(
   kernel: KernelClient,
   program: LoadedProgram,
-  { license, capacity: wanted, signal }: RecorderOptions,
+  { license, capacity: wanted, withCpu, signal }: RecorderOptions,
 ): Promise<Recorder> {
   const request = { signal };
   const trace = await createTrace(kernel, wanted, signal);
@@ -112,7 +112,7 @@ export async function openRecorder(
   return {
     async run(prepared, stackDepth, input, recording, btf) {
       const parameters = (type: number) => parametersOf(btf, type);
-      const instrumented = instrument(prepared, stackDepth, trace, recording, parameters);
+      const instrumented = instrument(prepared, stackDepth, trace, recording, parameters, withCpu);
       if ('reason' in instrumented) return instrumented;
       const probe = addressProbe(prepared.instructions, trace);
       const addresses = new Map<number, bigint>();
@@ -138,7 +138,6 @@ export async function openRecorder(
       return {
         prepared,
         records: instrumented.records,
-        variant: instrumented.variant,
         stackDepth,
         addresses,
         trace: await read(0, TRACE_HEADER + written),

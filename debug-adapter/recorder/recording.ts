@@ -40,7 +40,9 @@ const field = z.discriminatedUnion('kind', [
     offset: integer.min(-512).max(0),
     size: z.union([z.literal(1), z.literal(2), z.literal(4), z.literal(8)]),
   }),
+  z.object({ kind: z.literal('cpu') }),
 ]);
+const entries = z.array(z.object({ key: bytes, value: bytes }));
 
 const recordingSchema = z.object({
   /** Of the kernel that ran it: `uname -r`, and the number of possible CPUs. */
@@ -69,8 +71,12 @@ const recordingSchema = z.object({
   input: z.object({ data: bytes.optional(), context: bytes.optional() }),
   result: z.object({ returnValue: z.number(), duration: z.number(), data: bytes, context: bytes }),
   maps: z.array(map),
-  /** Entries before the run, of the maps that are followed through it. */
-  snapshots: z.array(z.object({ map: integer, entries: z.array(z.object({ key: bytes, value: bytes })) })),
+  /** Maps that are values of maps of maps. */
+  innerMaps: z.array(map),
+  /** Entries before the run, of the maps that are followed through it, and what of them is otherwise after it. */
+  snapshots: z.array(
+    z.object({ map: integer, entries, after: z.object({ changed: entries, gone: z.array(bytes) }) }),
+  ),
 });
 
 export type Recording = z.output<typeof recordingSchema>;

@@ -6,6 +6,7 @@ import type { Dwarf, DwarfFunction, DwarfVariable } from '../../toolchain/dwarf/
 import { isExit, isGoto } from '../../toolchain/insn/effects';
 import { decodeInsns } from '../../toolchain/insn/insn';
 import type { Insn } from '../../toolchain/insn/insn';
+import { relocationsOf } from '../../toolchain/elf/elf';
 import type { BpfObject } from '../../toolchain/elf/object';
 import type { PreparedProgram } from './instrument/instrument';
 import type { LineMap } from './replay/statements';
@@ -31,7 +32,9 @@ export class SourceMap implements LineMap {
   readonly places: SourceLine[] = [];
   private readonly lines: LineInfo[];
   private readonly scopes = new Map<number, DwarfVariable[]>();
-  private readonly functions: { start: number; name: string; dwarf?: DwarfFunction }[];
+  /** With code of their own; the program itself first. */
+  readonly functions: readonly { start: number; name: string; dwarf?: DwarfFunction }[];
+  private readonly symbols = new Map<string, ReadonlyMap<number, string>>();
 
   /**
    * @param name of the program; `file` is what was compiled, against whose directory relative names are resolved.
@@ -128,6 +131,23 @@ export class SourceMap implements LineMap {
     const own = this.functionAt(insn);
     if (!own?.dwarf) return undefined;
     return { section: own.dwarf.section, insn: own.dwarf.first + insn - own.start };
+  }
+
+  /** The symbol that an instruction was relocated with: a kfunc, a map, a section of variables. */
+  symbolAt(insn: number): string | undefined {
+    const place = this.elfPlace(insn);
+    if (!place) return undefined;
+    let symbols = this.symbols.get(place.section);
+    if (!symbols) {
+      const { elf } = this.object;
+      const section = elf.sections.find(({ name }) => name === place.section);
+      const relocations = section ? relocationsOf(elf, section.index) : [];
+      symbols = new Map(
+        relocations.map(({ offset, symbol }) => [offset / 8, elf.symbols[symbol]?.name ?? '']),
+      );
+      this.symbols.set(place.section, symbols);
+    }
+    return symbols.get(place.insn) || undefined;
   }
 
   functionAt(insn: number): { start: number; name: string; dwarf?: DwarfFunction } | undefined {

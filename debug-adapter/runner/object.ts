@@ -5,6 +5,8 @@ import path from 'node:path';
 import type { Btf } from '../../toolchain/btf/btf';
 import { readBpfObject, type BpfObject, type ObjectProgram } from '../../toolchain/elf/object';
 import { AdapterError, badObject, noSuchProgram, programFileUnreadable, severalPrograms } from '../errors';
+import { decodeInsns } from '../../toolchain/insn/insn';
+import { CALL, CallKind } from '../../toolchain/insn/opcodes';
 
 export interface ProgramFile {
   /** What the user named: source or object. */
@@ -125,7 +127,6 @@ function declarationLine(source: string, name: string, firstLine: number): numbe
   return found < 0 ? firstLine : found + 1;
 }
 
-const HELPER_CALL = 0x85;
 /** Helpers bpf_trace_printk and bpf_trace_vprintk. */
 const PRINTK_HELPERS = new Set([6, 177]);
 
@@ -134,12 +135,9 @@ export function usesPrintk({ object }: ProgramFile): boolean {
   const sections = new Set([...object.programs, ...object.subprograms].map(({ section }) => section));
   return object.elf.sections.some(({ name, data }) => {
     if (!sections.has(name)) return false;
-    const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
-    for (let at = 0; at + 8 <= data.length; at += 8) {
-      const isHelper = view.getUint8(at) === HELPER_CALL && view.getUint8(at + 1) >> 4 === 0;
-      if (isHelper && PRINTK_HELPERS.has(view.getInt32(at + 4, object.elf.littleEndian))) return true;
-    }
-    return false;
+    return decodeInsns(data, object.elf.littleEndian).some(
+      (insn) => insn?.code === CALL && insn.src === CallKind.HELPER && PRINTK_HELPERS.has(insn.imm),
+    );
   });
 }
 

@@ -3,6 +3,7 @@ import type { KernelRequests } from '../../kernel/client/client';
 import type { Outcome } from '../../toolchain/problem';
 import { succeed } from '../../toolchain/problem';
 import { openRun } from '../recorder/open-run';
+import type { OpenedRun } from '../recorder/open-run';
 import type { Recording } from '../recorder/recording';
 import { VariableContext } from '../variables/context';
 import { replayedKernel } from './replayed-kernel';
@@ -11,6 +12,8 @@ import { Stepper } from './stepper';
 export interface OpenedRecording {
   stepper: Stepper;
   context: VariableContext;
+  /** What cannot be shown as it was at each step, for the console. */
+  notices: string[];
 }
 
 /** @param kernel is asked for what the recording does not tell: maps that are not followed through a run. */
@@ -18,11 +21,19 @@ export function openRecording(recording: Recording, kernel: KernelRequests): Out
   const opened = openRun(recording);
   if (!opened.ok) return opened;
   const run = opened.value;
-  const followed = new Set(recording.snapshots.map(({ map }) => map));
-  const past = replayedKernel(kernel, run.maps, (map) => followed.has(map));
+  const past = replayedKernel(kernel, run.maps, [...recording.maps, ...recording.innerMaps]);
   const file = { path: recording.file, bytes: recording.object, object: run.object };
   return succeed({
     stepper: new Stepper(run),
     context: new VariableContext({ file, maps: recording.maps, kernel: past }),
+    notices: noticesOf(run),
+  });
+}
+
+function noticesOf({ recording, maps }: OpenedRun): string[] {
+  const all = [...recording.maps, ...recording.innerMaps];
+  return maps.lost.map(({ map, reason }) => {
+    const name = all.find(({ handle }) => handle === map)?.name ?? `map ${map}`;
+    return `${name} is shown as after the run at every step: ${reason}.`;
   });
 }

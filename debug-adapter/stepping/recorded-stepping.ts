@@ -1,8 +1,11 @@
 /** Going through an opened recording on behalf of a session: moves it, says where it rests, shows what is there. */
-import type { Listener, Stepping } from '../debuggee';
+import type { Listener, Stepping, StopReason } from '../debuggee';
 import type { Ending } from '../recorder/replay/machine';
 import type { OpenedRecording } from './open-recording';
-import type { Breakpoint, LineBreakpoint, Placement } from './breakpoints/store';
+import { isCancelled } from '../errors';
+import type { Printed, Stop } from './breakpoints/stops';
+import type { Breakpoint, Placement } from './breakpoints/store';
+import { Pace } from './pace';
 import { scopesAt } from './scopes';
 import type { StepScope } from './scopes';
 import type { Granularity, Move, Rest, StepFrame, Stepper } from './stepper';
@@ -11,6 +14,9 @@ export class RecordedStepping implements Stepping {
   readonly stepper: Stepper;
   /** Nobody has been told of the run yet. */
   private isNews = true;
+  /** What is being searched for, and all that waits behind it. */
+  private queue: Promise<void> = Promise.resolve();
+  private working: AbortController | undefined;
 
   /** @param returned the run's return value in words. */
   constructor(
@@ -19,6 +25,7 @@ export class RecordedStepping implements Stepping {
     private readonly returned: string,
   ) {
     this.stepper = opened.stepper;
+    this.stepper.print = (printed, more) => this.printed(printed, more);
   }
 
   get context() {
@@ -29,36 +36,50 @@ export class RecordedStepping implements Stepping {
     return scopesAt(this.stepper.moment(), frame);
   }
 
-  place(wanted: readonly Breakpoint[]): Placement[] {
-    this.stepper.clearBreakpoints();
-    const paths = new Set(wanted.flatMap((one) => (one.kind === 'line' ? [one.path] : [])));
-    const placed = new Map<Breakpoint, Placement>();
-    for (const path of paths) {
-      const here = wanted.filter((one) => one.kind === 'line' && one.path === path) as LineBreakpoint[];
-      const lines = this.stepper.setBreakpoints(
-        path,
-        here.map(({ line }) => line),
-      );
-      here.forEach((one, index) =>
-        placed.set(
-          one,
-          lines[index] ? { verified: true, line: lines[index].line } : { verified: false, message: NO_CODE },
-        ),
-      );
+  place(wanted: readonly Breakpoint[]): Promise<Placement[]> {
+    return this.search('Placing breakpoints', () => this.stepper.place(wanted));
+  }
+
+  async idle(): Promise<void> {
+    let last: Promise<void>;
+    do {
+      last = this.queue;
+      await last;
+    } while (last !== this.queue);
+  }
+
+  get isSearching(): boolean {
+    return this.working !== undefined;
+  }
+
+  interrupt(): void {
+    this.working?.abort();
+  }
+
+  async search<T>(title: string, work: (pace: Pace) => Promise<T>): Promise<T> {
+    const before = this.queue;
+    let release = () => {};
+    this.queue = new Promise((resolve) => (release = resolve));
+    await before;
+    const controller = new AbortController();
+    this.working = controller;
+    const pace = new Pace(controller.signal, () => this.listener.progress(title, () => controller.abort()));
+    try {
+      return await work(pace);
+    } finally {
+      pace.end();
+      this.working = undefined;
+      release();
     }
-    return wanted.map(
-      (one) =>
-        placed.get(one) ?? {
-          verified: false,
-          message: 'Such breakpoints are not supported in a recorded run.',
-        },
-    );
   }
 
   async move(move: Move, granularity: Granularity): Promise<void> {
-    const rest = this.stepper.move(move, granularity);
-    await this.context.refresh();
-    this.rested(rest);
+    await this.going('Looking for the next stop', (pace) => this.stepper.move(move, granularity, pace));
+  }
+
+  /** Goes to a step. `text` says why. */
+  async goTo(step: number, text?: string): Promise<void> {
+    await this.going('Going there', async () => this.stepper.goTo(step), text);
   }
 
   /** Tells where the run rests; the first time that is its first breakpoint, or else its end. */
@@ -66,18 +87,49 @@ export class RecordedStepping implements Stepping {
     const { stepper } = this;
     if (this.isNews) {
       this.isNews = false;
-      this.rested(stepper.isAtBreakpoint() ? 'breakpoint' : stepper.move('continue', 'line'));
+      void this.going('Looking for the first stop', (pace) => stepper.start(pace));
     } else {
       this.rested(stepper.isAtEnd ? 'end' : 'step');
     }
   }
 
-  private rested(rest: Rest): void {
+  private async going(title: string, work: (pace: Pace) => Promise<Rest>, text?: string): Promise<void> {
+    let rest: Rest;
+    try {
+      rest = await this.search(title, work);
+    } catch (error) {
+      if (!isCancelled(error)) throw error;
+      this.listener.stopped('pause', 'Paused: the search was given up, and the run is where it was');
+      return;
+    }
+    await this.context.refresh();
+    this.rested(rest, text);
+  }
+
+  private printed(printed: readonly Printed[], more: number): void {
+    const lines = printed.map(({ text, breakpoint }) => ({
+      text,
+      ...(breakpoint.kind === 'line' ? { place: { path: breakpoint.path, line: breakpoint.line } } : {}),
+    }));
+    if (more > 0) lines.push({ text: `… and ${more.toLocaleString('en')} lines more` });
+    this.listener.logged(lines);
+  }
+
+  private rested(rest: Rest, text?: string): void {
     const { stepper, listener } = this;
     const { ending, timeline } = stepper.run;
     const at = `step ${stepper.step.toLocaleString('en')} of ${timeline.length.toLocaleString('en')}`;
-    if (rest !== 'end') listener.stopped(rest, rest === 'entry' ? 'The beginning of the recorded run' : at);
-    else if (ending.kind === 'diverged') listener.stopped('pause', this.describeDivergence(ending));
+    const { stop } = stepper;
+    if (rest === 'breakpoint' && stop) {
+      const hitBreakpointIds = stop.breakpoints.map(({ id }) => id);
+      const texts = stop.texts.join('\n');
+      listener.stopped(reasonOf(stop), texts || at, undefined, {
+        hitBreakpointIds,
+        text: texts || undefined,
+      });
+    } else if (rest !== 'end') {
+      listener.stopped(rest, rest === 'entry' ? 'The beginning of the recorded run' : (text ?? at));
+    } else if (ending.kind === 'diverged') listener.stopped('pause', this.describeDivergence(ending));
     else if (ending.kind === 'left')
       listener.stopped('pause', 'The program was left here, by a tail call or an exception');
     else listener.stopped('pause', `Run finished: ${this.returned}`);
@@ -90,4 +142,19 @@ export class RecordedStepping implements Stepping {
   }
 }
 
-const NO_CODE = 'The program has no code on this line or after it.';
+const REASONS: Record<Breakpoint['kind'], StopReason> = {
+  line: 'breakpoint',
+  function: 'function breakpoint',
+  instruction: 'instruction breakpoint',
+  data: 'data breakpoint',
+  exception: 'exception',
+};
+
+/** What went wrong is the news where several breakpoints stop, then what has changed. */
+function reasonOf({ breakpoints }: Stop): StopReason {
+  const kinds = breakpoints.map(({ kind }) => kind);
+  const first = (['exception', 'data', 'line', 'function', 'instruction'] as const).find((kind) =>
+    kinds.includes(kind),
+  );
+  return REASONS[first ?? 'line'];
+}

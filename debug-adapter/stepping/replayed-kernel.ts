@@ -1,42 +1,59 @@
 /** Answers requests for maps as the kernel would have at the present step of a replay. */
 import { KernelError } from '../../kernel/client/errors';
 import type { KernelRequests } from '../../kernel/client/client';
-import type { Method, Params, Results } from '../../kernel/protocol';
-import type { MapModel } from '../recorder/replay/map-model';
+import type { LoadedMap, Method, Params, Results } from '../../kernel/protocol';
+import type { MapEntry, MapModel } from '../recorder/replay/map-model';
 
-/**
- * @param followed whether a map was followed through the run; the others are shown as `kernel` has them now.
- */
+/** Maps that were followed through the run are answered from it; the others are shown as `kernel` has them now. */
 export function replayedKernel(
   kernel: KernelRequests,
   maps: MapModel,
-  followed: (map: number) => boolean,
+  all: readonly LoadedMap[],
 ): KernelRequests {
   const answers: { [M in Method]?: (params: Params<M>) => Results[M] } = {
-    mapLookup: ({ map, key }) => ({ value: maps.lookup(map, key)?.value ?? null }),
+    mapLookup: ({ map, key }) => {
+      const entry = maps.lookup(map, key);
+      return { value: entry ? shown(entry).value : null };
+    },
     mapEntries: ({ map }) => {
-      const entries = maps.entries(map);
+      const entries = maps.entries(map).map(shown);
+      const { stride = 0, slots = 0 } = maps.shape(map) ?? {};
       return {
         keys: Buffer.concat(entries.map(({ key }) => key)),
         values: Buffer.concat(entries.map(({ value }) => value)),
         count: entries.length,
-        valueStride: maps.shape(map)?.valueSize ?? 0,
+        valueStride: stride * slots,
       };
     },
     mapUpdate: () => refuse(),
     mapDelete: () => refuse(),
+    mapClose: () => ({}),
   };
   return {
     get hello() {
       return kernel.hello;
     },
     request(method, params, options) {
+      const { map, id } = params as { map?: number; id?: number };
+      if (method === 'mapOpenById') {
+        const inner = all.find((one) => one.id === id);
+        if (inner && maps.shape(inner.handle)) return Promise.resolve(inner as never);
+      }
       const answer = answers[method] as ((params: unknown) => unknown) | undefined;
-      const map = (params as { map?: number }).map;
-      if (!answer || map === undefined || !followed(map)) return kernel.request(method, params, options);
+      if (!answer || map === undefined || !maps.shape(map)) return kernel.request(method, params, options);
       return new Promise((resolve) => resolve(answer(params) as never));
     },
   };
+}
+
+/** Bytes that are not known cannot be told from zeros in an answer. */
+function shown(entry: MapEntry): MapEntry {
+  if (!entry.known.includes(0)) return entry;
+  throw new KernelError({
+    code: 'unsupported',
+    operation: 'look up',
+    message: 'a helper has written to it here, and the run does not show what',
+  });
 }
 
 function refuse(): never {

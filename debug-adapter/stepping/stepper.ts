@@ -1,26 +1,32 @@
 /** Going through a recorded run: the present step, and the moves from it in both directions. */
 import type { Dwarf } from '../../toolchain/dwarf/dwarf';
 import type { OpenedRun } from '../recorder/open-run';
-import type { SourceLine, SourceMap } from '../recorder/source-map';
+import type { SourceMap } from '../recorder/source-map';
+import { arm } from './breakpoints/arm';
+import { Stops } from './breakpoints/stops';
+import type { Printed, Stop } from './breakpoints/stops';
+import type { Breakpoint, Placement } from './breakpoints/store';
 import { frameViews } from './frame-view';
 import { lastKnownValues } from './last-known';
 import { framesOf, momentOf } from './moment';
 import type { Moment, StepFrame } from './moment';
+import { isBackward, targetOf } from './moves';
+import type { Granularity, Move, Rest } from './moves';
+import { Pace } from './pace';
 
 export type { StepFrame } from './moment';
-
-export type Move = 'next' | 'stepIn' | 'stepOut' | 'stepBack' | 'continue' | 'reverseContinue';
-export type Granularity = 'line' | 'instruction';
-
-/** Why a move ended where it did. */
-export type Rest = 'step' | 'breakpoint' | 'entry' | 'end';
+export type { Granularity, Move, Rest } from './moves';
 
 export class Stepper {
-  /** Lines to stop at, by their numbers in {@link SourceMap.line}. */
-  private readonly breakpoints = new Map<string, Set<number>>();
+  private stops: Stops;
+  /** What log points print. */
+  print: (printed: readonly Printed[], more: number) => void = () => {};
+  /** The breakpoints that the run rests at. */
+  stop: Stop | undefined;
 
   constructor(readonly run: OpenedRun) {
-    this.toBeginning();
+    this.stops = this.stopsFor([]);
+    this.run.timeline.seek(0);
   }
 
   get source(): SourceMap {
@@ -39,10 +45,6 @@ export class Stepper {
     return this.step >= this.run.timeline.length;
   }
 
-  toBeginning(): void {
-    this.run.timeline.seek(0);
-  }
-
   /** What can be looked at now; a move makes it stale. */
   moment(): Moment {
     const { run } = this;
@@ -54,98 +56,59 @@ export class Stepper {
     return framesOf({ views: frameViews(this.run.timeline.machine), source: this.source });
   }
 
-  /**
-   * Sets the breakpoints of one file; the answer has for each the line it stands at, or undefined when the program has
-   * no code from that line on.
-   */
-  setBreakpoints(path: string, lines: readonly number[]): (SourceLine | undefined)[] {
-    const numbers = new Set<number>();
-    const places = lines.map((line) => {
-      const at = this.lineWithCode(path, line);
-      if (at === undefined) return undefined;
-      this.source.places.forEach((place, number) => {
-        if (place.path === path && place.line === at) numbers.add(number);
-      });
-      return { path, line: at, column: 0 };
+  /** Sets these breakpoints instead of those before; what became of each, in the same order. */
+  async place(wanted: readonly Breakpoint[]): Promise<Placement[]> {
+    const found = await Promise.all(wanted.map((one) => arm(this.run, one, async () => NO_DATA)));
+    this.stops = this.stopsFor(found.flatMap(({ armed }) => armed ?? []));
+    return found.map(({ placement }) => placement);
+  }
+
+  private stopsFor(armed: ConstructorParameters<typeof Stops>[1]): Stops {
+    return new Stops(this.run, armed, (printed, more) => this.print(printed, more));
+  }
+
+  /** Throws `cancelled` when that is what `pace` says; the run is then where it was. */
+  move(move: Move, granularity: Granularity, pace = new Pace(NEVER)): Promise<Rest> {
+    return this.orStay(async (from) => {
+      const target = targetOf(this.run, move, granularity);
+      const stop = await this.stops.next(from, isBackward(move) ? -1 : 1, target.step, pace);
+      this.rest(stop?.step ?? target.step, stop);
+      return stop && !this.isAtEnd ? 'breakpoint' : target.rest;
     });
-    this.breakpoints.set(path, numbers);
-    return places;
   }
 
-  clearBreakpoints(): void {
-    this.breakpoints.clear();
+  /** Goes from the run's beginning to the first place to stop at, which may be the beginning itself. */
+  start(pace = new Pace(NEVER)): Promise<Rest> {
+    return this.orStay(async () => {
+      const { length } = this.run.timeline;
+      const stop = await this.stops.next(-1, 1, length, pace);
+      this.rest(stop?.step ?? length, stop);
+      return stop && !this.isAtEnd ? 'breakpoint' : 'end';
+    });
   }
 
-  private lineWithCode(path: string, line: number): number | undefined {
-    const after = this.source.places.filter((place) => place.path === path && place.line >= line);
-    return after.length === 0 ? undefined : Math.min(...after.map((place) => place.line));
+  /** Goes to a step, whatever lies between. */
+  goTo(step: number): Rest {
+    this.rest(step, undefined);
+    return this.isAtEnd ? 'end' : 'goto';
   }
 
-  move(move: Move, granularity: Granularity): Rest {
-    if (move === 'continue' || move === 'reverseContinue') return this.go(move === 'continue' ? 1 : -1);
-    return granularity === 'instruction' ? this.byInstruction(move) : this.byLine(move);
+  private rest(step: number, stop: Stop | undefined): void {
+    this.stop = stop;
+    this.run.timeline.seek(step);
   }
 
-  private byLine(move: Move): Rest {
-    const { timeline, statements } = this.run;
-    const here = statements.at(this.step);
-    if (move === 'stepBack') {
-      if (this.isAtEnd) return this.rest(statements.count - 1);
-      // In the middle of a line its beginning is what comes before.
-      const before = this.step > statements.step(here) ? here : statements.before(here, 'over');
-      return this.rest(before, 'entry');
+  /** Work that moves the machine about, and leaves it where it was if it fails. */
+  async orStay<T>(work: (from: number) => Promise<T>): Promise<T> {
+    const from = this.step;
+    try {
+      return await work(from);
+    } catch (error) {
+      this.run.timeline.seek(from);
+      throw error;
     }
-    if (this.isAtEnd) return 'end';
-    const kind = move === 'stepIn' ? 'in' : move === 'stepOut' ? 'out' : 'over';
-    const next = statements.after(here, kind);
-    if (next !== undefined) return this.rest(next);
-    timeline.seek(timeline.length);
-    return 'end';
-  }
-
-  private rest(statement: number | undefined, otherwise: 'entry' | 'end' = 'end'): Rest {
-    const { timeline, statements } = this.run;
-    if (statement === undefined) {
-      timeline.seek(otherwise === 'entry' ? 0 : timeline.length);
-      return otherwise;
-    }
-    timeline.seek(statements.step(statement));
-    return 'step';
-  }
-
-  private byInstruction(move: Move): Rest {
-    const { timeline } = this.run;
-    const depth = timeline.machine.frames.length;
-    const isDone = (there: number) =>
-      move === 'stepOut' ? there < depth : move === 'stepIn' || there <= depth;
-    if (move === 'stepBack') {
-      const found = timeline.backward((machine) => machine.frames.length <= depth);
-      return found ? 'step' : 'entry';
-    }
-    timeline.forward((machine) => isDone(machine.frames.length));
-    return this.isAtEnd ? 'end' : 'step';
-  }
-
-  private go(direction: 1 | -1): Rest {
-    const { timeline, statements } = this.run;
-    const stops = new Set([...this.breakpoints.values()].flatMap((numbers) => [...numbers]));
-    const here = statements.at(this.step);
-    // Behind the run's last step all its statements are to be gone through.
-    let index = this.isAtEnd && direction < 0 ? statements.count - 1 : here + direction;
-    if (direction < 0 && !this.isAtEnd && this.step > statements.step(here)) index = here;
-    for (; index >= 0 && index < statements.count; index += direction) {
-      if (!statements.isNew(index) || !stops.has(statements.line(index))) continue;
-      timeline.seek(statements.step(index));
-      return 'breakpoint';
-    }
-    timeline.seek(direction > 0 ? timeline.length : 0);
-    return direction > 0 ? 'end' : 'entry';
-  }
-
-  /** Whether the present line is one to stop at. */
-  isAtBreakpoint(): boolean {
-    const { statements } = this.run;
-    const here = statements.at(this.step);
-    return here >= 0 && [...this.breakpoints.values()].some((numbers) => numbers.has(statements.line(here)));
   }
 }
+
+const NO_DATA = { placement: { verified: false, message: 'Data cannot be watched yet.' } };
+const NEVER = new AbortController().signal;

@@ -79,19 +79,26 @@ function inRuns(runs: number): string {
 }
 
 function describeBranch({ column, sides: [one, other] }: BranchCoverage): string {
-  const taken = [sideText(one, other), sideText(other, one)].join(', ');
+  const taken = isSamePlace(one, other)
+    ? vscode.l10n.t('one way {0}, the other {1}', timesText(one), timesText(other))
+    : [sideText(one, other), sideText(other, one)].join(', ');
   return column > 0
     ? vscode.l10n.t('Branch at column {0}: {1}', column, taken)
     : vscode.l10n.t('Branch: {0}', taken);
 }
 
+/** What both sides do has no line of its own, such as the constants of `a ? 1 : 2`. */
+function isSamePlace(one: BranchSide, other: BranchSide): boolean {
+  return one.line === other.line && one.column === other.column && one.path === other.path;
+}
+
+function timesText({ times }: BranchSide): string {
+  if (times === 0) return vscode.l10n.t('never');
+  return times === 1 ? vscode.l10n.t('once') : vscode.l10n.t('{0} times', number(times));
+}
+
 function sideText(side: BranchSide, other: BranchSide): string {
-  const { times } = side;
-  const where = placeText(side, other);
-  if (times === 0) return vscode.l10n.t('never to {0}', where);
-  return times === 1
-    ? vscode.l10n.t('once to {0}', where)
-    : vscode.l10n.t('{1} times to {0}', where, number(times));
+  return vscode.l10n.t('{0} to {1}', timesText(side), placeText(side, other));
 }
 
 /** `line 34`, `line 12 of parsing.h`; with the column where both sides lead to one line. */

@@ -1,11 +1,12 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, rmdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { KernelClient } from '../client/client';
 import type { Params } from '../protocol';
 import type { Loaded } from './testing';
 import { Compiler, TestNetwork, eventually, load, openTestKernel, scratchDirectory } from './testing';
+import { removeCgroup } from '../../test/support/cgroup';
 
 let kernel: Awaited<ReturnType<typeof openTestKernel>>;
 let client: KernelClient;
@@ -388,14 +389,7 @@ describe('cgroups and sockmaps', () => {
     ]);
     expect(await runs('acgroup')).toBeGreaterThan(before);
     const gone = nextGone(attached.link);
-    await eventually('the cgroup is empty', () => {
-      try {
-        rmdirSync(directory);
-        return true;
-      } catch {
-        return false;
-      }
-    });
+    await eventually('the cgroup is empty', () => removeCgroup(directory));
     expect(await gone).toBe('its cgroup is gone, or somebody detached it');
     await client.request('detach', { link: attached.link });
   });

@@ -13,7 +13,7 @@ export const LogLevel = {
 
 /** Lines that state costs, not reasons. 7.3 has one on each subprogram where older kernels have `stack depth a+b`. */
 const statistics =
-  /^(processed \d+ insns |verification time \d+ usec|stack depth |subprog \d+ \(.*\) .*insns_self \d+)/;
+  /^(processed \d+ insns |verification time \d+ usec|stack depth |subprog \d+ \([^()]*\) [^()]*insns_self \d+)/;
 
 /**
  * Statistics from the log's last lines; undefined when the verifier ended before it walked the program. Until 7.2:
@@ -42,8 +42,8 @@ export function parseStats(log: string): VerifierStats | undefined {
 function stackDepths(tail: string): number[] {
   const together = /^stack depth (\d[\d+]*)/m.exec(tail)?.[1];
   if (together) return together.split('+').map(Number);
-  return [...tail.matchAll(/^subprog \d+ \(.*\) .*insns_self \d+.* stack (\d+)/gm)].map((match) =>
-    Number(match[1]),
+  return [...tail.matchAll(/^subprog \d+ \([^()\n]*\) [^()\n]*insns_self \d+[^()\n]* stack (\d+)/gm)].map(
+    (match) => Number(match[1]),
   );
 }
 

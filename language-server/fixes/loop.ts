@@ -1,14 +1,7 @@
-/** Loops that the verifier can follow: `bpf_for`, or a limit on the rounds. */
-import { ancestors, contains, walk, type SyntaxNode } from '../../toolchain/c/tree';
-import {
-  assignmentsTo,
-  declaredBy,
-  isPure,
-  signOf,
-  usesOf,
-  variablesAt,
-  type Variable,
-} from './code/function';
+/** Loops that the verifier can follow: `bpf_for`, `bpf_loop`, or a limit on the rounds. */
+import { ancestors, walk, type SyntaxNode } from '../../toolchain/c/tree';
+import { callBack } from './callback';
+import { countedLoop } from './code/counted-loop';
 import { insertBefore, isInBlock, statementOf } from './code/place';
 import { startsLine } from './code/style';
 import { valueOf } from './code/arrays';
@@ -30,35 +23,22 @@ export function boundLoop(situation: Situation): Candidate[] {
       : [...walk(code.body)].filter(
           (one) => LOOPS.has(one.type) && (!statement || one.start >= statement.start),
         );
-  return loops.slice(0, 3).flatMap((loop) => [...counted(situation, loop), ...limited(situation, loop)]);
+  return loops
+    .slice(0, 3)
+    .flatMap((loop) => [
+      ...counted(situation, loop),
+      ...callBack(situation, loop),
+      ...limited(situation, loop),
+    ]);
 }
 
 /** `for (i = a; i < b; i++)` → `bpf_for(i, a, b)`: the verifier looks at one round for all. */
-function counted(situation: Situation, loop: SyntaxNode): Candidate[] {
-  const { code, source } = situation;
-  const { initializer, condition, update, body } = loop.fields;
-  if (loop.type !== 'for_statement' || !initializer || !condition || !update || !body) return [];
-  const first = startOf(situation, loop, initializer);
-  if (!first) return [];
-  const { variable, from } = first;
-  const isStep = new RegExp(
-    `^(?:\\+\\+${variable.name}|${variable.name}\\+\\+|${variable.name} \\+= 1)$`,
-  ).test(update.text);
-  const end =
-    condition.type === 'binary_expression' &&
-    condition.operator === '<' &&
-    condition.fields.left?.text === variable.name
-      ? condition.fields.right
-      : undefined;
-  if (!isStep || !end || !isPure(end) || !isPure(from) || signOf(variable) === undefined) return [];
-  // bpf_for sets its variable anew in each round, and leaves it at another value than the loop does.
-  if (assignmentsTo(code, variable).some((one) => contains(body, one))) return [];
-  if (!first.isOwn && usesOf(code, variable).some((use) => use.start >= loop.end)) return [];
-  if (!isInBlock(loop) || !startsLine(source.text, loop.start)) return [];
+function counted({ code, source }: Situation, loop: SyntaxNode): Candidate[] {
+  const found = countedLoop(source, code, loop);
+  if (!found || !isInBlock(loop) || !startsLine(source.text, loop.start)) return [];
+  const { variable, from, end, isOwn, body } = found;
   // A pragma or macro before the loop stays with it.
-  const declaration = first.isOwn
-    ? insertBefore(source, code, loop, [`${variable.type} ${variable.name};`])
-    : [];
+  const declaration = isOwn ? insertBefore(source, code, loop, [`${variable.type} ${variable.name};`]) : [];
   if (!declaration) return [];
   const head = `bpf_for(${variable.name}, ${from.text}, ${end.text})`;
   const isBlock = body.type === 'compound_statement';
@@ -70,25 +50,6 @@ function counted(situation: Situation, loop: SyntaxNode): Candidate[] {
 
 function headEnd(text: string, body: SyntaxNode): number {
   return text.slice(0, body.start).trimEnd().length;
-}
-
-/** The variable a loop counts with, and where it begins. */
-function startOf(
-  { code }: Situation,
-  loop: SyntaxNode,
-  initializer: SyntaxNode,
-): { variable: Variable; from: SyntaxNode; isOwn: boolean } | undefined {
-  if (initializer.type === 'declaration') {
-    const [variable, ...others] = declaredBy(initializer);
-    return variable?.value && others.length === 0
-      ? { variable, from: variable.value, isOwn: true }
-      : undefined;
-  }
-  const { left, right } = initializer.fields;
-  const variable = left && variablesAt(code, loop).get(left.text);
-  if (initializer.type !== 'assignment_expression' || initializer.operator !== '=' || !variable || !right)
-    return undefined;
-  return { variable, from: right, isOwn: false };
 }
 
 /** One more condition: a constant number of rounds. */

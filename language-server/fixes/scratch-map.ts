@@ -4,7 +4,9 @@ import type { SourceFile } from '../../toolchain/c/source';
 import { valueOf } from './code/arrays';
 import { exitsAt } from './code/exit';
 import { localVariables, usesOf, type FunctionCode, type Variable } from './code/function';
+import { aboveFunction } from './code/place';
 import { checkLines, indentAt, indentUnit, startsLine } from './code/style';
+import { freeName } from './code/words';
 import type { Candidate, Situation, TextEdit } from './fix';
 
 /** Variables that are tried, the largest first. */
@@ -98,14 +100,7 @@ function lastDeclaration(declaration: SyntaxNode, name: string): SyntaxNode {
 }
 
 function definition(source: SourceFile, code: FunctionCode, map: string, type: string): TextEdit {
-  const { text } = source;
-  const span = [...source.programs, ...source.functions].find(
-    (one) => one.span.start <= code.root.start && code.root.end <= one.span.end,
-  )?.span;
-  // A comment right above the function is the function's.
-  const start = span?.start ?? code.root.start;
-  const above = paragraphBefore(text, start);
-  const at = /^\s*(?:\/\*|\/\/)/.test(text.slice(above, start)) ? above : start;
+  const at = aboveFunction(source, code);
   const unit = indentUnit(source, code);
   const lines = [
     '__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);',
@@ -118,24 +113,6 @@ function definition(source: SourceFile, code: FunctionCode, map: string, type: s
     end: at,
     text: `struct {\n${lines.map((line) => `${unit}${line}\n`).join('')}} ${map} SEC(".maps");\n\n`,
   };
-}
-
-/** Where the lines above a place begin that no empty line separates from it. */
-function paragraphBefore(text: string, at: number): number {
-  let start = at;
-  while (start > 0) {
-    const line = text.lastIndexOf('\n', start - 2) + 1;
-    if (text.slice(line, start).trim() === '') break;
-    start = line;
-  }
-  return start;
-}
-
-function freeName(text: string, wanted: string): string {
-  for (let count = 1; ; count++) {
-    const name = count === 1 ? wanted : `${wanted}${count}`;
-    if (!new RegExp(`\\b${name}\\b`).test(text)) return name;
-  }
 }
 
 /** Each use as the pointer has it; undefined when one cannot be written so that it means the same. */

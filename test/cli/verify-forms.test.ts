@@ -5,8 +5,8 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { bpfStudio, startCommand, type Finished } from './command-line';
 import { dist } from '../support/bpf-object';
+import { describeAsRoot } from '../support/root';
 
-const asRoot = process.geteuid?.() === 0;
 let directory: string;
 const file = (name: string) => path.join(directory, name);
 
@@ -81,7 +81,7 @@ describe('a command line that makes no sense', () => {
   });
 });
 
-describe.skipIf(!asRoot)('bpf-studio verify (needs root)', () => {
+describeAsRoot('bpf-studio verify', () => {
   it('tells of each FILE that is none, and judges the others', async () => {
     writeFileSync(file('empty.o'), '');
     const result = await inDirectory('verify', '.', 'nowhere.o', 'nowhere.bpf.c', 'empty.o', 'fixed.bpf.c');
@@ -261,7 +261,7 @@ describe.skipIf(!asRoot)('bpf-studio verify (needs root)', () => {
   });
 });
 
-describe.skipIf(!asRoot)('the table of --kernels (needs root)', () => {
+describeAsRoot('the table of --kernels', () => {
   it('has a row a program, then what is missing, then each finding with its kernels', async () => {
     const release = os.release();
     writeFileSync(

@@ -76,7 +76,7 @@ describe('nonsense', () => {
     ['next', { threadId: 'one' }, /next: threadId: /],
     ['stepBack', { threadId: 77 }, /no thread 77/],
     ['stepIn', { threadId: 1, granularity: 'year' }, /stepIn: granularity: /],
-    ['goto', { threadId: 1, targetId: 1 }, /goto is not supported/],
+    ['goto', { threadId: 1, targetId: 1e9 }, /no step 1000000000/],
     ['disassemble', { memoryReference: 'main', instructionCount: 1 }, /disassemble: memoryReference: /],
     ['bpf/setMapEntry', { map: 'nope', key: '1', value: '1' }, /There is no map "nope"/],
     ['bpf/deleteMapEntry', { map: 'counts', key: '' }, /does not fit counts/],

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import { DapClient, fixture, markedLine } from './client';
+import { Steps } from './steps';
 import { sharedTarget } from './target';
 
 const target = sharedTarget();
@@ -20,51 +21,19 @@ const line = (marker: string) => markedLine('steps.bpf.c', marker);
 /** 60 bytes: 1, 2, 3, 4, … */
 const packet = Array.from({ length: 60 }, (_, index) => (index + 1).toString(16).padStart(2, '0')).join(' ');
 
-class Steps {
-  constructor(readonly dap: DapClient) {}
-
-  static async launch(breakpoints: string[], configuration: object = {}): Promise<Steps> {
-    client = await DapClient.initialized();
-    const launched = client.request('launch', { ...target.configuration, program, packet, ...configuration });
-    await client.request('setBreakpoints', {
-      source: { path: program },
-      breakpoints: breakpoints.map((marker) => ({ line: line(marker) })),
-    });
-    const seen = client.events.length;
-    await client.request('configurationDone');
-    await launched;
-    await client.event('stopped', undefined, seen);
-    return new Steps(client);
-  }
-
-  async move(command: string, args: object = {}): Promise<DebugProtocol.StoppedEvent['body']> {
-    const seen = this.dap.events.length;
-    await this.dap.request(command, { threadId: 1, ...args });
-    const body: unknown = await this.dap.event('stopped', undefined, seen);
-    return body as DebugProtocol.StoppedEvent['body'];
-  }
-
-  async stack(): Promise<DebugProtocol.StackFrame[]> {
-    const { stackFrames } = await this.dap.request<DebugProtocol.StackTraceResponse['body']>('stackTrace', {
-      threadId: 1,
-    });
-    return stackFrames;
-  }
-
-  async line(): Promise<number> {
-    return (await this.stack())[0]!.line;
-  }
-
-  async evaluate(expression: string): Promise<string> {
-    const frameId = (await this.stack())[0]!.id;
-    const { result } = await this.dap.request<{ result: string }>('evaluate', { expression, frameId });
-    return result;
-  }
+async function launch(breakpoints: string[], configuration: object = {}): Promise<Steps> {
+  const steps = await Steps.launch({
+    name: 'steps.bpf.c',
+    breakpoints,
+    configuration: { ...target.configuration, program, packet, ...configuration },
+  });
+  client = steps.dap;
+  return steps;
 }
 
 describe('a recorded run', () => {
   it('stops at breakpoints and is gone through by line, forward and back', async () => {
-    const steps = await Steps.launch(['#LOOKUP']);
+    const steps = await launch(['#LOOKUP']);
     expect(await steps.line()).toBe(line('#LOOKUP'));
     await steps.move('next');
     const after = await steps.line();
@@ -83,7 +52,7 @@ describe('a recorded run', () => {
   });
 
   it('steps into functions and callbacks, over them and out of them', async () => {
-    const steps = await Steps.launch(['#ENTER', '#LOOP']);
+    const steps = await launch(['#ENTER', '#LOOP']);
     expect(await steps.line()).toBe(line('#LOOP'));
     const visited = [];
     for (let count = 0; count < 12 && (await steps.stack()).length === 1; count++) await steps.move('stepIn');
@@ -105,7 +74,7 @@ describe('a recorded run', () => {
   });
 
   it('stops in every round of a loop, and in inlined functions, which are frames', async () => {
-    const steps = await Steps.launch(['#ROUND', '#INLINED']);
+    const steps = await launch(['#ROUND', '#INLINED']);
     expect(await steps.line()).toBe(line('#INLINED'));
     expect((await steps.stack()).map(({ name, line: at }) => [name, at])).toEqual([
       ['bucket', line('#INLINED')],
@@ -121,7 +90,7 @@ describe('a recorded run', () => {
   });
 
   it('shows maps and globals as they were at each step', async () => {
-    const steps = await Steps.launch(['#FIRST', '#LOOP']);
+    const steps = await launch(['#FIRST', '#LOOP']);
     const { dap } = steps;
     expect((await dap.row('Globals', 'runs')).value).toBe('0');
     expect((await dap.row('Maps', 'lengths')).value).toMatch(/^hash, 0 entries/);
@@ -134,7 +103,7 @@ describe('a recorded run', () => {
   });
 
   it('shows locals, registers, the stack, the packet and the calls made', async () => {
-    const steps = await Steps.launch(['#WRITE', '#VERDICT']);
+    const steps = await launch(['#WRITE', '#VERDICT']);
     const { dap } = steps;
     expect(await dap.tree('Locals', 'sum')).toEqual(['value = 3', 'rounds = 3']);
     expect(await steps.evaluate('sum.rounds')).toBe('3');
@@ -158,7 +127,7 @@ describe('a recorded run', () => {
   });
 
   it('steps by instruction and shows them', async () => {
-    const steps = await Steps.launch(['#LOOKUP']);
+    const steps = await launch(['#LOOKUP']);
     const reference = async () => (await steps.stack())[0]!.instructionPointerReference!;
     const before = await reference();
     await steps.move('stepIn', { granularity: 'instruction' });
@@ -176,7 +145,7 @@ describe('a recorded run', () => {
   });
 
   it('runs again from its end, and is another run then', async () => {
-    const steps = await Steps.launch(['#COUNT']);
+    const steps = await launch(['#COUNT']);
     expect((await steps.stack())[0]!.name).toBe('steps() = XDP_PASS (2)');
     expect(await steps.move('continue')).toMatchObject({ reason: 'breakpoint' });
     expect(await steps.line()).toBe(line('#COUNT'));
@@ -184,21 +153,21 @@ describe('a recorded run', () => {
   });
 
   it('stops before the run when asked to, and steps into it', async () => {
-    const steps = await Steps.launch([], { stopOnEntry: true });
+    const steps = await launch([], { stopOnEntry: true });
     expect((await steps.dap.row('Globals', 'runs')).value).toBe('0');
     await steps.move('next');
     expect(steps.dap.console).toContain('steps returned XDP_PASS (2)');
   });
 
   it('is saved to a file, and gone through from it without a kernel', async () => {
-    const steps = await Steps.launch(['#LOOP']);
+    const steps = await launch(['#LOOP']);
     const file = path.join(mkdtempSync(path.join(os.tmpdir(), 'bpfs-recording-')), 'run.bpfrec');
     await steps.dap.request('bpf/saveRecording', { path: file });
     const seen = await steps.dap.tree('Locals', 'sum');
     await steps.dap.close();
 
     // No host is named and none may be started: this target does not exist.
-    const again = await Steps.launch(['#LOOP'], { recording: file, hostSocket: '/nope.sock' });
+    const again = await launch(['#LOOP'], { recording: file, hostSocket: '/nope.sock' });
     expect(await again.line()).toBe(line('#LOOP'));
     expect(await again.dap.tree('Locals', 'sum')).toEqual(seen);
     expect((await again.dap.row('Maps', 'lengths', '[48]')).value).toBe('1');

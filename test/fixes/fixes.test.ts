@@ -12,17 +12,17 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openKernel, type OpenedKernel } from '../../kernel/client/open';
 import { load } from '../../kernel/host/testing';
 import { Client, root } from '../lsp/client';
 import { applyAction, readFixture, runInput, verdictsOf, type Fixture } from './fixture';
+import { describeAsRoot } from '../support/root';
 
 const directory = path.join(root, 'test/fixtures/fixes');
 const fixtures = readdirSync(directory)
   .sort()
   .map((name) => readFixture(path.join(directory, name)));
-const isPrivileged = process.geteuid?.() === 0;
 
 let scratch: string;
 let kernel: OpenedKernel;
@@ -43,7 +43,7 @@ async function compiled(client: Client, uri: string, text: string): Promise<Uint
   return client.object(uri);
 }
 
-describe.runIf(isPrivileged)('a fix that the kernel accepted', () => {
+describeAsRoot('a fix that the kernel accepted', () => {
   beforeAll(async () => {
     scratch = mkdtempSync(path.join(os.tmpdir(), 'bpf-studio-fixes-'));
     const dist = path.join(root, 'dist');
@@ -114,7 +114,7 @@ describe.runIf(isPrivileged)('a fix that the kernel accepted', () => {
   });
 });
 
-describe.runIf(isPrivileged)('fixes for the fixtures of the verifier', () => {
+describeAsRoot('fixes for the fixtures of the verifier', () => {
   test('are accepted, each of them', { timeout: 300_000 }, async () => {
     const client = await Client.start();
     const folder = mkdtempSync(path.join(os.tmpdir(), 'bpf-studio-fixes-'));
@@ -152,7 +152,7 @@ describe.runIf(isPrivileged)('fixes for the fixtures of the verifier', () => {
   });
 });
 
-describe.runIf(isPrivileged)('asking for fixes', () => {
+describeAsRoot('asking for fixes', () => {
   const unchecked = fixtures.find(({ name }) => name === 'packet-no-checks')!;
 
   test('an edit ends the work, and the verdict on the new text is not kept waiting', async () => {

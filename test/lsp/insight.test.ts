@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { CodeAction } from 'vscode-languageserver-types';
 import {
   FailingPath,
@@ -16,10 +16,10 @@ import {
 } from '../../language-server/protocol';
 import { logFolds } from '../../toolchain/verifier/logFolds';
 import { Client, lineWith, root } from './client';
+import { describeAsRoot, isRoot } from '../support/root';
 
 const file = path.join(root, 'test/lsp/fixtures/path.bpf.c');
 const text = readFileSync(file, 'utf8');
-const isPrivileged = process.geteuid?.() === 0;
 const line = (marker: string) => lineWith(text, marker);
 
 let client: Client;
@@ -27,7 +27,7 @@ let uri: string;
 let scratch: string;
 
 beforeAll(async () => {
-  if (!isPrivileged) return;
+  if (!isRoot) return;
   scratch = mkdtempSync(path.join(os.tmpdir(), 'bpf-studio-insight-'));
   // Empty: this machine's kernel.
   client = await Client.start({
@@ -49,7 +49,7 @@ function all(nodes: PathNode[]): PathNode[] {
 const saysLittle = () => /^5\.(\d|1[0-6])\b/.test(client.statuses.get(uri)!.kernel!);
 const lineOf = (node: PathNode | undefined) => node?.place?.range.start.line;
 
-describe.runIf(isPrivileged)('the failing path of a rejected program', () => {
+describeAsRoot('the failing path of a rejected program', () => {
   let result: FailingPathResult;
   let log: VerifierLogResult;
   beforeAll(async () => {
@@ -112,7 +112,7 @@ describe.runIf(isPrivileged)('the failing path of a rejected program', () => {
   });
 });
 
-describe.runIf(isPrivileged)('what the verifier’s work costs', () => {
+describeAsRoot('what the verifier’s work costs', () => {
   let result: VerifierCostsResult;
   const at = (marker: string) =>
     result.lines.filter((cost) => cost.uri === uri && cost.line === line(marker));
@@ -158,7 +158,7 @@ describe.runIf(isPrivileged)('what the verifier’s work costs', () => {
   });
 });
 
-describe.runIf(isPrivileged)('an edited text beside the saved one', () => {
+describeAsRoot('an edited text beside the saved one', () => {
   it('has a lens with the difference, until it is saved', async () => {
     const saved = path.join(scratch, 'saved.bpf.c');
     writeFileSync(saved, text);
@@ -208,7 +208,7 @@ describe.runIf(isPrivileged)('an edited text beside the saved one', () => {
   });
 });
 
-describe.runIf(isPrivileged)('the log of a program', () => {
+describeAsRoot('the log of a program', () => {
   it('folds by branch, by function and where the verifier traces precision', async () => {
     const branchy = text.replace('*total += sum; // #ERR', 'if (total)\n\t\t*total += sum;');
     const name = await client.open(path.join(scratch, 'folds.bpf.c'), branchy);
@@ -241,7 +241,7 @@ describe.runIf(isPrivileged)('the log of a program', () => {
   });
 });
 
-describe.runIf(isPrivileged)('a finding', () => {
+describeAsRoot('a finding', () => {
   it('leads to its page, to the whole log at the refused instruction, and to the failing path', async () => {
     const [finding] = client.diagnostics(uri);
     const page = fileURLToPath(finding!.codeDescription!.href);

@@ -1,14 +1,14 @@
 /** What the running kernel's verifier knows, in hovers and inlay hints of dist/language-server.js. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, expect, it } from 'vitest';
 import type { Hover, InlayHint } from 'vscode-languageserver-types';
 import { Client, root } from './client';
+import { describeAsRoot } from '../support/root';
 
 const file = path.join(root, 'test/lsp/fixtures/knowledge.bpf.c');
 const text = readFileSync(file, 'utf8');
 const lines = text.split('\n');
-const isPrivileged = process.geteuid?.() === 0;
 const started: Client[] = [];
 
 afterEach(async () => {
@@ -49,7 +49,7 @@ function hints(client: Client, uri: string): Promise<InlayHint[]> {
   return client.connection.sendRequest('textDocument/inlayHint', { textDocument: { uri }, range });
 }
 
-describe.runIf(isPrivileged)('a hover', () => {
+describeAsRoot('a hover', () => {
   it('tells the ranges, pointers and proofs of the variables under it', async () => {
     const { client, uri } = await open(false);
     expect(await hover(client, uri, 'words = len', 'len')).toContain('`len ∈ [0, 1500]`');
@@ -105,7 +105,7 @@ describe.runIf(isPrivileged)('a hover', () => {
   });
 });
 
-describe.runIf(isPrivileged)('inlay hints', () => {
+describeAsRoot('inlay hints', () => {
   it('are off by default', async () => {
     const client = await Client.start();
     started.push(client);

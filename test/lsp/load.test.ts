@@ -2,12 +2,12 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Diagnostic } from 'vscode-languageserver-types';
 import { applyAction } from '../fixes/fixture';
 import { Client } from './client';
+import { describeAsRoot } from '../support/root';
 
-const isPrivileged = process.geteuid?.() === 0;
 let scratch: string;
 let client: Client;
 
@@ -33,7 +33,7 @@ function covered(text: string, { range: { start, end } }: Diagnostic): string {
   return text.split('\n')[start.line]!.slice(start.character, end.character);
 }
 
-describe.runIf(isPrivileged)('the editor', () => {
+describeAsRoot('the editor', () => {
   it('underlines the string in SEC() and proposes what was meant', async () => {
     const text = program('tracpoint/syscalls/sys_enter_write');
     const uri = await client.open(path.join(scratch, 'section.bpf.c'), text);

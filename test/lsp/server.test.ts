@@ -22,6 +22,7 @@ import {
   type VerifierLogResult,
 } from '../../language-server/protocol';
 import { Client, lineWith, root } from './client';
+import { describeAsRoot, isRoot } from '../support/root';
 
 const fixtures = path.join(root, 'test/lsp/fixtures');
 const fixture = (name: string) => {
@@ -30,7 +31,6 @@ const fixture = (name: string) => {
 };
 const counter = fixture('counter.bpf.c');
 const rejected = fixture('rejected.bpf.c');
-const isPrivileged = process.geteuid?.() === 0;
 
 let scratch: string;
 let shared: Client;
@@ -54,7 +54,7 @@ afterAll(async () => {
   rmSync(scratch, { recursive: true, force: true });
 });
 
-describe.runIf(isPrivileged)('verdicts of the running kernel', () => {
+describeAsRoot('verdicts of the running kernel', () => {
   it('stand above each program, with what the verifier counted', async () => {
     const uri = await shared.open(counter.file, counter.text);
     const status = await shared.finished(uri);
@@ -311,7 +311,7 @@ describe('about the text', () => {
     const { object } = await shared.connection.sendRequest<CompileDocumentResult>(CompileDocument, { uri });
     expect(Buffer.from(object!, 'base64').subarray(0, 4).toString('latin1')).toBe('\x7fELF');
     // The verification that opening asked for is not lost by it.
-    if (isPrivileged) expect((await shared.finished(uri)).programs[0]!.verdict).toBe('accepted');
+    if (isRoot) expect((await shared.finished(uri)).programs[0]!.verdict).toBe('accepted');
     await shared.change(uri, 'SEC("xdp") int f(void) { return }');
     const { problem } = await shared.connection.sendRequest<CompileDocumentResult>(CompileDocument, { uri });
     expect(problem!.message).toMatch(/does not compile/);

@@ -6,9 +6,9 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Diagnostic, Position } from 'vscode-languageserver-types';
 import { Client, lineWith, root } from './client';
+import { describeAsRoot } from '../support/root';
 
 const rejected = readFileSync(path.join(root, 'test/lsp/fixtures/rejected.bpf.c'), 'utf8');
-const isPrivileged = process.geteuid?.() === 0;
 
 let scratch: string;
 let client: Client;
@@ -38,7 +38,7 @@ function fromVerifier(diagnostics: Diagnostic[]): Diagnostic[] {
   return diagnostics.filter(({ source }) => source === 'verifier');
 }
 
-describe.runIf(isPrivileged)('a verifier’s finding, while somebody types', () => {
+describeAsRoot('a verifier’s finding, while somebody types', () => {
   async function openRejected(name: string): Promise<string> {
     const uri = await client.open(path.join(scratch, name), rejected);
     await client.finished(uri);

@@ -141,7 +141,10 @@ describe.skipIf(reason).each(['sudo', 'pkexec'] as const)(`root through %s${beca
     ]);
     expect(existsSync(path.join(user.home, 'pwned'))).toBe(false);
     // Root may enter the directory, and still is not who the host was started for.
-    await expect(KernelClient.connect(socketPath, 'stranger')).rejects.toThrow();
+    await expect(KernelClient.connect(socketPath, 'stranger')).rejects.toMatchObject({
+      operation: 'hello',
+      message: expect.stringContaining('closed the connection'),
+    });
     starting.end();
     expect(await starting.next()).toEqual({ gone: 'the kernel host ended with status 0' });
     expect(existsSync(path.dirname(socketPath))).toBe(false);

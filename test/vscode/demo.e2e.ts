@@ -68,7 +68,7 @@ test(
     const ended = new Promise((resolve) => demo.once('exit', resolve));
     demo.kill('SIGINT');
     expect(await ended).toBe(0);
-    await expect(fetch(url)).rejects.toThrow();
+    await expect(fetch(url)).rejects.toMatchObject({ cause: { code: 'ECONNREFUSED' } });
   },
 );
 

@@ -4,9 +4,10 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { cgroupRoot, removeCgroup } from '../support/cgroup';
 import { startServer, type EditorServer } from './harness/server';
 import { consoleText, expandVariable, lensesOf, variableRows } from './harness/steps';
 import { openWorkbench, until, type Workbench } from './harness/workbench';
@@ -73,23 +74,8 @@ afterAll(async () => {
   shell.kill();
   await shellEnded;
   // A cgroup goes when the last process in it is reaped.
-  if (own) await until(async () => removed(own), 'the cgroup to go');
+  if (own) await until(async () => removeCgroup(own), 'the cgroup to go');
 });
-
-function removed(directory: string): boolean {
-  try {
-    rmdirSync(directory);
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EBUSY') return false;
-    throw error;
-  }
-}
-
-function cgroupRoot(): string | undefined {
-  const mounts = readFileSync('/proc/self/mounts', 'utf8').split('\n');
-  return mounts.map((line) => line.split(' ')).find(([, , type]) => type === 'cgroup2')?.[1];
-}
 
 const input = () => bench.page.locator('.quick-input-widget input.input');
 async function question(title: string): Promise<void> {

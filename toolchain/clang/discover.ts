@@ -53,9 +53,9 @@ export function forgetClang(): void {
 async function probeSetting(setting: string, searchPath: string): Promise<ClangSearch> {
   const file = setting.includes('/') ? setting : executableOnPath(setting, searchPath);
   if (!file || !isExecutable(file)) {
-    const message = `The setting bpf.clang.path names "${setting}", which is no executable file.`;
+    const message = `"${setting}", which the setting bpf.clang.path or --clang names, is no executable file.`;
     return {
-      problem: { code: 'noClang', message, hint: 'Correct the setting, or clear it to search PATH.' },
+      problem: { code: 'noClang', message, hint: 'Correct it, or leave it empty to search PATH.' },
     };
   }
   return judge(file, await probe(file));

@@ -212,7 +212,7 @@ function dumpedOutline(entries: Dumped[]): string[][] {
   return functions;
 }
 
-describe.skipIf(!dumper)('against llvm-dwarfdump', () => {
+describe.skipIf(!dumper)(`against llvm-dwarfdump${dumper ? '' : ' (needs llvm)'}`, () => {
   const builds = [
     ...sample.map((file) => ({ name: path.basename(file), build: () => compileBpf(file) })),
     ...[[], ['-gdwarf-4'], ['-O1'], ['-mcpu=v4']].map((args) => ({

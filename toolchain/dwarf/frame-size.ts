@@ -1,12 +1,15 @@
 /** Bytes of stack that a compiled function uses, which clang's frame offsets are counted from. */
 import type { ElfFile } from '../elf/elf';
 import { relocationsOf } from '../elf/elf';
+import { decodeInsns } from '../insn/insn';
+import { Alu, Class, CLASS_BITS, R10, SOURCE_REGISTER } from '../insn/opcodes';
 import { Cursor } from './cursor';
 import { addressOf } from './sections';
 import type { Address } from './sections';
 
-const INSN_SIZE = 8;
-const FRAME_POINTER = 10;
+/** `rX = rY` and `rX += constant` in 64 bits. */
+const MOVE = Class.ALU64 | Alu.MOV | SOURCE_REGISTER;
+const ADD_CONSTANT = Class.ALU64 | Alu.ADD;
 
 /** `.stack_sizes`, which -fstack-size-section writes: an address and a ULEB128 for each function. */
 export function readStackSizes(elf: ElfFile): Map<Address, number> {
@@ -32,28 +35,22 @@ export function readStackSizes(elf: ElfFile): Map<Address, number> {
  * aligns frames to. Too small only where the lowest variable is never touched at its beginning.
  */
 export function frameSizeOfCode(elf: ElfFile, section: number, from: number, to: number): number {
-  const data = elf.sections[section]?.data ?? new Uint8Array();
-  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
-  const { littleEndian } = elf;
+  const code = elf.sections[section]?.data.subarray(from, to) ?? new Uint8Array();
   let lowest = 0;
   /** Registers that hold R10 and a constant at this point of the code, as far as it is straight. */
   const copies = new Map<number, number>();
-  for (let at = from; at + INSN_SIZE <= Math.min(to, data.length); at += INSN_SIZE) {
-    const code = view.getUint8(at);
-    const registers = view.getUint8(at + 1);
-    const dst = littleEndian ? registers & 15 : registers >> 4;
-    const src = littleEndian ? registers >> 4 : registers & 15;
-    const offset = view.getInt16(at + 2, littleEndian);
-    const immediate = view.getInt32(at + 4, littleEndian);
-    const kind = code & 7;
-    if (kind === 1 && src === FRAME_POINTER) lowest = Math.min(lowest, offset);
-    else if ((kind === 2 || kind === 3) && dst === FRAME_POINTER) lowest = Math.min(lowest, offset);
-    else if (code === 0xbf && src === FRAME_POINTER) copies.set(dst, 0);
-    else if (code === 0x07 && copies.has(dst)) {
-      const sum = (copies.get(dst) ?? 0) + immediate;
+  for (const insn of decodeInsns(code, elf.littleEndian)) {
+    if (!insn) continue;
+    const { code: opcode, dst, src, off, imm } = insn;
+    const kind = opcode & CLASS_BITS;
+    if (kind === Class.LDX && src === R10) lowest = Math.min(lowest, off);
+    else if ((kind === Class.ST || kind === Class.STX) && dst === R10) lowest = Math.min(lowest, off);
+    else if (opcode === MOVE && src === R10) copies.set(dst, 0);
+    else if (opcode === ADD_CONSTANT && copies.has(dst)) {
+      const sum = (copies.get(dst) ?? 0) + imm;
       copies.set(dst, sum);
       lowest = Math.min(lowest, sum);
-    } else if (kind === 4 || kind === 7 || kind === 1) copies.delete(dst);
+    } else if (kind === Class.ALU || kind === Class.ALU64 || kind === Class.LDX) copies.delete(dst);
   }
   return Math.ceil((0 - lowest) / 8) * 8;
 }

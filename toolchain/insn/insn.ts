@@ -13,32 +13,35 @@ export interface Insn {
   high: number;
 }
 
+/** Bytes of a slot: of an instruction, and of each half of a 64-bit immediate load. */
+export const INSN_SIZE = 8;
+
 /** The second slot of a 64-bit immediate load, which is no instruction. */
 export const SECOND_SLOT = undefined;
 
 /**
  * Instructions by index as the kernel counts, in slots of 8 bytes: the second slot of a 64-bit immediate load is
- * undefined. An incomplete last slot is left out.
+ * undefined. An incomplete last slot is left out. What a kernel gives has its own byte order, an object its own.
  */
-export function decodeInsns(bytes: Uint8Array): (Insn | undefined)[] {
+export function decodeInsns(bytes: Uint8Array, littleEndian = true): (Insn | undefined)[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const insns: (Insn | undefined)[] = [];
-  const count = bytes.length >>> 3;
+  const count = Math.floor(bytes.length / INSN_SIZE);
   for (let index = 0; index < count; index++) {
-    const at = index * 8;
+    const at = index * INSN_SIZE;
     const code = view.getUint8(at);
     const registers = view.getUint8(at + 1);
     const insn: Insn = {
       code,
-      dst: registers & 15,
-      src: registers >> 4,
-      off: view.getInt16(at + 2, true),
-      imm: view.getInt32(at + 4, true),
+      dst: littleEndian ? registers & 15 : registers >> 4,
+      src: littleEndian ? registers >> 4 : registers & 15,
+      off: view.getInt16(at + 2, littleEndian),
+      imm: view.getInt32(at + 4, littleEndian),
       high: 0,
     };
     insns.push(insn);
     if (code === LD_IMM64 && index + 1 < count) {
-      insn.high = view.getInt32(at + 12, true);
+      insn.high = view.getInt32(at + INSN_SIZE + 4, littleEndian);
       insns.push(SECOND_SLOT);
       index++;
     }

@@ -3,6 +3,11 @@
 /** The low three bits of an opcode. */
 export const Class = { LD: 0, LDX: 1, ST: 2, STX: 3, ALU: 4, JMP: 5, JMP32: 6, ALU64: 7 } as const;
 
+/** Masks of the parts of an opcode. */
+export const CLASS_BITS = 0x07;
+export const OPERATION_BITS = 0xf0;
+export const MODE_BITS = 0xe0;
+
 /** The high four bits of an arithmetic opcode. */
 export const Alu = {
   ADD: 0x00,
@@ -74,7 +79,13 @@ export const Pseudo = {
   MAP_INDEX_VALUE: 6,
 } as const;
 
+/** A 64-bit immediate load: `BPF_LD | BPF_IMM | BPF_DW`. */
 export const LD_IMM64 = 0x18;
+/** Of a helper, a kernel function or a function of the program's own. */
+export const CALL = Class.JMP | Jump.CALL;
+/** `callx`, which clang emits for a call through a pointer and no kernel takes. */
+export const CALL_REGISTER = CALL | SOURCE_REGISTER;
+export const EXIT = Class.JMP | Jump.EXIT;
 /** Frame pointer, read-only. */
 export const R10 = 10;
 

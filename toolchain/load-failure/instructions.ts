@@ -1,69 +1,27 @@
-/**
- * Instructions that a kernel does not know: newer versions of the instruction set (clang's `-mcpu`), and what clang
- * emits for C that BPF has nothing for. Encodings: Documentation/bpf/standardization/instruction-set.rst.
- */
+/** Instructions that a kernel does not know, and what clang emits for C that BPF has nothing for. */
 import type { BpfObject } from '../elf/object';
 import { findSection } from '../elf/elf';
+import { additionOf, additions } from '../insn/additions';
+import type { AdditionName } from '../insn/additions';
+import { decodeInsns, INSN_SIZE } from '../insn/insn';
+import { CALL_REGISTER } from '../insn/opcodes';
 import type { MapPath } from '../verifier/position';
 import type { LoadFinding } from './finding';
 import { placeInSection } from './source-places';
 import { isOlder, kernelName } from './target';
 import type { TargetFacts } from './target';
 
-interface NewerInstruction {
-  /** What it does, for a sentence. */
-  what: string;
-  cpu: 'v3' | 'v4';
-  /** First Linux release whose verifier knows it. */
-  since: string;
-  help: string;
-}
-
 const withV3 = 'Compile with -mcpu=v3 (bpf.clang.extraArgs) for kernels before Linux 6.6';
-const v4 = (what: string, help = `${withV3}.`): NewerInstruction => ({ what, cpu: 'v4', since: '6.6', help });
 
-const signedDivision = v4(
-  'a signed division',
-  `${withV3}; clang refuses signed division there, so divide unsigned values.`,
-);
-const signExtension = v4('a sign-extending move');
-const signedLoad = v4('a sign-extending load');
-const byteSwap = v4('an unconditional byte swap');
-const longJump = v4('a jump with a 32-bit offset (gotol)');
-const atomicResult: NewerInstruction = {
-  what: 'an atomic operation other than a plain addition',
-  cpu: 'v3',
-  since: '5.12',
-  help: 'Older kernels have only the atomic addition whose result is not used: write __sync_fetch_and_add(&x, n) as a statement of its own, or keep a value for each CPU in a per-CPU map.',
+/** What to do where the kernel does not know it; compiling for an older instruction set when absent. */
+const advice: Partial<Record<AdditionName, string>> = {
+  'signed-division': `${withV3}; clang refuses signed division there, so divide unsigned values.`,
+  atomics:
+    'Older kernels have only the atomic addition whose result is not used: write __sync_fetch_and_add(&x, n) as a statement of its own, or keep a value for each CPU in a per-CPU map.',
+  'acquire-release': 'Compile with -mcpu=v3, or use __sync_fetch_and_add and the like.',
+  'may-goto': 'Use a loop with a constant limit, or bpf_loop(), instead of can_loop and cond_break.',
+  'address-space-cast': 'Arenas need this; keep the data in another type of map for older kernels.',
 };
-const acquireRelease: NewerInstruction = {
-  what: 'a load-acquire or store-release',
-  cpu: 'v4',
-  since: '6.15',
-  help: 'Compile with -mcpu=v3, or use __sync_fetch_and_add and the like.',
-};
-
-/** What newer instruction this is, from its eight bytes; undefined for those of all kernels since 5.1. */
-function newerInstruction(code: number, offset: number, immediate: number): NewerInstruction | undefined {
-  const kind = code & 0x07;
-  const operation = code & 0xf0;
-  if (kind === 0x04 || kind === 0x07) {
-    if ((operation === 0x30 || operation === 0x90) && offset === 1) return signedDivision;
-    if (operation === 0xb0 && (offset === 8 || offset === 16 || offset === 32)) return signExtension;
-    if (kind === 0x07 && operation === 0xd0) return byteSwap;
-    return undefined;
-  }
-  if (code === 0x06) return longJump;
-  if (kind === 0x01 && (code & 0xe0) === 0x80) return signedLoad;
-  if (kind === 0x03 && (code & 0xe0) === 0xc0) {
-    if (immediate === 0x100 || immediate === 0x110) return acquireRelease;
-    if (immediate !== 0) return atomicResult;
-  }
-  return undefined;
-}
-
-/** `callx`, which clang emits for a call through a pointer. */
-const CALL_REGISTER = 0x8d;
 
 /** The verifier's words for instructions that it cannot decode. */
 const undecodable =
@@ -73,7 +31,7 @@ interface Located {
   section: string;
   insn: number;
   code: number;
-  newer?: NewerInstruction;
+  newer?: AdditionName;
 }
 
 /** The finding when the verifier's words and the object's own instructions agree. */
@@ -89,10 +47,11 @@ export function explainInstruction(
   for (const located of suspicious(object, program)) {
     const { section, insn, code, newer } = located;
     if (opcode !== undefined && Number.parseInt(opcode, 16) !== code) continue;
-    if (newer && facts && !isOlder(facts.release, newer.since)) continue;
+    const addition = newer && additions[newer];
+    if (addition && facts && !isOlder(facts.release, addition.since)) continue;
     const at = placeInSection(object, section, insn, mapPath);
     const place = { places: [{ kind: 'program' as const, name: program }], ...(at && { at }) };
-    if (!newer) {
+    if (!newer || !addition) {
       return {
         id: 'bpf/indirect-call',
         message: 'BPF programs cannot call through a pointer: clang compiled this to an indirect call',
@@ -102,8 +61,8 @@ export function explainInstruction(
     }
     return {
       id: 'bpf/cpu-version',
-      message: `${kernelName(facts)} does not know ${newer.what}: it came with Linux ${newer.since} (BPF instruction set ${newer.cpu})`,
-      help: newer.help,
+      message: `${kernelName(facts)} does not know ${addition.what}: it came with Linux ${addition.since}${addition.cpu ? ` (BPF instruction set ${addition.cpu})` : ''}`,
+      help: advice[newer] ?? `${withV3}.`,
       ...place,
     };
   }
@@ -116,17 +75,14 @@ function* suspicious(object: BpfObject, program: string): Generator<Located> {
   for (const { section, firstInsn, insnCount } of [...own, ...object.subprograms]) {
     const data = findSection(object.elf, section)?.data;
     if (!data) continue;
-    const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
-    const end = Math.min(firstInsn + insnCount, Math.floor(data.length / 8));
-    for (let insn = firstInsn; insn < end; insn++) {
-      const code = view.getUint8(insn * 8);
-      const offset = view.getInt16(insn * 8 + 2, object.elf.littleEndian);
-      const immediate = view.getInt32(insn * 8 + 4, object.elf.littleEndian);
-      // A 64-bit constant takes two places.
-      if (code === 0x18) insn++;
-      else if (code === CALL_REGISTER) yield { section, insn, code };
+    const bytes = data.subarray(firstInsn * INSN_SIZE, (firstInsn + insnCount) * INSN_SIZE);
+    for (const [index, decoded] of decodeInsns(bytes, object.elf.littleEndian).entries()) {
+      if (!decoded) continue;
+      const { code } = decoded;
+      const insn = firstInsn + index;
+      if (code === CALL_REGISTER) yield { section, insn, code };
       else {
-        const newer = newerInstruction(code, offset, immediate);
+        const newer = additionOf(decoded);
         if (newer) yield { section, insn, code, newer };
       }
     }

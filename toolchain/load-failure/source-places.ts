@@ -5,6 +5,8 @@ import { relocationsOf } from '../elf/elf';
 import type { BpfObject } from '../elf/object';
 import { sourcePositions } from '../verifier/position';
 import type { MapPath, SourceSpan } from '../verifier/position';
+import { INSN_SIZE } from '../insn/insn';
+import { CALL } from '../insn/opcodes';
 
 /** The place of an instruction of an ELF section; with `word`, that word on its line where it stands there. */
 export function placeInSection(
@@ -31,15 +33,12 @@ export function placeOfSymbol(
   for (const section of sections) {
     for (const { offset, symbol: index } of relocationsOf(object.elf, section.index)) {
       if (object.elf.symbols[index]?.name !== symbol) continue;
-      const at = placeInSection(object, section.name, Math.floor(offset / 8), mapPath, symbol);
+      const at = placeInSection(object, section.name, Math.floor(offset / INSN_SIZE), mapPath, symbol);
       if (at) return at;
     }
   }
   return undefined;
 }
-
-/** `call`: BPF_JMP | BPF_CALL. */
-const CALL = 0x85;
 
 /** The first call of the program to a symbol that the object does not define: a kernel function. */
 export function firstKernelCall(
@@ -51,7 +50,7 @@ export function firstKernelCall(
   const section = own && object.elf.sections.find(({ name }) => name === own.section);
   if (!section) return undefined;
   for (const { offset, symbol } of relocationsOf(object.elf, section.index)) {
-    const insn = Math.floor(offset / 8) - own.firstInsn;
+    const insn = Math.floor(offset / INSN_SIZE) - own.firstInsn;
     const called = object.elf.symbols[symbol];
     const isCall = insn >= 0 && insn < own.insnCount && section.data[offset] === CALL;
     if (!isCall || called?.section !== 0) continue;

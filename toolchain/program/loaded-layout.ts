@@ -6,6 +6,8 @@ import { lineAt, parseLineInfo } from '../btf/ext';
 import type { LineInfo } from '../btf/ext';
 import { relocationsOf } from '../elf/elf';
 import type { BpfObject, ObjectProgram } from '../elf/object';
+import { decodeInsns, INSN_SIZE } from '../insn/insn';
+import { CALL, CallKind, LD_IMM64 } from '../insn/opcodes';
 
 export interface ObjectInsn {
   /** ELF section, and the instruction's index within it. */
@@ -25,10 +27,6 @@ interface Block extends ObjectProgram {
   at: number;
 }
 
-const INSN_SIZE = 8;
-const BPF_CALL = 0x85;
-const BPF_LD_IMM64 = 0x18;
-const BPF_PSEUDO_CALL = 1;
 /** The kernel's limit, BPF_COMPLEXITY_LIMIT_SUBPROGS is lower. */
 const MAX_BLOCKS = 1024;
 
@@ -72,26 +70,24 @@ function calledBy({ elf, subprograms }: BpfObject, block: ObjectProgram): Object
   const section = elf.sections.find(({ name }) => name === block.section);
   const text = elf.sections.find(({ name }) => name === '.text');
   if (!section || !text) return [];
-  const view = new DataView(section.data.buffer, section.data.byteOffset, section.data.byteLength);
   const symbols = new Map(
     relocationsOf(elf, section.index).map(({ offset, symbol }) => [offset, elf.symbols[symbol]]),
   );
   const called: ObjectProgram[] = [];
-  const end = Math.min((block.firstInsn + block.insnCount) * INSN_SIZE, section.data.length);
-  for (let at = block.firstInsn * INSN_SIZE; at + INSN_SIZE <= end; at += INSN_SIZE) {
-    const code = view.getUint8(at);
-    if (code !== BPF_CALL && code !== BPF_LD_IMM64) continue;
-    const registers = view.getUint8(at + 1);
-    const source = elf.littleEndian ? registers >> 4 : registers & 15;
-    const immediate = view.getInt32(at + 4, elf.littleEndian);
+  const { firstInsn, insnCount } = block;
+  const code = section.data.subarray(firstInsn * INSN_SIZE, (firstInsn + insnCount) * INSN_SIZE);
+  for (const [index, insn] of decodeInsns(code, elf.littleEndian).entries()) {
+    if (insn?.code !== CALL && insn?.code !== LD_IMM64) continue;
+    const at = (firstInsn + index) * INSN_SIZE;
     const symbol = symbols.get(at);
     if (symbol && symbol.section !== text.index) continue;
     let target: number;
-    if (code === BPF_LD_IMM64) {
+    if (insn.code === LD_IMM64) {
       if (!symbol) continue;
-      target = (symbol.value + immediate) / INSN_SIZE;
-    } else if (symbol) target = symbol.value / INSN_SIZE + immediate + 1;
-    else if (source === BPF_PSEUDO_CALL && block.section === '.text') target = at / INSN_SIZE + immediate + 1;
+      target = (symbol.value + insn.imm) / INSN_SIZE;
+    } else if (symbol) target = symbol.value / INSN_SIZE + insn.imm + 1;
+    else if (insn.src === CallKind.SUBPROGRAM && block.section === '.text')
+      target = at / INSN_SIZE + insn.imm + 1;
     else continue;
     const found = subprograms.find(
       (one) => target >= one.firstInsn && target < one.firstInsn + one.insnCount,

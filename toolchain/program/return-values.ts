@@ -117,7 +117,40 @@ export function describeReturnValue(type: string, raw: number): ReturnValue {
 }
 
 function errnoName(type: string, value: number): string | undefined {
-  if (value >= 0 || !ERRNO_TYPES.has(type)) return undefined;
-  const name = ERRNO[-value];
+  return ERRNO_TYPES.has(type) ? negativeErrno(value) : undefined;
+}
+
+/** `-ENOENT` of -2; undefined for what is no error number that BPF programs meet. */
+export function negativeErrno(value: number): string | undefined {
+  const name = value < 0 ? ERRNO[-value] : undefined;
   return name === undefined ? undefined : `-${name}`;
+}
+
+/** Verdicts that drop a packet on purpose, by program type. */
+const DROPS: Record<string, (value: number) => boolean> = {
+  xdp: (value) => value === 1,
+  sched_cls: (value) => value === 2,
+  sched_act: (value) => value === 2,
+  sk_skb: (value) => value === 0,
+  sk_msg: (value) => value === 0,
+  sk_lookup: (value) => value === 0,
+  sk_reuseport: (value) => value === 0,
+  lwt_in: (value) => value === 2,
+  lwt_out: (value) => value === 2,
+  lwt_xmit: (value) => value === 2,
+  lwt_seg6local: (value) => value === 2,
+  flow_dissector: (value) => value === 2,
+  netfilter: (value) => value === 0,
+  cgroup_skb: (value) => (value & 1) === 0,
+  socket_filter: (value) => value === 0,
+};
+
+/** Whether a program of that type that returns `raw` drops the packet because it wants to. */
+export function isDropVerdict(type: string, raw: number): boolean {
+  return DROPS[type]?.(raw | 0) ?? false;
+}
+
+/** Whether it ends with what the kernel treats as an error: XDP_ABORTED, or a number that is no XDP action. */
+export function isAbortVerdict(type: string, raw: number): boolean {
+  return type === 'xdp' && (raw >>> 0 === 0 || raw >>> 0 > 4);
 }

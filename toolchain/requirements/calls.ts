@@ -1,12 +1,8 @@
 /** Who calls whom in an object, and which helpers and kfuncs each function calls. */
 import { relocationsOf, type ElfRelocation, type ElfSymbol } from '../elf/elf';
 import type { BpfObject, ObjectProgram } from '../elf/object';
-
-/** `BPF_JMP | BPF_CALL` and `BPF_LD | BPF_IMM | BPF_DW`, include/uapi/linux/bpf.h. */
-const CALL = 0x85;
-const LOAD_IMMEDIATE_64 = 0x18;
-/** `BPF_PSEUDO_CALL`: source register of a call to a function of the program's own. */
-const PSEUDO_CALL = 1;
+import { decodeInsns, INSN_SIZE } from '../insn/insn';
+import { CALL, CallKind, LD_IMM64 } from '../insn/opcodes';
 
 export interface Calls {
   /** The program itself and every function it calls or passes as a callback, each once. */
@@ -47,7 +43,6 @@ function scan({ elf }: BpfObject, functions: ObjectProgram[], code: ObjectProgra
   const called: Called = { helpers: new Set(), kfuncs: new Set(), functions: new Set() };
   const section = elf.sections.find(({ name }) => name === code.section);
   if (!section) return called;
-  const view = new DataView(section.data.buffer, section.data.byteOffset, section.data.byteLength);
   const relocations = new Map(relocationsOf(elf, section.index).map((one) => [one.offset, one]));
   const symbolOf = (relocation: ElfRelocation | undefined): ElfSymbol | undefined =>
     relocation && elf.symbols[relocation.symbol];
@@ -57,27 +52,24 @@ function scan({ elf }: BpfObject, functions: ObjectProgram[], code: ObjectProgra
     );
     if (found) called.functions.add(found);
   };
-  const last = Math.min(code.firstInsn + code.insnCount, Math.floor(view.byteLength / 8));
-  for (let insn = code.firstInsn; insn < last; insn++) {
-    const opcode = view.getUint8(insn * 8);
-    if (opcode !== CALL && opcode !== LOAD_IMMEDIATE_64) continue;
-    const registers = view.getUint8(insn * 8 + 1);
-    const source = elf.littleEndian ? registers >> 4 : registers & 0xf;
-    const immediate = view.getInt32(insn * 8 + 4, elf.littleEndian);
-    const symbol = symbolOf(relocations.get(insn * 8));
+  const { firstInsn, insnCount } = code;
+  const bytes = section.data.subarray(firstInsn * INSN_SIZE, (firstInsn + insnCount) * INSN_SIZE);
+  for (const [index, insn] of decodeInsns(bytes, elf.littleEndian).entries()) {
+    if (insn?.code !== CALL && insn?.code !== LD_IMM64) continue;
+    const at = firstInsn + index;
+    const isCall = insn.code === CALL;
+    const symbol = symbolOf(relocations.get(at * INSN_SIZE));
     if (symbol && symbol.section === 0) {
-      if (opcode === CALL && symbol.binding !== 'weak') called.kfuncs.add(symbol.name);
+      if (isCall && symbol.binding !== 'weak') called.kfuncs.add(symbol.name);
     } else if (symbol) {
       // An address has its offset in bytes, a call counts instructions from the one after it.
-      const offset = opcode === CALL ? immediate + 1 : Math.floor(immediate / 8);
-      addFunction(elf.sections[symbol.section]?.name, Math.floor(symbol.value / 8) + offset);
-    } else if (opcode === CALL && source === PSEUDO_CALL) {
-      addFunction(code.section, insn + immediate + 1);
-    } else if (opcode === CALL && source === 0) {
-      called.helpers.add(immediate);
+      const offset = isCall ? insn.imm + 1 : Math.floor(insn.imm / INSN_SIZE);
+      addFunction(elf.sections[symbol.section]?.name, Math.floor(symbol.value / INSN_SIZE) + offset);
+    } else if (isCall && insn.src === CallKind.SUBPROGRAM) {
+      addFunction(code.section, at + insn.imm + 1);
+    } else if (isCall && insn.src === CallKind.HELPER) {
+      called.helpers.add(insn.imm);
     }
-    // The second half of a 64-bit immediate is no instruction.
-    if (opcode === LOAD_IMMEDIATE_64) insn++;
   }
   return called;
 }

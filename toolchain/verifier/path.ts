@@ -2,11 +2,12 @@
  * What a log says of the path on which the verifier gave up: the instructions in the order they were looked at,
  * the branches taken, and the words it ended with.
  */
+import { CALL, EXIT } from '../insn/opcodes';
 import { branchOf, instructionOf } from './log';
 import { indexLog } from './logIndex';
 import type { LogIndex } from './logIndex';
 import { PathStates } from './pathStates';
-import { CALL, EXIT, Walk } from './walk';
+import { Walk } from './walk';
 import type { Branch } from './walk';
 
 export { MAX_STEPS } from './walk';

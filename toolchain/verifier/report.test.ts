@@ -37,6 +37,42 @@ describe('logs of other kernels', () => {
     });
   });
 
+  test('a branch that Linux 5.10 takes up without a word at level 2 is the one that was put off', () => {
+    const state = (insn: number) => `${insn}: R0=inv0 R1=ctx(id=0,off=0,imm=0) R10=fp0`;
+    const log = [
+      ...['0: (55) if r4 != 0x3 goto pc+2', state(1), '1: (b7) r0 = 0', state(2)],
+      // The path goes on at 3 at first, so that only 4 is left of this jump.
+      ...[
+        '2: (55) if r3 != 0x0 goto pc+1',
+        state(3),
+        '3: (71) r0 = *(u8 *)(r6 +0)',
+        state(4),
+        '4: (95) exit',
+      ],
+      ...[state(4), '4: (95) exit'],
+      ...[state(3), '3: (71) r0 = *(u8 *)(r6 +0)', "R6 invalid mem access 'inv'", ''],
+    ];
+    const path = failureOf(log.join('\n'))?.path;
+    expect(path?.steps.map(({ insn }) => insn)).toEqual([0, 3]);
+    expect(path?.branches).toEqual([{ from: 0, to: 3, step: 1 }]);
+  });
+
+  test('a number doubled many times without a state in the log is followed in time', () => {
+    const doubled = Array.from({ length: 64 }, (_, index) => `${index + 2}: (0f) r0 += r0`);
+    const log = [
+      '0: (85) call bpf_ktime_get_ns#5',
+      '1: (bf) r1 = r0',
+      ...doubled,
+      '66: (71) r0 = *(u8 *)(r0 +0)',
+    ];
+    const start = performance.now();
+    expect(failureOf([...log, "R0 invalid mem access 'inv'", ''].join('\n'))).toMatchObject({
+      id: 'bpf/scalar-pointer',
+      instruction: 66,
+    });
+    expect(performance.now() - start).toBeLessThan(1000);
+  });
+
   test('stack that was never written, in the words of several kernels', () => {
     for (const words of [
       'invalid indirect read from stack off -16+1 size 16',

@@ -5,6 +5,7 @@
  * compared (values with the same id), and a call ends scratch registers, released references and, if it may move the
  * packet, pointers into it. Where the rules do not tell, nothing is known until the next whole state.
  */
+import { CALL, CALL_REGISTER, Class, CLASS_BITS, Mode, MODE_BITS } from '../insn/opcodes';
 import { branchOf, instructionOf } from './log';
 import type { LogIndex } from './logIndex';
 import { parseState } from './state';
@@ -129,14 +130,14 @@ function withRegisters(
   return { ...state, registers: state.registers.map(change) };
 }
 
-/** Opcodes: see Documentation/bpf/standardization/instruction-set.rst of the kernel. */
 function isCall(opcode: number): boolean {
-  return opcode === 0x85 || opcode === 0x8d;
+  return opcode === CALL || opcode === CALL_REGISTER;
 }
 
 /** The old `r0 = *(u8 *)skb[…]`, which is a call in disguise: class LD, mode ABS or IND. */
 function isPacketLoad(opcode: number): boolean {
-  return (opcode & 7) === 0 && ((opcode & 0xe0) === 0x20 || (opcode & 0xe0) === 0x40);
+  const mode = opcode & MODE_BITS;
+  return (opcode & CLASS_BITS) === Class.LD && (mode === Mode.ABS || mode === Mode.IND);
 }
 
 function isComparison(opcode: number): boolean {

@@ -3,11 +3,8 @@
  * its jump. At log level 1 the kernel has cut the abandoned part from the log itself; at level 2 it stands there
  * still. However long a log is, the work for one of its lines is bounded on average.
  */
+import { CALL, EXIT } from '../insn/opcodes';
 import type { LogIndex } from './logIndex';
-
-/** Opcodes of `call` and `exit`, see Documentation/bpf/standardization/instruction-set.rst of the kernel. */
-export const CALL = 0x85;
-export const EXIT = 0x95;
 
 /** Enough for any path that a person or an explanation follows; the memory for it stays under some 50 MB. */
 export const MAX_STEPS = 200_000;
@@ -33,8 +30,12 @@ export class Walk {
   /** Instruction → the last step at it whose ways out are not both taken; for each step, the one before at its place. */
   private readonly latest = new Map<number, number>();
   private readonly earlier: number[] = [];
-  /** Instruction → steps with a conditional jump that leads there, ascending. */
-  private readonly jumps = new Map<number, number[]>();
+  /** Instruction → steps with a conditional jump that leads there and went the other way, ascending. */
+  private readonly open = new Map<number, number[]>();
+  /** For each step where that other way of its jump leads; undefined where there is none. */
+  private readonly otherWay: (number | undefined)[] = [];
+  /** Steps with a jump whose second way the path took. */
+  private settled = new Set<number>();
 
   constructor(private readonly log: LogIndex) {}
 
@@ -62,7 +63,7 @@ export class Walk {
   /** The log says that the verifier takes up the other way out of a conditional jump. */
   branch(from: number, to: number): void {
     const at = this.openJump(from, to);
-    if (at !== undefined) this.rewind(at);
+    if (at !== undefined) this.takeSecondWay(at);
     this.ended = false;
     this.branches.push({ from, to, step: this.lines.length });
   }
@@ -80,7 +81,8 @@ export class Walk {
     this.frame = 0;
     this.ended = false;
     this.latest.clear();
-    this.jumps.clear();
+    this.open.clear();
+    this.settled.clear();
   }
 
   /**
@@ -104,11 +106,25 @@ export class Walk {
     const insn = this.log.insn(line);
     this.earlier[step] = this.latest.get(insn) ?? -1;
     this.latest.set(insn, step);
-    for (const target of this.waysOut(line)) {
-      const steps = this.jumps.get(target);
-      if (steps) steps.push(step);
-      else this.jumps.set(target, [step]);
-    }
+    this.otherWay[step] = undefined;
+    if (step > 0) this.noteOtherWay(step - 1, insn);
+  }
+
+  /** Lists the way that a jump did not go, as the path went on at `insn`. */
+  private noteOtherWay(jump: number, insn: number): void {
+    const ways = this.waysOut(this.lines[jump] as number);
+    const other = ways.find((way) => way !== insn);
+    this.otherWay[jump] = undefined;
+    if (other === undefined || !ways.includes(insn) || this.settled.has(jump)) return;
+    this.otherWay[jump] = other;
+    const steps = this.open.get(other);
+    if (steps) steps.push(jump);
+    else this.open.set(other, [jump]);
+  }
+
+  private takeSecondWay(jump: number): void {
+    this.rewind(jump);
+    this.settled.add(jump);
   }
 
   /** Goes back to a step, which becomes the last one. */
@@ -118,18 +134,21 @@ export class Walk {
       const insn = this.log.insn(line);
       if (this.latest.get(insn) === this.lines.length)
         this.latest.set(insn, this.earlier[this.lines.length] as number);
-      for (const target of this.waysOut(line)) this.jumps.get(target)?.pop();
+      this.settled.delete(this.lines.length);
+      const other = this.otherWay[this.lines.length - 1];
+      if (other !== undefined) this.open.get(other)?.pop();
+      this.otherWay[this.lines.length - 1] = undefined;
       this.frames.pop();
     }
     while ((this.branches.at(-1)?.step ?? -1) > step) this.branches.pop();
     this.frame = this.frames.at(-1) ?? 0;
   }
 
-  /** Takes up the latest conditional jump that leads to an instruction. */
+  /** Takes up the latest conditional jump that leads to an instruction and went the other way. */
   private resume(insn: number): void {
-    const at = this.jumps.get(insn)?.at(-1);
+    const at = this.open.get(insn)?.at(-1);
     if (at === undefined) return;
-    this.rewind(at);
+    this.takeSecondWay(at);
     this.branches.push({ from: this.log.insn(this.lines[at] as number), to: insn, step: at + 1 });
   }
 
@@ -141,7 +160,8 @@ export class Walk {
       .map((branch) => ({ ...branch, step: branch.step - dropped }))
       .filter((branch) => branch.step >= 0);
     this.latest.clear();
-    this.jumps.clear();
+    this.open.clear();
+    this.settled = new Set([...this.settled].map((step) => step - dropped).filter((step) => step >= 0));
     for (let step = 0; step < this.lines.length; step++) this.note(step);
   }
 

@@ -1,12 +1,12 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { openKernel, type OpenedKernel } from '../../../kernel/client/open';
 import type { LoadedMap } from '../../../kernel/protocol';
 import { startCommand } from '../../../test/cli/command-line';
 import { compileTemplate, dist } from '../../../test/support/bpf-object';
 import { readMap } from '../../../test/support/maps';
 import { createNetworkPair, type NetworkEnd, type NetworkPair } from '../../../test/support/network';
+import { describeAsRoot } from '../../../test/support/root';
 
-const asRoot = process.geteuid?.() === 0;
 const TCP = 6;
 const UDP = 17;
 const ethernet = 14;
@@ -25,7 +25,7 @@ interface Stats {
   egress_bytes: number;
 }
 
-describe.skipIf(!asRoot)('tc/flow-stats on a veth (needs root)', () => {
+describeAsRoot('tc/flow-stats on a veth', () => {
   let kernel: OpenedKernel;
   let network: NetworkPair;
   let object: Uint8Array;

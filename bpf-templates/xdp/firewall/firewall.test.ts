@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { KernelClient } from '../../../kernel/client/client';
 import { openKernel, type OpenedKernel } from '../../../kernel/client/open';
 import type { LoadedMap } from '../../../kernel/protocol';
@@ -6,16 +6,16 @@ import { compileTemplate, dist, rodataWith } from '../../../test/support/bpf-obj
 import { readMap } from '../../../test/support/maps';
 import { createNetworkPair, type NetworkPair } from '../../../test/support/network';
 import { buildPacket } from '../../../toolchain/packet/build';
+import { describeAsRoot, isRoot } from '../../../test/support/root';
 
 const XDP_DROP = 1;
 const XDP_PASS = 2;
-const asRoot = process.geteuid?.() === 0;
 
 let kernel: OpenedKernel;
 let object: Uint8Array;
 
 beforeAll(async () => {
-  if (!asRoot) return;
+  if (!isRoot) return;
   const opened = await openKernel({
     target: { kind: 'local' },
     name: 'test',
@@ -78,7 +78,7 @@ function packet(...layers: Record<string, unknown>[]): Uint8Array {
   return built.value;
 }
 
-describe.skipIf(!asRoot)('xdp/firewall on described packets (needs root)', () => {
+describeAsRoot('xdp/firewall on described packets', () => {
   it('drops by longest prefix, IPv4 and IPv6, behind VLAN tags and in fragments', async () => {
     const firewall = await load(kernel.client, 0n, 0n);
     await firewall.block([10, 1, 0, 0], 16);
@@ -126,7 +126,7 @@ describe.skipIf(!asRoot)('xdp/firewall on described packets (needs root)', () =>
   });
 });
 
-describe.skipIf(!asRoot)('xdp/firewall on a veth (needs root)', () => {
+describeAsRoot('xdp/firewall on a veth', () => {
   let network: NetworkPair;
   beforeAll(() => {
     network = createNetworkPair();

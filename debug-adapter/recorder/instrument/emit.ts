@@ -16,7 +16,7 @@ import type { Flow } from './flow';
 import type { Field, Point } from './points';
 import { registersIn } from './points';
 import type { RegisterFacts, TraceRecord } from './records';
-import { RECORD_HEADER, freeAt } from './records';
+import { CPU_REGISTER, RECORD_HEADER, freeAt } from './records';
 
 /**
  * The trace: an array map of one value. Its first page holds the number of bytes written so far (u64 at 0); records
@@ -100,6 +100,7 @@ export function recordingCode(
     let offset = writer.firstField(record);
     record.points.forEach((point, index) => {
       const code: Insn[] = [];
+        if (point.fields.some(({ kind }) => kind === 'cpu')) code.push(...ASK_FOR_CPU);
       if (index === 0) code.push(...writer.reserve(record, spill));
       for (const field of point.fields) {
         code.push(...store(field, record, offset, freeAt(point, facts)));
@@ -202,7 +203,15 @@ function reserve(record: TraceRecord, { map, capacity }: TraceLayout, spill: Spi
   ];
 }
 
+/** Where the program begins, R1 is all that holds a value; R6 keeps it through the call. The result is in R0. */
+const ASK_FOR_CPU: readonly Insn[] = [
+  { code: Class.ALU64 | Alu.MOV | SOURCE_REGISTER, dst: 6, src: 1, off: 0, imm: 0, high: 0 },
+  { code: Class.JMP | Jump.CALL, dst: 0, src: 0, off: 0, imm: 8, high: 0 },
+  { code: Class.ALU64 | Alu.MOV | SOURCE_REGISTER, dst: 1, src: 6, off: 0, imm: 0, high: 0 },
+];
+
 function store(field: Field, { address }: TraceRecord, offset: number, free: number): Insn[] {
+  if (field.kind === 'cpu') return [stx(address, CPU_REGISTER, offset)];
   if (field.kind === 'register') return [stx(address, field.register, offset)];
   const scratch = registersIn(free & ~bit(address))[0] as number;
   return [ldx(scratch, R10, field.offset, field.size), stx(address, scratch, offset)];

@@ -40,6 +40,7 @@ export interface CannotRecord {
 
 /**
  * @param parametersOf number of parameters of a FUNC of the object's BTF.
+ * @param withCpu whether to record the CPU of the run, as following per-CPU maps needs it.
  * @param stackDepth bytes of stack by subprogram, in the order of the program, as the verifier's statistics list them.
  */
 export function instrument(
@@ -48,6 +49,7 @@ export function instrument(
   trace: TraceLayout,
   recording: Recording,
   parametersOf: (functionType: number) => number | undefined,
+  withCpu = false,
 ): Instrumented | CannotRecord {
   const insns = decodeInsns(program.instructions);
   const obstacle = findObstacle(insns);
@@ -56,7 +58,7 @@ export function instrument(
   const liveness = analyseLiveness(flow);
   const facts = { liveness, ...analyseInitialised(flow) };
   const parameters = functionParameters(program.funcInfo, parametersOf);
-  const points = choosePoints(flow, liveness, analyseFrame(flow), recording, parameters);
+  const points = choosePoints(flow, liveness, analyseFrame(flow), recording, parameters, withCpu);
   const records = groupPoints(flow, points, facts);
   if (!Array.isArray(records))
     return { reason: 'every register is in use where a value has to be recorded', insn: records.insn };

@@ -132,7 +132,7 @@ function addFlight(
 ): TraceRecord[] | CannotRecord {
   const { ring, condition, packet: withPacket } = flight!;
   const parameters = functionParameters(program.funcInfo, parametersOf);
-  const points = choosePoints(flow, facts.liveness, analyseFrame(flow), 'lean', parameters);
+  const points = choosePoints(flow, facts.liveness, analyseFrame(flow), 'lean', parameters, false);
   // The record of a run's beginning holds what is recorded at the program's entry.
   const [entry, ...others] = points;
   const stops = new Set(snapshots?.stops.map(({ insn }) => insn));

@@ -14,13 +14,16 @@ import { LD_IMM64, Pseudo, R10 } from '../../../toolchain/insn/opcodes';
 import type { Flow, Subprogram } from './flow';
 import { mayNotReturn } from './flow';
 import type { FrameFacts, StackRange } from './frame';
+import { tellsWhatChanged } from './helpers';
 import type { Liveness } from './liveness';
 
 export type Field =
   /** `checked`: re-execution knows the value, and the recording is there to compare it with. */
   | { kind: 'register'; register: number; checked: boolean }
   /** Up to 8 bytes of the stack, at an offset from R10. */
-  | { kind: 'stack'; offset: number; size: 1 | 2 | 4 | 8 };
+  | { kind: 'stack'; offset: number; size: 1 | 2 | 4 | 8 }
+  /** The CPU that the program runs on, which it is asked for where it begins. */
+  | { kind: 'cpu' };
 
 /** A place in the program where values are recorded. */
 export interface Point {
@@ -37,6 +40,7 @@ export type Recording = 'lean' | 'full';
 /**
  * Points in the order of the program.
  * @param parameters how many parameters the function that starts at an instruction has, by its BTF.
+ * @param withCpu whether to record the CPU.
  */
 export function choosePoints(
   flow: Flow,
@@ -44,6 +48,7 @@ export function choosePoints(
   frame: FrameFacts,
   recording: Recording,
   parameters: (start: number) => number | undefined,
+  withCpu: boolean,
 ): Point[] {
   const points: Point[] = [];
   const entries = new Map(flow.subprograms.map((subprogram) => [subprogram.start, subprogram]));
@@ -55,7 +60,11 @@ export function choosePoints(
       points.push({
         insn: index,
         side: 'before',
-        fields: [register(R10), ...registersIn(given).map(register)],
+        fields: [
+          register(R10),
+          ...registersIn(given).map(register),
+          ...(withCpu && subprogram.index === 0 ? [{ kind: 'cpu' } as const] : []),
+        ],
       });
     }
     const fields = fieldsAfter(insn, index, liveness, frame);
@@ -85,7 +94,8 @@ function mustBeSeen(insn: Insn): boolean {
 
 function fieldsAfter(insn: Insn, index: number, liveness: Liveness, frame: FrameFacts): Field[] {
   if (isHelperCall(insn) || isKfuncCall(insn)) {
-    const result = liveness.after(index) & bit(0) ? [register(0)] : [];
+    const isWanted = liveness.after(index) & bit(0) || (isHelperCall(insn) && tellsWhatChanged(insn.imm));
+    const result = isWanted ? [register(0)] : [];
     const written = frame.written.filter(({ call }) => call === index);
     return [...result, ...written.flatMap(({ range }) => stackFields(range))];
   }

@@ -28,6 +28,8 @@ export interface TraceRecord {
 export const RECORD_HEADER = 8;
 /** Records are small beside the header page of the trace, which is what they may reach back into. */
 const MAX_FIELDS = 64;
+/** Where {@link emit} has the CPU's number until it is recorded. */
+export const CPU_REGISTER = 0;
 /** R0 to R9. */
 const USABLE = 0x3ff;
 
@@ -132,7 +134,10 @@ function* insnsBetween(flow: Flow, from: Point, to: Point): Generator<number> {
 }
 
 function recorded({ fields }: Point): number {
-  return fields.reduce((set, field) => (field.kind === 'register' ? set | bit(field.register) : set), 0);
+  return fields.reduce((set, field) => {
+    if (field.kind === 'stack') return set;
+    return set | bit(field.kind === 'register' ? field.register : CPU_REGISTER);
+  }, 0);
 }
 
 /** Registers that nobody needs at a point, because nothing reads them or nothing is in them, and that are not recorded. */

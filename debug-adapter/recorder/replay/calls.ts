@@ -19,7 +19,14 @@ export interface HelperCall {
 /** Of a run with more calls, the first so many are listed. */
 const MAX_CALLS = 100_000;
 
-const MAP_OPERATIONS: Record<number, MapCall['operation']> = { 1: 'lookup', 2: 'update', 3: 'delete' };
+/** map_lookup_elem, map_update_elem, map_delete_elem, map_lookup_percpu_elem */
+const MAP_OPERATIONS: Record<number, MapCall['operation']> = {
+  1: 'lookup',
+  2: 'update',
+  3: 'delete',
+  195: 'lookup',
+};
+const LOOKUP_PERCPU = 195;
 
 export class CallLog {
   readonly calls: HelperCall[] = [];
@@ -65,17 +72,22 @@ export class CallLog {
   ): MapCall | undefined {
     const operation = MAP_OPERATIONS[helper];
     const pointer = operation && argument(1);
-    const map = pointer === undefined ? undefined : this.mapAt(pointer);
+    const map = pointer === undefined ? undefined : (this.mapAt(pointer) ?? this.model.innerMapAt(pointer));
     const shape = map === undefined ? undefined : this.model.shape(map);
     const keyAt = argument(2);
     if (!operation || !shape || keyAt === undefined) return undefined;
     const key = machine.memory.bytes(keyAt, shape.keySize);
-    if (key.known.includes(0)) return undefined;
+    if (key.known.includes(0)) {
+      this.model.lose(shape.handle, 'the run does not show the key of an entry that it asked for');
+      return undefined;
+    }
     const valueAt = operation === 'update' ? argument(3) : undefined;
     return {
       map: shape.handle,
       operation,
       key: key.bytes,
+      cpu: helper === LOOKUP_PERCPU ? Number(argument(3)) : machine.cpu,
+      flags: argument(4),
       ...(valueAt === undefined ? {} : { value: machine.memory.bytes(valueAt, shape.valueSize) }),
     };
   }

@@ -79,6 +79,8 @@ export class Machine {
   frames: Frame[] = [];
   /** What is kept of the kernel's side: maps and calls. */
   kernel: { maps: MapModel; calls: CallLog } | undefined;
+  /** CPU that the run was on, if that was recorded. */
+  cpu: number | undefined;
   /** Undefined until the program has asked for it. */
   packet: PacketBounds | undefined;
   readonly memory = new Memory();
@@ -406,6 +408,8 @@ export class Machine {
         const { registers } = this;
         const [atLo, atHi] = add(registers.lo[10] as number, registers.hi[10] as number, field.offset);
         this.memory.write(atLo, atHi, field.size, lo, hi);
+      } else if (field.kind === 'cpu') {
+        this.cpu = lo;
       } else if (field.checked && this.known & (1 << field.register)) {
         const { registers } = this;
         if (registers.lo[field.register] !== lo || registers.hi[field.register] !== hi) {

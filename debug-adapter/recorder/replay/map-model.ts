@@ -1,25 +1,33 @@
 /**
  * What a run did to its maps, as far as it can be told from the calls it made and the memory it wrote: the maps as they
- * were before it, changed step by step. Every change can be taken back, as with {@link Memory}.
+ * were before it, changed step by step. Every change can be taken back, as with {@link Memory}. At the end the maps
+ * have to be what the kernel has after the run; one that is not is not shown as it was in between.
  */
+import {
+  coversKey,
+  elementDistance,
+  evicts,
+  holdsMaps,
+  identityOf,
+  isContiguous,
+  isPerCpuType,
+  prefixOf,
+  updatesInPlace,
+} from './map-shape';
+import type { MapShape } from './map-shape';
 import { halves } from './memory';
 import type { Memory } from './memory';
 
-export interface MapShape {
-  handle: number;
-  keySize: number;
-  /** Bytes of one value: for per-CPU maps, of one CPU's. */
-  valueSize: number;
-  /** Array maps: an element stays where it is, and an update writes over it. */
-  inPlace: boolean;
-}
-
-/** A value is at an address from the first look-up that returned it; before, its bytes are kept here. */
+/** `value` and `known` have all slots of the entry; see {@link MapShape}. */
 interface Element {
   key: Uint8Array;
   value: Uint8Array;
   known: Uint8Array;
-  address?: bigint;
+  /**
+   * Where the value of a slot lies, from the first look-up on that returned it: its bytes are then those of the
+   * memory there.
+   */
+  addresses: readonly (bigint | undefined)[];
 }
 
 export interface MapEntry {
@@ -27,36 +35,75 @@ export interface MapEntry {
   value: Uint8Array;
   known: Uint8Array;
 }
+export interface PlainEntry {
+  key: Uint8Array;
+  value: Uint8Array;
+}
 
 /** A call that concerns a map, with what its pointer arguments led to when it was made. */
 export interface MapCall {
   map: number;
   operation: 'lookup' | 'update' | 'delete';
   key: Uint8Array;
-  /** Update only. */
+  /** The CPU whose value is meant, in per-CPU maps. */
+  cpu: number | undefined;
+  /** Update only: one slot's value. */
   value?: { bytes: Uint8Array; known: Uint8Array };
+  /** Update only: BPF_ANY, BPF_NOEXIST, BPF_EXIST, BPF_F_LOCK. */
+  flags?: bigint | undefined;
+}
+const BPF_F_LOCK = 4n;
+
+interface FollowedMap {
+  shape: MapShape;
+  elements: Map<string, Element>;
+  /** Where the first element of an array lies, once a look-up has told. */
+  base: bigint | undefined;
+  /** Entries after the run, if they were looked at. */
+  after: ReadonlyMap<string, PlainEntry> | undefined;
+  /** Why the map is not what this model makes of it. */
+  lost: string | undefined;
+}
+
+type Change = { map: FollowedMap } & (
+  { kind: 'element'; name: string; before: Element | undefined } | { kind: 'base' }
+);
+
+export interface MapBefore {
+  shape: MapShape;
+  entries: readonly PlainEntry[];
+  /** Entries after the run; absent when nobody has looked. */
+  after?: readonly PlainEntry[] | undefined;
 }
 
 export class MapModel {
-  private readonly elements = new Map<number, Map<string, Element>>();
-  private readonly shapes = new Map<number, MapShape>();
-  private readonly undo: { map: number; name: string; before: Element | undefined }[] = [];
+  private readonly maps = new Map<number, FollowedMap>();
+  private readonly undo: Change[] = [];
+  private readonly innerMaps = new Map<bigint, number>();
 
+  /** @param mapOfId handle of the map with a kernel id, which is what a map of maps has as values. */
   constructor(
     private readonly memory: Memory,
-    maps: readonly { shape: MapShape; entries: readonly { key: Uint8Array; value: Uint8Array }[] }[],
+    maps: readonly MapBefore[],
+    private readonly mapOfId: (id: number) => number | undefined = () => undefined,
   ) {
-    for (const { shape, entries } of maps) {
-      this.shapes.set(shape.handle, shape);
+    for (const { shape, entries, after } of maps) {
       const elements = entries.map(({ key, value }): [string, Element] => {
-        return [nameOf(key), { key, value, known: new Uint8Array(value.length).fill(1) }];
+        const known = new Uint8Array(value.length).fill(1);
+        return [identityOf(shape, key), { key, value, known, addresses: [] }];
       });
-      this.elements.set(shape.handle, new Map(elements));
+      this.maps.set(shape.handle, {
+        shape,
+        elements: new Map(elements),
+        base: undefined,
+        after: after && new Map(after.map((entry) => [identityOf(shape, entry.key), entry])),
+        lost: undefined,
+      });
     }
   }
 
   shape(map: number): MapShape | undefined {
-    return this.shapes.get(map);
+    return this.maps.get(map)?.shape;
   }
 
   get changes(): number {
@@ -65,43 +112,124 @@ export class MapModel {
 
   undoTo(changes: number): void {
     while (this.undo.length > changes) {
-      const { map, name, before } = this.undo.pop()!;
-      const elements = this.elements.get(map)!;
-      if (before) elements.set(name, before);
-      else elements.delete(name);
+      const change = this.undo.pop()!;
+      const { map } = change;
+      if (change.kind === 'base') map.base = undefined;
+      else if (change.before) map.elements.set(change.name, change.before);
+      else map.elements.delete(change.name);
     }
   }
 
   /** The effect of a call that returned `result`; undefined when the run does not show what it returned. */
-  apply({ map, operation, key, value }: MapCall, result: bigint | undefined): void {
-    const shape = this.shapes.get(map);
-    if (!shape) return;
-    const name = nameOf(key);
-    const element = this.elements.get(map)!.get(name);
-    if (operation === 'lookup') {
-      if (result !== undefined && result !== 0n) this.found(shape, key, element, result);
-    } else if (result !== undefined && result !== 0n) {
+  apply(call: MapCall, result: bigint | undefined): void {
+    const map = this.maps.get(call.map);
+    if (!map) return;
+    const { shape } = map;
+    if (call.operation === 'lookup') {
+      this.lookUp(map, call, result);
+    } else if (result === undefined) {
+      map.lost ??= 'the run does not show whether the kernel did what it was asked to';
+    } else if (result !== 0n) {
       // The kernel refused it.
-    } else if (operation === 'delete') {
-      if (!shape.inPlace) this.set(map, name, undefined);
-    } else if (value) {
-      if (shape.inPlace && element?.address !== undefined) this.write(element.address, value);
-      else this.set(map, name, { key, value: value.bytes, known: value.known });
+    } else if (call.operation === 'delete') {
+      this.set(map, identityOf(shape, call.key), undefined);
+    } else {
+      this.update(map, call);
     }
   }
 
-  /** The value of global variables lies at an address from the beginning. */
-  place(map: number, key: Uint8Array, address: bigint): void {
-    const shape = this.shapes.get(map);
-    if (shape) this.found(shape, key, this.elements.get(map)!.get(nameOf(key)), address);
+  /** From now on a map is shown as it is after the run. */
+  lose(handle: number, reason: string): void {
+    const map = this.maps.get(handle);
+    if (map) map.lost ??= reason;
   }
 
-  private found(shape: MapShape, key: Uint8Array, element: Element | undefined, address: bigint): void {
-    if (element?.address === address) return;
-    const unknown = new Uint8Array(shape.valueSize);
-    const { value, known } = element ? this.read(element) : { value: unknown, known: unknown };
-    this.write(address, { bytes: value, known });
-    this.set(shape.handle, nameOf(key), { key, value, known, address });
+  /** The map that a pointer means which a look-up in a map of maps has returned. */
+  innerMapAt(address: bigint): number | undefined {
+    return this.innerMaps.get(address);
+  }
+
+  /** The value of global variables lies at an address from the beginning. */
+  place(handle: number, key: Uint8Array, address: bigint): void {
+    const map = this.maps.get(handle);
+    const element = map?.elements.get(identityOf(map.shape, key));
+    if (map && element) this.found(map, element, 0, address);
+  }
+
+  private lookUp(map: FollowedMap, { key, cpu }: MapCall, result: bigint | undefined): void {
+    if (result === undefined) return;
+    const { shape } = map;
+    const element =
+      shape.type === 'lpm_trie' ? longestMatch(map, key) : map.elements.get(identityOf(shape, key));
+    if (result === 0n) {
+      if (!element || isPerCpuType(shape.type)) return;
+      if (evicts(shape)) this.set(map, identityOf(shape, key), undefined);
+      else map.lost ??= 'the kernel did not find an entry that should be there';
+    } else if (!element) {
+      map.lost ??= 'the kernel found an entry that somebody else must have put there';
+    } else if (holdsMaps(shape.type)) {
+      const inner = this.mapOfId(u32(element.value));
+      if (inner !== undefined) this.innerMaps.set(result, inner);
+    } else {
+      const slot = shape.slots === 1 ? 0 : cpu;
+      if (slot === undefined || slot >= shape.slots) map.lost ??= 'the CPU that the run was on is not known';
+      else this.found(map, element, slot, result);
+    }
+  }
+
+  private update(map: FollowedMap, { key, value, cpu, flags }: MapCall): void {
+    const { shape, elements } = map;
+    const slot = shape.slots === 1 ? 0 : cpu;
+    if (
+      !value ||
+      value.known.includes(0) ||
+      slot === undefined ||
+      slot >= shape.slots ||
+      holdsMaps(shape.type)
+    ) {
+      map.lost ??= 'the run does not show what it put into the map';
+      return;
+    }
+    const name = identityOf(shape, key);
+    const before = elements.get(name);
+    const inPlace = updatesInPlace(shape) || ((flags ?? 0n) & BPF_F_LOCK) !== 0n;
+    if (before && inPlace) {
+      const address = this.addressOf(map, before, slot);
+      if (address !== undefined) this.write(address, value);
+      else this.set(map, name, withSlot(shape, before, slot, value));
+      return;
+    }
+    const size = shape.stride * shape.slots;
+    // In a new element of a per-CPU map the values of other CPUs are zero (pcpu_init_value).
+    const fresh = { key, value: new Uint8Array(size), known: new Uint8Array(size).fill(1), addresses: [] };
+    this.set(map, name, withSlot(shape, fresh, slot, value));
+  }
+
+  /** A look-up has returned the address of an element's value. */
+  private found(map: FollowedMap, element: Element, slot: number, address: bigint): void {
+    const { shape } = map;
+    if (element.addresses[slot] === address) return;
+    const { value, known } = this.read(map, element);
+    const from = slot * shape.stride;
+    const end = from + shape.valueSize;
+    this.write(address, { bytes: value.subarray(from, end), known: known.subarray(from, end) });
+    const addresses = Array.from({ length: shape.slots }, (_, one) =>
+      one === slot ? address : element.addresses[one],
+    );
+    this.set(map, identityOf(shape, element.key), { ...element, value, known, addresses });
+    if (isContiguous(shape) && map.base === undefined) {
+      map.base = address - BigInt(u32(element.key) * elementDistance(shape));
+      this.undo.push({ kind: 'base', map });
+    }
+  }
+
+  private addressOf(
+    { shape, base }: FollowedMap,
+    { key, addresses }: Element,
+    slot: number,
+  ): bigint | undefined {
+    if (base === undefined) return addresses[slot];
+    return base + BigInt(u32(key) * elementDistance(shape));
   }
 
   private write(address: bigint, { bytes, known }: { bytes: Uint8Array; known: Uint8Array }): void {
@@ -111,30 +239,115 @@ export class MapModel {
     }
   }
 
-  private set(map: number, name: string, element: Element | undefined): void {
-    const elements = this.elements.get(map)!;
-    this.undo.push({ map, name, before: elements.get(name) });
-    if (element) elements.set(name, element);
-    else elements.delete(name);
+  private set(map: FollowedMap, name: string, element: Element | undefined): void {
+    this.undo.push({ kind: 'element', map, name, before: map.elements.get(name) });
+    if (element) map.elements.set(name, element);
+    else map.elements.delete(name);
   }
 
-  private read({ key, value, known, address }: Element): MapEntry {
-    if (address === undefined) return { key, value, known };
-    const there = this.memory.bytes(address, value.length);
-    return { key, value: there.bytes, known: there.known };
+  private read(map: FollowedMap, element: Element): MapEntry {
+    const { shape } = map;
+    let { value, known } = element;
+    for (let slot = 0; slot < shape.slots; slot++) {
+      const address = this.addressOf(map, element, slot);
+      if (address === undefined) continue;
+      const there = this.memory.bytes(address, shape.valueSize);
+      // An element that no look-up has returned may have been written in part, by way of its neighbour or a callback.
+      const isPlaced = element.addresses[slot] !== undefined;
+      if (!isPlaced && !there.known.includes(1)) continue;
+      if (value === element.value) [value, known] = [copyOf(value), copyOf(known)];
+      const from = slot * shape.stride;
+      there.bytes.forEach((byte, at) => {
+        if (!isPlaced && there.known[at] !== 1) return;
+        value[from + at] = byte;
+        known[from + at] = there.known[at] as number;
+      });
+    }
+    return { key: element.key, value, known };
   }
 
-  /** A map's entries as they are now. */
-  entries(map: number): MapEntry[] {
-    return [...(this.elements.get(map)?.values() ?? [])].map((element) => this.read(element));
+  /** A map's entries as they are now; of a map that could not be followed, as they are after the run. */
+  entries(handle: number): MapEntry[] {
+    const map = this.maps.get(handle);
+    if (!map) return [];
+    if (map.lost !== undefined && map.after) return [...map.after.values()].map(allKnown);
+    return [...map.elements.values()].map((element) => this.read(map, element));
   }
 
-  lookup(map: number, key: Uint8Array): MapEntry | undefined {
-    const element = this.elements.get(map)?.get(nameOf(key));
-    return element && this.read(element);
+  lookup(handle: number, key: Uint8Array): MapEntry | undefined {
+    const map = this.maps.get(handle);
+    if (!map) return undefined;
+    const name = identityOf(map.shape, key);
+    if (map.lost !== undefined && map.after) {
+      const entry = map.after.get(name);
+      return entry && allKnown(entry);
+    }
+    const element = map.elements.get(name);
+    return element && this.read(map, element);
+  }
+
+  /** Maps that are shown as after the run, and why. */
+  get lost(): { map: number; reason: string }[] {
+    return [...this.maps].flatMap(([map, { lost }]) => (lost === undefined ? [] : [{ map, reason: lost }]));
+  }
+
+  /** To be called when all of the run has been executed: compares with what the kernel has after it. */
+  compareWithKernel(): void {
+    for (const map of this.maps.values()) {
+      if (map.after && map.lost === undefined) map.lost = this.difference(map, map.after);
+    }
+  }
+
+  private difference(map: FollowedMap, after: ReadonlyMap<string, PlainEntry>): string | undefined {
+    for (const [name, element] of map.elements) {
+      const theirs = after.get(name);
+      if (!theirs) {
+        return evicts(map.shape)
+          ? 'the kernel has taken entries out of it to make room, at a step that is not known'
+          : 'the kernel does not have an entry after the run that should be there';
+      }
+      const { value, known } = this.read(map, element);
+      if (known.includes(0)) return 'a helper has written to it what the run does not show';
+      if (value.some((byte, at) => byte !== theirs.value[at]))
+        return 'an entry has another value after the run than it should have';
+    }
+    if (after.size !== map.elements.size)
+      return 'the kernel has entries after the run that should not be there';
+    return undefined;
   }
 }
 
-function nameOf(key: Uint8Array): string {
-  return Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString('latin1');
+function withSlot(
+  { stride }: MapShape,
+  element: Element,
+  slot: number,
+  { bytes, known: bytesKnown }: { bytes: Uint8Array; known: Uint8Array },
+): Element {
+  const value = copyOf(element.value);
+  const known = copyOf(element.known);
+  value.set(bytes, slot * stride);
+  known.set(bytesKnown, slot * stride);
+  return { ...element, value, known };
+}
+
+/** `slice` of a Buffer, which is what decoding gives, is no copy. */
+function copyOf(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes);
+}
+
+function longestMatch({ elements }: FollowedMap, key: Uint8Array): Element | undefined {
+  let best: Element | undefined;
+  for (const element of elements.values()) {
+    if (coversKey(element.key, key) && (!best || prefixOf(element.key) > prefixOf(best.key))) best = element;
+  }
+  return best;
+}
+
+/** An array's key is its index, the value of a map of maps an id. */
+function u32(bytes: Uint8Array): number {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getUint32(0, true);
+}
+
+function allKnown({ key, value }: PlainEntry): MapEntry {
+  return { key, value, known: new Uint8Array(value.length).fill(1) };
 }

@@ -19,6 +19,8 @@ export class Statements {
   private lines = new Int32Array(1024);
   /** Calls that have not returned × 256 + inlined functions. */
   private depths = new Int32Array(1024);
+  /** First instruction of each. */
+  private insns = new Int32Array(1024);
   /** {@link Entered}: whether the line begins here or a call it made has returned. */
   private entered = new Uint8Array(1024);
   count = 0;
@@ -41,19 +43,20 @@ export class Statements {
     }
     // Going back within a line is another round of a loop that stands on one line.
     if (line !== this.lastLine || depth !== this.lastDepth || pc <= this.lastPc) {
-      this.add(machine.step, line, depth);
+      this.add(machine.step, line, depth, pc);
       this.lastLine = line;
       this.lastDepth = depth;
     }
     this.lastPc = pc;
   }
 
-  private add(step: number, line: number, depth: number): void {
+  private add(step: number, line: number, depth: number, insn: number): void {
     if (this.count === this.steps.length) this.grow();
     const index = this.count++;
     this.steps[index] = step;
     this.lines[index] = line;
     this.depths[index] = depth;
+    this.insns[index] = insn;
     const isRest = depth < this.lastDepth && this.lineAt.get(depth) === line;
     this.entered[index] = isRest ? Entered.RETURNED : Entered.NEW;
     this.lineAt.set(depth, line);
@@ -67,6 +70,7 @@ export class Statements {
     const size = this.count * 2;
     this.steps = larger(new Int32Array(size), this.steps);
     this.lines = larger(new Int32Array(size), this.lines);
+    this.insns = larger(new Int32Array(size), this.insns);
     this.depths = larger(new Int32Array(size), this.depths);
     this.entered = larger(new Uint8Array(size), this.entered);
   }
@@ -79,6 +83,9 @@ export class Statements {
   }
   depth(index: number): number {
     return this.depths[index] as number;
+  }
+  insn(index: number): number {
+    return this.insns[index] as number;
   }
   isNew(index: number): boolean {
     return this.entered[index] === Entered.NEW;

@@ -4,8 +4,8 @@
  */
 import type { Ending, Machine, MachineState } from './machine';
 
-/** Steps between kept states: as many as re-execution does in a millisecond or two. */
-const INTERVAL = 8192;
+/** Steps between kept states: as many as re-execution does in a millisecond or two. Searches go by pieces as long. */
+export const INTERVAL = 8192;
 
 export class Timeline {
   /** Number of steps of the whole run. */

@@ -211,3 +211,24 @@ function inParens(node: SyntaxNode): SyntaxNode {
 function joined(lines: readonly string[]): string {
   return lines.map((line) => line.trim()).join(' ');
 }
+
+/** Where a definition of the file's own can be put right above a function and the comment that belongs to it. */
+export function aboveFunction({ text, programs, functions }: SourceFile, { root }: FunctionCode): number {
+  const span = [...programs, ...functions].find(
+    (one) => one.span.start <= root.start && root.end <= one.span.end,
+  )?.span;
+  const start = span?.start ?? root.start;
+  const above = paragraphBefore(text, start);
+  return /^\s*(?:\/\*|\/\/)/.test(text.slice(above, start)) ? above : start;
+}
+
+/** Where the lines above a place begin that no empty line separates from it. */
+function paragraphBefore(text: string, at: number): number {
+  let start = at;
+  while (start > 0) {
+    const line = text.lastIndexOf('\n', start - 2) + 1;
+    if (text.slice(line, start).trim() === '') break;
+    start = line;
+  }
+  return start;
+}

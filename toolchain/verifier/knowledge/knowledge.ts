@@ -2,6 +2,7 @@
  * What the verifier knew of the C variables at each source line, each time it came there. Names come from DWARF alone:
  * a variable is named where the compiler says that it lives in that register or stack slot at that instruction.
  */
+import { CALL, Class, CLASS_BITS, LD_IMM64 } from '../../insn/opcodes';
 import type { Dwarf, DwarfVariable } from '../../dwarf/dwarf';
 import type { ObjectInsn } from '../../program/loaded-layout';
 import { branchOf } from '../log';
@@ -122,10 +123,10 @@ class Reader {
   /** What an instruction did is known behind it, where the variable that it sets begins to live. */
   after(insn: number, opcode: number, state: KnownState): void {
     // Behind a jump or an exit what is known is of the way that is taken, and belongs to the lines there.
-    const group = opcode & 7;
-    const goesOn = (group !== 5 && group !== 6) || opcode === 0x85;
+    const group = opcode & CLASS_BITS;
+    const goesOn = (group !== Class.JMP && group !== Class.JMP32) || opcode === CALL;
     if (this.visit && !goesOn) this.visit.decided = true;
-    if (this.visit && goesOn) this.read(insn + (opcode === 0x18 ? 2 : 1), state);
+    if (this.visit && goesOn) this.read(insn + (opcode === LD_IMM64 ? 2 : 1), state);
   }
 
   /** The path ends here, or goes on from the line of instruction `from`. */

@@ -1,0 +1,65 @@
+/** Commands that go through the run, in both directions. */
+import type { Debugger } from '../debugger';
+import { countOf, type ReplayCommand } from './command';
+
+/** Does a move some times, or until the run's end, its beginning or a breakpoint is reached. */
+async function repeat(replay: Debugger, command: string, given: object, count: number): Promise<void> {
+  for (let left = count; left > 1; left--) {
+    const stop = await replay.adapter.move(command, given);
+    if (stop.reason !== 'step') return replay.rest(stop);
+  }
+  await replay.move(command, given);
+}
+
+function move(
+  names: ReplayCommand['names'],
+  command: string,
+  summary: string,
+  granularity: 'line' | 'instruction' = 'line',
+): ReplayCommand {
+  return {
+    names,
+    arguments: '[COUNT]',
+    summary,
+    repeats: true,
+    run: (replay, argument) => repeat(replay, command, { granularity }, countOf(argument, names[0])),
+  };
+}
+
+const carryOn = (names: ReplayCommand['names'], command: string, summary: string): ReplayCommand => ({
+  names,
+  arguments: '[COUNT]',
+  summary,
+  details: 'With COUNT, that many breakpoints on.',
+  repeats: true,
+  async run(replay, argument) {
+    for (let left = countOf(argument, names[0]); left > 1; left--) {
+      const stop = await replay.adapter.move(command);
+      if (stop.reason === 'entry' || stop.reason === 'pause') return replay.rest(stop);
+    }
+    await replay.move(command);
+    await removeTemporary(replay);
+  },
+});
+
+async function removeTemporary({ breakpoints, stop }: Debugger): Promise<void> {
+  const hit = breakpoints.numbersOf(stop.hitBreakpointIds ?? []);
+  await breakpoints.remove(hit.filter((number) => breakpoints.find(number).isTemporary));
+}
+
+export const moving: ReplayCommand[] = [
+  move(['step', 's'], 'stepIn', 'to the next line, into functions'),
+  move(['next', 'n'], 'next', 'to the next line, over functions'),
+  {
+    names: ['finish', 'fin'],
+    summary: 'out of this function',
+    repeats: true,
+    run: async (replay) => void (await replay.move('stepOut')),
+  },
+  carryOn(['continue', 'c', 'fg'], 'continue', 'to the next breakpoint, or the end'),
+  move(['stepi', 'si'], 'stepIn', 'one instruction on', 'instruction'),
+  move(['nexti', 'ni'], 'next', 'one instruction on, over functions', 'instruction'),
+  move(['reverse-next', 'rn'], 'stepBack', 'back to the line before, over functions'),
+  carryOn(['reverse-continue', 'rc'], 'reverseContinue', 'back to the breakpoint before, or the beginning'),
+  move(['reverse-stepi', 'rsi'], 'stepBack', 'one instruction back', 'instruction'),
+];
