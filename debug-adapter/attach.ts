@@ -83,7 +83,10 @@ class Live implements Debuggee {
   }
 
   get threads(): DebuggeeThread[] {
-    return this.attachments.map(({ thread }) => thread);
+    const { opened } = this;
+    return this.attachments.map(({ thread }) =>
+      opened?.kind === 'run' && opened.thread === thread.id ? { ...thread, frame: opened.title } : thread,
+    );
   }
 
   async start(): Promise<void> {
@@ -105,8 +108,13 @@ class Live implements Debuggee {
     this.live = await LiveSession.open(this.loaded, attached, listener, {
       threadOf: (program) =>
         this.attachments.find(({ attachment }) => attachment.program === program)?.thread,
-      breakpointChanged: (id, placement) => listener.breakpoint(id, placement),
     });
+    const { flightRecorder = false } = this.given;
+    if (flightRecorder !== false)
+      await this.live.setFlightRecorder({
+        enabled: true,
+        ...(flightRecorder === true ? {} : flightRecorder),
+      });
     await this.readIterators();
     this.tellState();
     this.schedule();
@@ -116,8 +124,21 @@ class Live implements Debuggee {
     return this.live?.place(wanted);
   }
 
-  get snapshot() {
+  private get opened() {
     return this.live?.opened;
+  }
+  get snapshot() {
+    return this.opened?.kind === 'snapshot' ? this.opened : undefined;
+  }
+  get stepping() {
+    return this.opened?.kind === 'run' ? this.opened.stepping : undefined;
+  }
+  get recording() {
+    return this.opened?.kind === 'run' ? this.opened.recording : undefined;
+  }
+  /** Of the thread that something of the past is shown on. */
+  get shownThread() {
+    return this.opened?.thread;
   }
 
   /** An iterator does nothing by itself: it runs, and writes its text, when it is read. */
@@ -183,6 +204,11 @@ class Live implements Debuggee {
   }
 
   async resume(): Promise<void> {
+    const { stepping } = this;
+    if (stepping && !stepping.stepper.isAtEnd) {
+      await stepping.move('continue', 'line');
+      return;
+    }
     if (!this.live?.leave()) await this.readIterators();
     await this.context.refresh();
     this.announce();
@@ -207,6 +233,7 @@ class Live implements Debuggee {
       this.attachments.map(({ attachment }) => attachment),
     );
     if (problems.length > 0) listener.output('stderr', problems);
+    await this.live?.unload();
     await this.readers?.close();
     await this.trace?.close();
     this.limit.close();

@@ -1,6 +1,6 @@
 /** What a session debugs: a program that was run, or programs that are attached. DAP is none of its business. */
 import type { KernelClient } from '../kernel/client/client';
-import type { OpenedSnapshot } from './live/live-session';
+import type { OpenedSnapshot } from './live/opened';
 import type { LiveTraffic } from './live/live-traffic';
 import type { LiveEvents, SessionStateEvent } from './protocol';
 import type { Compile, SourcePlace } from './runner/object';
@@ -109,6 +109,8 @@ export interface Debuggee {
   readonly live?: LiveTraffic | undefined;
   /** One that is looked at instead of what is live. */
   readonly snapshot?: OpenedSnapshot | undefined;
+  /** Of several threads, the one whose run or snapshot is looked at; the others show their hooks. */
+  readonly shownThread?: number | undefined;
   /** Runs again, or reads again what is attached; reports `stopped` when done. */
   resume(): Promise<void>;
   /** Reports the state it is in as `stopped`, once the client is ready to hear it. */

@@ -21,9 +21,10 @@ export function inspectionHandlers(
     threads: () => ({ threads: (session.current()?.threads ?? []).map(({ id, name }) => ({ id, name })) }),
     stackTrace: ({ threadId, startFrame = 0, levels = 0 }) => {
       const own = threadFrame(session.thread(threadId));
-      const { stepping, snapshot } = session.started('stackTrace');
+      const { stepping, snapshot, shownThread = threadId } = session.started('stackTrace');
       const frames = () => {
-        if (snapshot?.thread === threadId) return snapshot.frames().map((frame) => describeFrame(frame));
+        if (shownThread !== threadId) return [own];
+        if (snapshot) return snapshot.frames().map((frame) => describeFrame(frame));
         return stepping ? stackFrames(stepping.stepper, own.name) : [own];
       };
       const all = frames();
@@ -34,7 +35,8 @@ export function inspectionHandlers(
       const { stepping, snapshot } = session.started('scopes');
       const inSnapshot = snapshot?.frames().find(({ id }) => id === frameId);
       if (inSnapshot) return { scopes: view.scopes(snapshot?.scopes(inSnapshot)) };
-      if (stepping) return { scopes: view.scopes(stepping.scopes(frameOf(stepping, frameId))) };
+      if (stepping && frameId < THREAD_FRAMES)
+        return { scopes: view.scopes(stepping.scopes(frameOf(stepping, frameId))) };
       session.thread(frameId - THREAD_FRAMES);
       return { scopes: view.scopes() };
     },

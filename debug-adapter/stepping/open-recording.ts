@@ -19,15 +19,19 @@ export interface OpenedRecording {
 /** @param kernel is asked for what the recording does not tell: maps that are not followed through a run. */
 export function openRecording(recording: Recording, kernel: KernelRequests): Outcome<OpenedRecording> {
   const opened = openRun(recording);
-  if (!opened.ok) return opened;
-  const run = opened.value;
+  return opened.ok ? succeed(steppable(opened.value, kernel)) : opened;
+}
+
+/** The same of a run that is opened already. */
+export function steppable(run: OpenedRun, kernel: KernelRequests): OpenedRecording {
+  const { recording } = run;
   const past = replayedKernel(kernel, run.maps, [...recording.maps, ...recording.innerMaps]);
   const file = { path: recording.file, bytes: recording.object, object: run.object };
-  return succeed({
+  return {
     stepper: new Stepper(run),
     context: new VariableContext({ file, maps: recording.maps, kernel: past }),
     notices: noticesOf(run),
-  });
+  };
 }
 
 function noticesOf({ recording, maps }: OpenedRun): string[] {
