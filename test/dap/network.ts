@@ -10,6 +10,8 @@ export interface Network {
   ping(count: number): void;
   /** Sends so many echo requests with a payload of so many bytes, and waits a little for answers: how many were lost. */
   send(size: number, count: number): number;
+  /** Id of the XDP program at the interface. */
+  xdpProgram(): number | undefined;
   deleteInterface(): void;
   dispose(): void;
 }
@@ -39,6 +41,11 @@ export function makeNetwork(): Network {
       const words = ['netns', 'exec', peer, 'ping', ...options, '10.77.0.1'];
       const { stdout } = spawnSync('ip', words, { encoding: 'utf8' });
       return count - Number(/(\d+) received/.exec(stdout)?.[1]);
+    },
+    xdpProgram() {
+      const words = ['-j', '-n', id, 'link', 'show', 'veth0'];
+      const [link] = JSON.parse(ip(...words).toString()) as [{ xdp?: { prog: { id: number } } }];
+      return link.xdp?.prog.id;
     },
     deleteInterface() {
       ip('-n', id, 'link', 'del', 'veth0');
