@@ -3,17 +3,21 @@ import type { DebugProtocol } from '@vscode/debugprotocol';
 import type { Stepping } from '../debuggee';
 import { unknownReference } from '../errors';
 import { instructionText } from './scopes';
+import type { SourceFiles } from './source-files';
 import type { StepFrame, Stepper } from './stepper';
 
 /** Frames of the present step in DAP's terms, `title` being the innermost one's name at the run's end. */
 export function stackFrames(stepper: Stepper, title: string): DebugProtocol.StackFrame[] {
   return stepper
     .frames()
-    .map((frame, index) => describeFrame(frame, index === 0 && stepper.isAtEnd ? title : frame.name));
+    .map((frame, index) =>
+      describeFrame(frame, stepper.sources, index === 0 && stepper.isAtEnd ? title : frame.name),
+    );
 }
 
 export function describeFrame(
   { id, name, at, view }: StepFrame,
+  sources: SourceFiles,
   title: string = name,
 ): DebugProtocol.StackFrame {
   return {
@@ -22,9 +26,7 @@ export function describeFrame(
     line: at?.line ?? 0,
     column: at?.column ?? 0,
     instructionPointerReference: addressOf(view.insn),
-    ...(at
-      ? { source: { name: at.path.split('/').at(-1)!, path: at.path } }
-      : { presentationHint: 'label' as const }),
+    ...(at ? { source: sources.source(at.path) } : { presentationHint: 'label' as const }),
   };
 }
 
@@ -61,9 +63,7 @@ export function disassembly(
     return {
       address,
       instruction: text,
-      ...(at && isNew
-        ? { location: { name: at.path.split('/').at(-1)!, path: at.path }, line: at.line, column: at.column }
-        : {}),
+      ...(at && isNew ? { location: stepper.sources.source(at.path), line: at.line, column: at.column } : {}),
     };
   });
 }

@@ -47,7 +47,7 @@ SEC("xdp") int counts(struct xdp_md *ctx)
 const FILE = 'traffic.bpf.c';
 const BREAKPOINT = SOURCE.split('\n').findIndex((line) => line.includes('source = ip->saddr')) + 1;
 
-async function load({ client, clang, include, directory }: Workshop): Promise<LoadedObject> {
+export async function load({ client, clang, include, directory }: Workshop): Promise<LoadedObject> {
   const source = path.join(directory, FILE);
   const object = path.join(directory, 'traffic.o');
   writeFileSync(source, SOURCE);
@@ -130,6 +130,14 @@ async function packetRate(loaded: LoadedObject, { far }: NetworkPair, sender: st
   return ((after - before) / (performance.now() - started)) * 1000;
 }
 
+/** What the sender sends. */
+export function datagram(): Uint8Array {
+  const data = Buffer.alloc(64);
+  const headers = '02000000000202000000000108004500003200000000401100000a4d00020a4d000100070007001e0000';
+  Buffer.from(headers, 'hex').copy(data);
+  return data;
+}
+
 /** Snapshots with registers, stack, packet, time and CPU, one a run, under test runs; all are counted. */
 export async function snapshots(workshop: Workshop): Promise<Line> {
   const name = 'breakpoints: seconds for a million snapshots, all counted';
@@ -143,11 +151,7 @@ export async function snapshots(workshop: Workshop): Promise<Line> {
   if (reason !== undefined) return skippedLine(name, 1, reason);
   const { instrumentation } = attached;
   const reader = new SnapshotReader(instrumentation!.snapshots!);
-  const data = Buffer.alloc(64);
-  Buffer.from(
-    '02000000000202000000000108004500003200000000401100000a4d00020a4d000100070007001e0000',
-    'hex',
-  ).copy(data);
+  const data = datagram();
   const times: number[] = [];
   for (let round = 0; round < 5; round++) {
     const repeat = 1_000_000;
