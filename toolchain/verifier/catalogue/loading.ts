@@ -278,6 +278,22 @@ export const loadingEntries: Entry[] = [
     rules: [{ pattern: /ulimit -l|RLIMIT_MEMLOCK|permission error while running as root/ }],
   },
   {
+    id: 'bpf/lockdown',
+    title: 'Helper that a locked-down kernel refuses',
+    wants:
+      'A kernel that is locked down lets nobody read its memory (confidentiality) or change that of programs (integrity), BPF programs included.',
+    help: 'Use a kernel that is not locked down, such as one in a VM ("BPF: Select Kernel"), or arguments that BTF types.',
+    rules: [],
+  },
+  {
+    id: 'bpf/program-size',
+    title: 'Program with more instructions than the kernel takes',
+    wants: 'A program has at most 1,000,000 instructions, and 4,096 when somebody without CAP_BPF loads it.',
+    help: 'Unroll and inline less, or split the program with tail calls.',
+    scope: 'program',
+    rules: [],
+  },
+  {
     id: 'bpf/kernel-fault',
     title: 'The kernel itself faulted',
     wants: 'A kernel answers every program with a verdict. This one ended the thread that had asked it.',

@@ -39,6 +39,8 @@ export interface CausalStep {
   /** Position in {@link FailingPath.steps}; -1 for a declaration. */
   step: number;
   message: string;
+  /** Present when a check is of a copy of the low 32 bits that the compiler made: the value it was made of. */
+  extended?: { of: string | undefined; how: 'sign-extended' | 'zero-extended' };
 }
 
 export interface TraceInput {
@@ -48,6 +50,8 @@ export interface TraceInput {
   classified: Classified;
   /** Where the failure is. */
   failing: SourceSpan | undefined;
+  /** Zero-based line of the `else` that belongs to the `if` at a place; absent without the source. */
+  elseLine: ((at: SourceSpan) => number | undefined) | undefined;
 }
 
 /** Loads whose result is a packet pointer, for kernels that print no states: struct xdp_md, __sk_buff, sk_msg_md, … */
@@ -70,6 +74,7 @@ export class Trace {
   /** May be refined when the path is known. */
   classified: Classified;
   readonly failing: SourceSpan | undefined;
+  readonly elseLine: TraceInput['elseLine'];
   readonly flow: Flow;
   readonly names: Names;
   /** Position in the path of the refused step, or one past the last. */
@@ -77,11 +82,12 @@ export class Trace {
   private readonly states = new Map<FlowValue, Value | undefined>();
   private readonly typeNames = new Map<FlowValue, string | undefined>();
 
-  constructor({ path, positions, names, classified, failing }: TraceInput) {
+  constructor({ path, positions, names, classified, failing, elseLine }: TraceInput) {
     this.path = path;
     this.positions = positions;
     this.classified = classified;
     this.failing = failing;
+    this.elseLine = elseLine;
     // The refused instruction is logged before it is checked, so it is the last step, not one after it.
     this.here = path.steps.at(-1)?.insn === path.insn ? path.steps.length - 1 : path.steps.length;
     this.flow = followValues(path.steps, this.here, path.validating ? 5 : 1);

@@ -167,11 +167,19 @@ function checkStep(
   }
   const copy = chainOf(checked).find((one) => !ancestors.has(one) && one.kind !== 'constant');
   const how = copyText(checked);
+  const extended = extensionOf(checked);
   return [
     ...(copy && copy.index >= 0 && !isOnLine(trace, copy.index, index)
       ? [trace.point('change', copy.index, 'a copy of the value is made here')]
       : []),
-    trace.point('proof', index, `${said} is of ${how}, and the value that is used later is not that copy`),
+    {
+      ...trace.point(
+        'proof',
+        index,
+        `${said} is of ${how}, and the value that is used later is not that copy`,
+      ),
+      ...(extended && { extended: { of: trace.name(value), how: extended } }),
+    },
   ];
 }
 
@@ -208,13 +216,22 @@ function isOnLine(trace: Trace, one: number, other: number): boolean {
   return a !== undefined && b !== undefined && a.path === b.path && a.range.start.line === b.range.start.line;
 }
 
-/** What makes a changed copy of a value another value to the verifier. */
-function copyText(value: FlowValue): string {
+/** A copy of the low 32 bits: by `w1 = w2`, or before -mcpu=v3 by `<<= 32` and `>>= 32` or `s>>= 32`. */
+function extensionOf(value: FlowValue): 'sign-extended' | 'zero-extended' | undefined {
+  const { kind, instruction: made } = value;
+  if (kind === 'converted' && made?.kind === 'move' && made.bits === 32)
+    return made.signed ? 'sign-extended' : 'zero-extended';
   const operators = chainOf(value)
     .map(({ instruction }) => (instruction?.kind === 'arithmetic' ? instruction.operator : ''))
     .join(' ');
-  if (/^s>> <</.test(operators)) return 'a sign-extended copy';
-  if (/^>> <</.test(operators)) return 'a zero-extended copy';
+  if (/^s>> <</.test(operators)) return 'sign-extended';
+  return /^>> <</.test(operators) ? 'zero-extended' : undefined;
+}
+
+/** What makes a changed copy of a value another value to the verifier. */
+function copyText(value: FlowValue): string {
+  const extended = extensionOf(value);
+  if (extended) return `a ${extended} copy`;
   if (value.kind === 'converted')
     return value.instruction?.kind === 'load' ? 'a part of it' : 'a converted copy';
   return 'a changed copy';
