@@ -180,6 +180,26 @@ describeAsRoot('on this machine', () => {
       /'vmlinux\.h' file not found.*BTF of the kernel in use, which gave none/s,
     );
     expect(verified.stdout).toContain('bpf-studio vmlinux');
+    const relocated = `${prelude}struct task_struct { int pid; } __attribute__((preserve_access_index));
+SEC("tp_btf/sched_switch") int on_switch(__u64 *ctx) { return ((struct task_struct *)ctx[1])->pid; }\n`;
+    writeFileSync(path.join(directory, 'relocated.bpf.c'), relocated);
+    const [report] = (
+      await prepared(hide, 'verify', '--json', path.join(directory, 'relocated.bpf.c'))
+    ).json();
+    expect(report).toMatchObject({
+      programs: [
+        {
+          verdict: 'error',
+          diagnostics: [
+            {
+              code: 'bpf/btf',
+              message: expect.stringMatching(/^Linux \S+ has no BTF of its own types, which/) as string,
+              data: { help: expect.stringContaining('CONFIG_DEBUG_INFO_BTF') as string },
+            },
+          ],
+        },
+      ],
+    });
     const doctor = (await prepared(hide, 'doctor', '--json')).json();
     expect(doctor.find(({ id }) => id === 'btf')).toMatchObject({ state: 'degraded' });
     // Programs that need none of it are judged all the same.
