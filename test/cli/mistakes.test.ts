@@ -217,5 +217,12 @@ SEC("tp_btf/sched_switch") int on_switch(__u64 *ctx) { return ((struct task_stru
       /on_key: Linux \S+ has no program type lirc_mode2, or it was built without it/,
     );
     expect(result.status).toBe(2);
+    const [report] = (await bpfStudio('verify', '--json', path.join(directory, 'infrared.bpf.c'))).json();
+    // A kernel that shows no configuration cannot be asked for the option.
+    const hasConfiguration = existsSync('/proc/config.gz') || existsSync(`/boot/config-${os.release()}`);
+    expect(report).toMatchObject({
+      programs: [{ diagnostics: [{ code: hasConfiguration ? 'bpf/kernel-option' : 'bpf/program-type' }] }],
+    });
+    if (hasConfiguration) expect(JSON.stringify(report)).toContain('built without CONFIG_BPF_LIRC_MODE2');
   });
 });
