@@ -1,5 +1,6 @@
 /** What a session debugs: a program that was run, or programs that are attached. DAP is none of its business. */
 import type { KernelClient } from '../kernel/client/client';
+import type { Standpoint } from './expressions/ask';
 import type { LiveTraffic } from './live/live-traffic';
 import type { LiveEvents, SessionStateEvent } from './protocol';
 import type { Compile, SourcePlace } from './runner/object';
@@ -77,6 +78,8 @@ export interface Stepping {
   readonly stepper: Stepper;
   /** Locals, registers and all else but maps, in a function that is being executed at this step. */
   scopes(frame: StepFrame): StepScope[];
+  /** Where expressions about that function are evaluated. */
+  standpoint(frame: StepFrame): Omit<Standpoint, 'context'>;
   /** Goes on or back, and reports `stopped`. */
   move(move: Move, granularity: Granularity): Promise<void>;
   /** Goes to a step, and reports `stopped` with the reason given. */

@@ -100,7 +100,7 @@ export function recordingCode(
     let offset = writer.firstField(record);
     record.points.forEach((point, index) => {
       const code: Insn[] = [];
-        if (point.fields.some(({ kind }) => kind === 'cpu')) code.push(...ASK_FOR_CPU);
+      if (point.fields.some(({ kind }) => kind === 'cpu')) code.push(...ASK_FOR_CPU);
       if (index === 0) code.push(...writer.reserve(record, spill));
       for (const field of point.fields) {
         code.push(...store(field, record, offset, freeAt(point, facts)));

@@ -259,6 +259,12 @@ export const loadingEntries: Entry[] = [
         pattern: /failed to find BTF for extern '([^']+)'/,
         say: ({ match }) => `${match[1]} is declared but defined nowhere in this program`,
       },
+      {
+        pattern: /^ldimm64 failed to find the address for kernel symbol '([^']+)'/,
+        say: ({ match }) => `The symbol table of this kernel does not list ${match[1]}, which its BTF has`,
+        help: () =>
+          'Variables of the kernel are listed in /proc/kallsyms when it was built with CONFIG_KALLSYMS_ALL: choose such a kernel with "BPF: Select Kernel".',
+      },
       { pattern: /(failed to load Kconfig|extern .*(not found|resolved|kcfg))/ },
       { pattern: /^<invalid kfunc call>|kfunc '(\S+)' is referenced but wasn't resolved/ },
     ],

@@ -22,17 +22,17 @@ function originStep(trace: Trace, root: FlowValue, value: FlowValue): CausalStep
   const name = trace.names.atOrigin(root);
   const what = name === undefined ? (trace.name(value) ?? 'the value') : `\`${name}\``;
   const { index } = root;
+  const isOfNull = trace.classified.entry.id.includes('null-');
+  const mayBeNull = isOfNull && trace.mayBeNull(root) ? ', which may be NULL' : '';
   switch (root.kind) {
     case 'call': {
       const callee = root.callee ?? expressionAt(trace.at(index)) ?? 'this call';
-      const isOfNull = /-null|null-/.test(trace.classified.entry.id);
-      const mayBeNull = isOfNull && trace.mayBeNull(root) ? ', which may be NULL' : '';
       return trace.point('origin', index, `${what} comes from ${callee} here${mayBeNull}`);
     }
     case 'written':
       return trace.point('origin', index, `${what} is written by ${root.callee ?? 'this call'} here`);
     case 'load':
-      return trace.point('origin', index, `${what} is read here${readAs(trace, root)}`);
+      return trace.point('origin', index, `${what} is read here${mayBeNull || readAs(trace, root)}`);
     case 'clobbered': {
       const callee = root.callee ?? 'this call';
       const message = `${callee} leaves nothing in R1 to R5, so what R${root.register} held ends here`;
