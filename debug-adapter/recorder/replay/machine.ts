@@ -191,6 +191,9 @@ export class Machine {
       case Kind.CALL:
         this.callKernel(pc);
         return;
+      case Kind.MAY_GOTO:
+        this.mayGoto(pc);
+        return;
       default:
         this.exit();
         return;
@@ -240,6 +243,19 @@ export class Machine {
     // A loop that no record shows the rounds of is one whose end the verifier has seen.
     if (this.pc <= pc && (this.step - this.recordedAt > MAX_UNRECORDED || this.step > MAX_STEPS))
       this.diverge(pc, 'it goes on for longer than any program may');
+  }
+
+  /** A loop is left when the kernel has had enough of it: only where it goes on something is recorded. */
+  private mayGoto(pc: number): void {
+    const { code } = this;
+    const arrived = code.ahead[pc];
+    const goesOn = code.after[pc];
+    if (arrived && !this.consume(arrived, pc)) return;
+    if (!goesOn?.record || this.upcoming() !== goesOn.record) {
+      this.pc = code.target[pc] as number;
+      return;
+    }
+    if (this.consume(goesOn, pc)) this.pc = code.next[pc] as number;
   }
 
   private load(pc: number): void {
