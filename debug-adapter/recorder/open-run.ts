@@ -14,7 +14,7 @@ import { CallLog } from './replay/calls';
 import { replayCode } from './replay/code';
 import type { ReplayCode } from './replay/code';
 import { Machine } from './replay/machine';
-import type { Ending } from './replay/machine';
+import type { Ending } from './replay/machine-state';
 import { MapModel } from './replay/map-model';
 import { shapeOf } from './replay/map-shape';
 import type { PacketInput, PacketState } from './replay/packet';
