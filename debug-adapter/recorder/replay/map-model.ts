@@ -316,7 +316,9 @@ export class MapModel {
       }
       const { value, known } = this.read(map, element);
       if (known.includes(0)) return 'a helper has written to it what the run does not show';
-      if (value.some((byte, at) => byte !== theirs.value[at]))
+      // Behind the values of a per-CPU map are bytes of no meaning: older kernels copy what is there into them.
+      const { stride, valueSize } = map.shape;
+      if (value.some((byte, at) => at % stride < valueSize && byte !== theirs.value[at]))
         return 'an entry has another value after the run than it should have';
     }
     if (after.size !== map.elements.size)
