@@ -118,8 +118,9 @@ function checked(ending: Ending, machine: Machine, recording: Recording): Ending
 }
 
 /** Newer kernels give XDP's metadata back in front of the packet, 5.10 without. */
-function packetAfter({ length, metadata }: PacketState, output: Uint8Array): Uint8Array {
-  return output.length === length ? output : output.subarray(metadata);
+function packetAfter({ length, metadata, isFragmented }: PacketState, output: Uint8Array): Uint8Array {
+  const packet = output.length === length ? output : output.subarray(metadata);
+  return isFragmented ? packet.subarray(0, length) : packet;
 }
 
 function packetDifference(machine: Machine, state: PacketState, output: Uint8Array): string | undefined {

@@ -179,6 +179,30 @@ SEC("xdp") int prog(struct xdp_md *ctx)
     expect(forms(run).slice(1)).toEqual([original, output]);
   });
 
+  test('lies in several pieces is followed in the first of them', async () => {
+    if (isTooOld(kernel.client, 518, 'xdp.frags')) return;
+    const object = await compiler.compile(`
+SEC("xdp.frags") int prog(struct xdp_md *ctx)
+{
+	__u32 word = 0x04030201;
+	${bounds}
+	data[0] = 5;
+	bpf_xdp_store_bytes(ctx, 4990, &word, 4);
+	bpf_xdp_adjust_tail(ctx, -2);
+	return 2;
+}`);
+    const data = Uint8Array.from({ length: 5000 }, (_, at) => at);
+    const run = await recordObject(kernel.client, object, 'prog', { data, dataOutSize: 8192 });
+    expect(run.ending).toEqual({ kind: 'returned' });
+    expect(run.recording.result.data).toHaveLength(4998);
+    expect(run.recording.result.data[4990]).toBe(1);
+    const [, before, after, end] = forms(run);
+    expect(before!.slice(0, 8)).toBe('00010203');
+    expect(after!.slice(0, 8)).toBe('05010203');
+    expect(after!.length / 2).toBeLessThan(5000);
+    expect(end).toBeUndefined();
+  });
+
   test('comes with a context that the program writes', async () => {
     const object = await compiler.compile(`
 SEC("tc") int prog(struct __sk_buff *ctx)
