@@ -32,7 +32,9 @@ export async function openForReading(
   file: string,
 ): Promise<OpenedRecording & { recording: Recording; returned: string; summary: string }> {
   const recording = await readRecording(file);
-  const opened = openRecording(recording, noKernel(recording), await SourceFiles.of(recording.sources));
+  const opened = openRecording(recording, noKernel(recording), {
+    sources: await SourceFiles.of(recording.sources),
+  });
   if (!opened.ok) throw badObject(`${file}: ${opened.problem.message}`, opened.problem.hint);
   const { program, result, kernel, recordedAt } = recording;
   const returned = describeReturnValue(program.type, result.returnValue).text;
@@ -59,7 +61,7 @@ export async function replay(file: string, listener: Listener): Promise<Debuggee
     context,
     stepping,
     recording,
-    place: (wanted) => stepping.place(wanted),
+    place: async (wanted) => stepping.place(wanted),
     resume: () => stepping.move('continue', 'line'),
     announce: () => stepping.announce(),
     stop: async () => stepping.interrupt(),

@@ -10,11 +10,12 @@ import { mapTypes } from '../variables/maps';
 import type { Scope, Variable } from './scope';
 import type { TypeSpace } from './types';
 
-/** The value of a key; null if the map has none, undefined if it is not known whether it has. */
+/** The value of a key, null if the map has none; a problem if that is not known. */
 export type ReadEntry = (map: LoadedMap, key: Uint8Array) => Outcome<(Shown & { address?: bigint }) | null>;
 
 export interface MapScope extends Pick<Scope, 'map' | 'lookup' | 'names'> {
   global(name: string): Variable | undefined;
+  read: ReadEntry;
 }
 
 /** Maps of an object, whose entries and sections of globals `read` tells. */
@@ -37,6 +38,7 @@ export function mapScope(
     lookup: (typed, key) => read(typed.map, key),
     names: () => [...own.map(({ name }) => name), ...globals.map(({ name }) => name)],
     global: (name) => globals.find((variable) => variable.name === name),
+    read,
   };
 }
 
@@ -75,13 +77,20 @@ function globalsOf(
 }
 
 /** Maps as they were at the present step of a run. */
-export function mapsOfRun({ recording, object, maps }: OpenedRun, types: TypeSpace): MapScope {
+export function mapsOfRun({ recording, object, maps, timeline }: OpenedRun, types: TypeSpace): MapScope {
   return mapScope(recording.maps, object, types, (map, key) => {
     if (!maps.shape(map.handle))
       return fail(
         'expression/not-followed',
         `${map.name} is not followed through a run (${map.type}), so that what it held at this step is not known.`,
         'Go to the end of the run to see it as it is now.',
+      );
+    const lost = maps.lost.find((one) => one.map === map.handle);
+    if (lost && timeline.machine.step < timeline.length)
+      return fail(
+        'expression/not-followed',
+        `${map.name} could not be followed through the run: ${lost.reason}.`,
+        'Go to the end of the run to see it as it was then.',
       );
     const entry = maps.lookup(map.handle, key);
     if (!entry) return succeed(null);

@@ -10,6 +10,8 @@ export interface VariableNode {
   type?: string;
   /** An expression that evaluates to this node. */
   evaluateName?: string;
+  /** Where its value lies, for what watches it, when that is not `evaluateName`: `packet[12..13]`. */
+  place?: string;
   /** Number of children shown by position; absent when they are few, or nobody has counted. */
   indexed?: number;
   /** Children `start` to `start + count`; all without a range. */
@@ -18,8 +20,10 @@ export interface VariableNode {
   assign?: (text: string) => Promise<VariableNode>;
   /** Why there is no `assign`, where a user might expect one. */
   readOnly?: string;
-  /** The bytes behind the value, for a memory view. */
-  memory?: () => Promise<Uint8Array | undefined>;
+  /** The bytes behind the value, for a memory view: all of them, or those that are known. */
+  memory?: () => Promise<Uint8Array | { bytes: Uint8Array; known: Uint8Array } | undefined>;
+  /** Writes bytes of that memory, from an offset on. */
+  writeMemory?: (offset: number, bytes: Uint8Array) => Promise<void>;
 }
 
 /** A row that says something instead of showing a value. */

@@ -58,6 +58,8 @@ export interface MapBefore {
 export class MapModel {
   private readonly maps = new Map<number, FollowedMap>();
   private readonly undo: Change[] = [];
+  /** Entries that have had addresses, by map, for finding them again. Going back does not take them away. */
+  private readonly placed = new Map<number, Set<string>>();
   private readonly innerMaps = new Map<bigint, number>();
 
   /**
@@ -88,6 +90,11 @@ export class MapModel {
 
   shape(map: number): MapShape | undefined {
     return this.maps.get(map)?.shape;
+  }
+
+  /** Number of changes up to the present step. */
+  get changes(): number {
+    return this.undo.length;
   }
 
   /** Takes back what was changed after a step. */
@@ -197,11 +204,32 @@ export class MapModel {
     const addresses = Array.from({ length: shape.slots }, (_, one) =>
       one === slot ? address : element.addresses[one],
     );
-    this.set(map, identityOf(shape, element.key), { ...element, value, known, addresses });
+    const name = identityOf(shape, element.key);
+    this.set(map, name, { ...element, value, known, addresses });
+    const names = this.placed.get(shape.handle) ?? new Set();
+    this.placed.set(shape.handle, names.add(name));
     if (isContiguous(shape) && map.base === undefined) {
       map.base = address - BigInt(u32(element.key) * elementDistance(shape));
       this.undo.push({ step: this.step(), kind: 'base', map });
     }
+  }
+
+  /** The entry among whose value's bytes an address is, as far as look-ups have told where values lie. */
+  holderOf(address: bigint): { map: number; key: Uint8Array; offset: number } | undefined {
+    for (const [handle, names] of this.placed) {
+      const map = this.maps.get(handle);
+      if (!map) continue;
+      const { valueSize, slots } = map.shape;
+      for (const name of names) {
+        const element = map.elements.get(name);
+        for (let slot = 0; element && slot < slots; slot++) {
+          const start = element.addresses[slot];
+          if (start === undefined || address < start || address >= start + BigInt(valueSize)) continue;
+          return { map: handle, key: element.key, offset: Number(address - start) };
+        }
+      }
+    }
+    return undefined;
   }
 
   private addressOf(
@@ -256,6 +284,28 @@ export class MapModel {
       if (number++ >= from) wanted.push(this.read(map, element));
     }
     return wanted;
+  }
+
+  /** Where a slot of an entry's value lies; undefined before the run has shown it. */
+  valueAddress(handle: number, key: Uint8Array, slot = 0): bigint | undefined {
+    const map = this.maps.get(handle);
+    const element = map?.elements.get(identityOf(map.shape, key));
+    return map && element && this.addressOf(map, element, slot);
+  }
+
+  /** The entry, and the slot of its value, that an address lies in; `address` is that slot's. */
+  entryAt(address: bigint): { map: number; key: Uint8Array; slot: number; address: bigint } | undefined {
+    for (const [handle, map] of this.maps) {
+      const size = BigInt(map.shape.valueSize);
+      for (const element of map.elements.values()) {
+        for (let slot = 0; slot < map.shape.slots; slot++) {
+          const start = this.addressOf(map, element, slot);
+          if (start !== undefined && address >= start && address < start + size)
+            return { map: handle, key: element.key, slot, address: start };
+        }
+      }
+    }
+    return undefined;
   }
 
   lookup(handle: number, key: Uint8Array): MapEntry | undefined {
