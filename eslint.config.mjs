@@ -51,7 +51,6 @@ const rooms = {
     'debug-adapter/runner',
     'debug-adapter/recorder',
     'debug-adapter/stepping',
-    'debug-adapter/expressions',
     'debug-adapter/variables',
     'debug-adapter/replay',
     'debug-adapter/coverage',

@@ -12,6 +12,7 @@ export const capabilities: DebugProtocol.Capabilities = {
   supportsSetVariable: true,
   supportsSetExpression: true,
   supportsReadMemoryRequest: true,
+  supportsWriteMemoryRequest: true,
   supportsStepBack: true,
   supportsSteppingGranularity: true,
   supportsDisassembleRequest: true,

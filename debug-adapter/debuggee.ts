@@ -1,5 +1,6 @@
 /** What a session debugs: a program that was run, or programs that are attached. DAP is none of its business. */
 import type { KernelClient } from '../kernel/client/client';
+import type { Standpoint } from './expressions/ask';
 import type { LiveTraffic } from './live/live-traffic';
 import type { LiveEvents, SessionStateEvent } from './protocol';
 import type { Compile, SourcePlace } from './runner/object';
@@ -7,7 +8,6 @@ import type { StepScope } from './stepping/scopes';
 import type { Granularity, Move, StepFrame, Stepper } from './stepping/stepper';
 import type { Breakpoint, Placement } from './stepping/breakpoints/store';
 import type { Pace, Progress } from './stepping/pace';
-import type { RecordedSources } from './stepping/sources';
 import type { Recording } from './recorder/recording';
 import type { VariableContext } from './variables/context';
 
@@ -76,9 +76,10 @@ export interface Environment {
 /** A run that is over, and at one of its steps. */
 export interface Stepping {
   readonly stepper: Stepper;
-  readonly sources: RecordedSources;
   /** Locals, registers and all else but maps, in a function that is being executed at this step. */
   scopes(frame: StepFrame): StepScope[];
+  /** Where expressions about that function are evaluated. */
+  standpoint(frame: StepFrame): Omit<Standpoint, 'context'>;
   /** Goes on or back, and reports `stopped`. */
   move(move: Move, granularity: Granularity): Promise<void>;
   /** Goes to a step, and reports `stopped` with the reason given. */

@@ -1,6 +1,7 @@
 /** `request: "launch"`: a program run once through BPF_PROG_TEST_RUN, its maps kept to be looked at. */
+import type { KernelRequests } from '../kernel/client/client';
 import type { Debuggee, DebuggeeThread, Environment } from './debuggee';
-import { noSuchProgram } from './errors';
+import { noSuchProgram, nothingRecorded } from './errors';
 import type { LaunchArguments } from './protocol';
 import {
   describeNotes,
@@ -12,12 +13,15 @@ import {
 import { loadObject, type LoadedObject } from './runner/load';
 import { chooseEntry, openProgramFile, placeOf, usesPrintk } from './runner/object';
 import { RecordReaders } from './runner/records';
-import { runProgram, type Execute, type RunReport } from './runner/run';
+import { restoreMaps, withChange } from './runner/rerun';
+import { runProgram, type Execute, type RunInput, type RunReport } from './runner/run';
 import { TracePipe } from './runner/trace-pipe';
 import { recordProgram } from './recorder/record-program';
 import type { Recording } from './recorder/recording';
 import type { Breakpoint, Placement } from './stepping/breakpoints/store';
+import type { InputChange } from './stepping/inputs';
 import { openRecording } from './stepping/open-recording';
+import { placeIn } from './stepping/same-place';
 import { RecordedStepping } from './stepping/recorded-stepping';
 import { VariableContext } from './variables/context';
 import type { LoadedProgram } from '../kernel/protocol';
@@ -64,6 +68,8 @@ class Run implements Debuggee {
   private last: RunReport | undefined;
   private executing: Promise<void> | undefined;
   private readonly stopping = new AbortController();
+  /** What the program is run with: as configured, and then as changed while going through a run. */
+  private input: RunInput;
 
   constructor(
     private readonly loaded: LoadedObject,
@@ -72,6 +78,7 @@ class Run implements Debuggee {
     private readonly environment: Environment,
   ) {
     this.present = new VariableContext(loaded);
+    this.input = given;
   }
 
   /** Behind its last step a run is what the kernel holds; before, what it held then. */
@@ -109,7 +116,7 @@ class Run implements Debuggee {
         listener.output('console', [`${map}: ${count} records were lost, the buffer was full`]),
     });
     try {
-      const report = await runProgram(this.loaded, this.program, this.given, signal, this.recorder(signal));
+      const report = await runProgram(this.loaded, this.program, this.input, signal, this.recorder(signal));
       this.last = { ...report, recorded: this.recording !== undefined };
       this.openRecording(report);
       if (trace && 'pipe' in trace) await trace.pipe.settled();
@@ -152,12 +159,35 @@ class Run implements Debuggee {
   /** Opens what was recorded, for going through. */
   private openRecording({ returned }: RunReport): void {
     if (!this.recording) return;
-    const opened = openRecording(this.recording, this.loaded.kernel);
+    const opened = openRecording(this.recording, this.loaded.kernel, {
+      rerun: (change, what) => this.rerun(change, what),
+    });
     const { listener } = this.environment;
     if (opened.ok) {
       this.stepping = new RecordedStepping(opened.value, listener, returned.text);
       listener.output('console', opened.value.notices);
     } else listener.output('console', [`This run cannot be stepped through: ${opened.problem.message}`]);
+  }
+
+  /** Runs again from the maps that the last run began with, and goes to where that was. */
+  private async rerun(change: InputChange, what: string): Promise<KernelRequests> {
+    const { stepping, recording } = this;
+    if (!stepping || !recording) throw nothingRecorded();
+    const place = placeIn(stepping.stepper.run);
+    const before = this.input;
+    this.input = withChange(before, change);
+    try {
+      await restoreMaps(this.loaded.kernel, recording, change.entry);
+      await this.execute();
+    } catch (error) {
+      // What the kernel does not run is not kept either.
+      this.input = before;
+      throw error;
+    }
+    const after = this.stepping as RecordedStepping | undefined;
+    if (after) await after.takeOver(place, what);
+    else this.announce();
+    return this.context.kernel;
   }
 
   place(wanted: readonly Breakpoint[]): Promise<Placement[]> | undefined {

@@ -9,6 +9,7 @@ import { decodeRecording } from './recorder/recording';
 import type { Recording } from './recorder/recording';
 import { openRecording } from './stepping/open-recording';
 import type { OpenedRecording } from './stepping/open-recording';
+import { SourceFiles } from './stepping/source-files';
 import { RecordedStepping } from './stepping/recorded-stepping';
 
 const THREAD = 1;
@@ -31,7 +32,9 @@ export async function openForReading(
   file: string,
 ): Promise<OpenedRecording & { recording: Recording; returned: string; summary: string }> {
   const recording = await readRecording(file);
-  const opened = openRecording(recording, noKernel(recording));
+  const opened = openRecording(recording, noKernel(recording), {
+    sources: await SourceFiles.of(recording.sources),
+  });
   if (!opened.ok) throw badObject(`${file}: ${opened.problem.message}`, opened.problem.hint);
   const { program, result, kernel, recordedAt } = recording;
   const returned = describeReturnValue(program.type, result.returnValue).text;
@@ -46,8 +49,7 @@ export async function replay(file: string, listener: Listener): Promise<Debuggee
   const { program } = recording;
   listener.output('stdout', [summary]);
   listener.output('console', opened.notices);
-  const foreign = await foreignSources(recording);
-  const stepping = new RecordedStepping(opened, listener, returned, (path) => foreign.has(path));
+  const stepping = new RecordedStepping(opened, listener, returned);
   listener.state({ phase: 'finished', returned });
   const thread: DebuggeeThread = {
     id: THREAD,
@@ -64,12 +66,6 @@ export async function replay(file: string, listener: Listener): Promise<Debuggee
     announce: () => stepping.announce(),
     stop: async () => stepping.interrupt(),
   };
-}
-
-/** Sources that this machine has not, or not as they were when the run was recorded. */
-async function foreignSources({ sources }: Recording): Promise<Set<string>> {
-  const texts = await Promise.all(sources.map(({ path }) => readFile(path, 'utf8').catch(() => undefined)));
-  return new Set(sources.filter(({ text }, index) => text !== texts[index]).map(({ path }) => path));
 }
 
 /** Stands for the kernel that is not there. */

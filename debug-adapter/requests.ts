@@ -86,6 +86,7 @@ export const requests = {
     instructionOffset: integer.optional(),
     instructionCount: reference,
   }),
+  source: z.looseObject({ sourceReference: integer }),
   threads: z.unknown(),
   stackTrace: z.looseObject({
     threadId: integer,
@@ -100,12 +101,12 @@ export const requests = {
     count: reference.optional(),
   }),
   loadedSources: z.unknown(),
-  source: z.looseObject({
-    source: z.looseObject({ path: z.string().optional() }).optional(),
-    sourceReference: reference,
-  }),
   setVariable: z.looseObject({ variablesReference: reference, name: z.string(), value: z.string() }),
-  setExpression: z.looseObject({ expression: z.string(), value: z.string() }),
+  setExpression: z.looseObject({
+    expression: z.string(),
+    value: z.string(),
+    frameId: integer.optional(),
+  }),
   evaluate: z.looseObject({
     expression: z.string(),
     frameId: integer.optional(),
@@ -115,6 +116,11 @@ export const requests = {
     memoryReference: z.string(),
     offset: integer.optional(),
     count: reference,
+  }),
+  writeMemory: z.looseObject({
+    memoryReference: z.string(),
+    offset: integer.optional(),
+    data: z.base64(),
   }),
   continue: z.looseObject({ threadId: integer }),
   pause: z.looseObject({ threadId: integer }),

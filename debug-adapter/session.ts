@@ -356,4 +356,10 @@ export class BpfDebugSession extends ProtocolServer {
 const AT_ONCE = new Set(['initialize', 'cancel', 'pause', 'disconnect', 'terminate', 'restart', 'threads']);
 
 /** After these the rows around what was edited are stale: the sum of a row, the text of a struct. */
-const EDITS = new Set(['setVariable', 'setExpression', 'bpf/setMapEntry', 'bpf/deleteMapEntry']);
+const EDITS = new Set([
+  'setVariable',
+  'setExpression',
+  'writeMemory',
+  'bpf/setMapEntry',
+  'bpf/deleteMapEntry',
+]);

@@ -14,6 +14,7 @@ import * as debugAdapter from './debug/adapter';
 import * as debugConfiguration from './debug/configuration';
 import * as decisions from './debug/decisions';
 import * as history from './debug/history';
+import * as inlineValues from './debug/inline-values';
 import * as recordings from './debug/recordings';
 import { createKernel } from './window-kernel/kernel';
 import * as selectKernel from './window-kernel/select';
@@ -45,6 +46,7 @@ const features: Feature[] = [
   vmlinuxHeader,
   debugAdapter,
   debugConfiguration,
+  inlineValues,
   recordings,
   coverage,
   history,

@@ -23,8 +23,8 @@ export class BadSyntax extends Error {
 export interface Conversion {
   /** What somebody wrote where the grammar was given something plainer. */
   textOf(node: Node): string;
-  /** The name of a type that has another one in its place. */
-  typeNamed(node: Node): string | undefined;
+  /** The name that a node has something else in the place of. */
+  nameAt(node: Node): string | undefined;
   /** What stands between the brackets that a node has. */
   indexOf(node: Node): string;
   parse(text: string): Outcome<ExpressionNode>;
@@ -35,6 +35,8 @@ export function convert(node: Node, by: Conversion): ExpressionNode {
   const field = (name: string) => convert(node.childForFieldName(name)!, by);
   switch (node.type) {
     case 'number_literal': {
+      const name = by.nameAt(node);
+      if (name !== undefined) return { kind: 'name', text: name, name };
       // The grammar takes a sign for a part of the number.
       const sign = /^[-+]/.exec(text)?.[0] as '-' | '+' | undefined;
       if (sign === undefined) return numberNode(text);
@@ -100,9 +102,10 @@ export function convert(node: Node, by: Conversion): ExpressionNode {
     }
     case 'call_expression': {
       const called = node.childForFieldName('function')!;
-      if (called.type !== 'identifier') break;
+      const name = by.nameAt(called) ?? (called.type === 'identifier' ? called.text : undefined);
+      if (name === undefined) break;
       const given = node.childForFieldName('arguments')?.namedChildren ?? [];
-      return { kind: 'call', text, name: called.text, arguments: given.map((one) => convert(one!, by)) };
+      return { kind: 'call', text, name, arguments: given.map((one) => convert(one!, by)) };
     }
     case 'assignment_expression':
     case 'update_expression':
@@ -209,7 +212,7 @@ function baseOf(specifier: Node, by: Conversion): TypeSyntax['base'] {
     case 'primitive_type':
     case 'type_identifier':
     case 'sized_type_specifier':
-      return { kind: 'name', name: by.typeNamed(specifier) ?? by.textOf(specifier) };
+      return { kind: 'name', name: by.nameAt(specifier) ?? by.textOf(specifier) };
     default:
   }
   throw new BadSyntax(`${specifier.text} is not the name of a type.`, 'Write a name, or struct NAME.');

@@ -10,11 +10,12 @@ import { mapTypes } from '../variables/maps';
 import type { Scope, Variable } from './scope';
 import type { TypeSpace } from './types';
 
-/** The value of a key; null if the map has none, undefined if it is not known whether it has. */
+/** The value of a key, null if the map has none; a problem if that is not known. */
 export type ReadEntry = (map: LoadedMap, key: Uint8Array) => Outcome<(Shown & { address?: bigint }) | null>;
 
 export interface MapScope extends Pick<Scope, 'map' | 'lookup' | 'names'> {
   global(name: string): Variable | undefined;
+  read: ReadEntry;
 }
 
 /** Maps of an object, whose entries and sections of globals `read` tells. */
@@ -37,6 +38,7 @@ export function mapScope(
     lookup: (typed, key) => read(typed.map, key),
     names: () => [...own.map(({ name }) => name), ...globals.map(({ name }) => name)],
     global: (name) => globals.find((variable) => variable.name === name),
+    read,
   };
 }
 
@@ -87,8 +89,8 @@ export function mapsOfRun({ recording, object, maps, timeline }: OpenedRun, type
     if (lost && timeline.machine.step < timeline.length)
       return fail(
         'expression/not-followed',
-        `${map.name} could not be followed through the run: ${lost.reason}.`,
-        'Go to the end of the run to see it as it was then.',
+        `What ${map.name} held at this step is not known: ${lost.reason}.`,
+        'The Maps scope shows it as it was after the run.',
       );
     const entry = maps.lookup(map.handle, key);
     if (!entry) return succeed(null);

@@ -9,6 +9,7 @@ import type { DwarfVariable } from '../../toolchain/dwarf/dwarf';
 import type { MapScope } from './map-scope';
 import type { Scope, TypedValue, Variable } from './scope';
 import { typesOf } from './types';
+import type { TypeSpace } from './types';
 
 /**
  * @param frame whose variables are meant; the innermost if it is left out.
@@ -40,6 +41,20 @@ export function scopeAt(
       maps?.lookup(map, key) ??
       fail('expression/no-maps', `${map.map.name} is not known here: a snapshot has no maps.`, ''),
     names: () => [...locals.map(({ name }) => name), ...(maps?.names() ?? [])],
+  };
+}
+
+/** Without a moment: maps and globals as they are now, and nothing that belongs to a run. */
+export function presentScope(types: TypeSpace, maps: MapScope): Scope {
+  const nothing = (length: number) => ({ bytes: new Uint8Array(length), known: new Uint8Array(length) });
+  return {
+    types,
+    variable: (name) => maps.global(name),
+    register: () => undefined,
+    memory: (_, length) => nothing(length),
+    map: (name) => maps.map(name),
+    lookup: (map, key) => maps.lookup(map, key),
+    names: () => maps.names(),
   };
 }
 

@@ -27,7 +27,7 @@ function parseWith(parser: Parser, text: string, depth: number): Outcome<Express
   if (trimmed === '') return fail('expression/syntax', 'There is no expression.', EXAMPLE);
   if (trimmed.length > MAX_LENGTH || depth > MAX_DEPTH)
     return fail('expression/syntax', 'The expression is too long.', EXAMPLE);
-  const names = parenthesisedNames(trimmed);
+  const names = leadingNames(trimmed);
   const trees = new Map<string, ExpressionNode>();
   const treeFor = (types: readonly string[]): Outcome<ExpressionNode> => {
     const key = types.join(' ');
@@ -39,8 +39,9 @@ function parseWith(parser: Parser, text: string, depth: number): Outcome<Express
   };
   const plain = treeFor([]);
   // What is wrong without casts may be right with them: `(u32)~x`.
-  const first = plain.ok || names.length === 0 ? plain : treeFor(names);
-  if (!first.ok) return first;
+  const lone = names.filter((name) => new RegExp(`\\(\\s*${name}\\s*\\)`).test(trimmed));
+  const first = [plain, ...(plain.ok ? [] : [treeFor(lone), treeFor(names)])].find(({ ok }) => ok);
+  if (!first?.ok) return plain.ok ? unreadable(trimmed, 0) : plain;
   return succeed({
     text: trimmed,
     tree: (isType) => {
@@ -52,15 +53,17 @@ function parseWith(parser: Parser, text: string, depth: number): Outcome<Express
 
 const EXAMPLE = 'Write C, such as ip->protocol == 17 or counts[3].packets.';
 
-/** Names that stand in parentheses by themselves, where C would take a type as well. */
-function parenthesisedNames(text: string): string[] {
-  return [...new Set([...text.matchAll(LONE_NAME)].map((match) => match[2] as string))];
+/** Names right behind a parenthesis, where C would take a type as well. */
+function leadingNames(text: string): string[] {
+  return [...new Set([...text.matchAll(LEADING_NAME)].map((match) => match[2] as string))];
 }
 /** Not after a name, which would be a call; `sizeof` is none. */
-const LONE_NAME = /((?:^|[^\w\s$]|\bsizeof)\s*\(\s*)([A-Za-z_]\w*)(?=\s*\))/g;
+const LEADING_NAME =
+  /((?:^|[^\w\s$]|\bsizeof)\s*\(\s*)(?!sizeof\b)([A-Za-z_]\w*)(?=\s*(?:\)|\(|\*(\s*[^\s)*[])?))/g;
 
-/** What tree-sitter takes for a type by its mere name. */
+/** What tree-sitter takes for a type by its mere name, and for anything but one. */
 const A_TYPE = 'int';
+const NO_TYPE = '0';
 
 function makeTree(
   parser: Parser,
@@ -79,7 +82,7 @@ function makeTree(
     if (!node || broken) return unreadable(text, broken ? originalOf(broken.startIndex) : 0);
     const made = convert(node, {
       textOf: ({ startIndex, endIndex }) => text.slice(originalOf(startIndex), originalOf(endIndex)),
-      typeNamed: ({ startIndex }) => replaced.get(startIndex),
+      nameAt: ({ startIndex }) => replaced.get(startIndex),
       indexOf: ({ children }) => {
         const bracket = children.find((child) => child?.type === '[');
         return (bracket && hidden.value.indexes.get(originalOf(bracket.startIndex))) ?? '';
@@ -108,22 +111,31 @@ interface Declared {
   replaced: Map<number, string>;
 }
 
-/** The expression as the initialiser of a variable; each of `types` has a type in its place that the grammar knows. */
+/**
+ * The expression as the initialiser of a variable. Names where the grammar would have to guess are replaced: types by
+ * one that it knows, other names by a number.
+ */
 function declare(text: string, types: ReadonlySet<string>): Declared {
   const prefix = 'int x=(';
   /** Ends of names that are shorter than what was put in their place, and by how much. */
   const grown: { end: number; by: number }[] = [];
   const replaced = new Map<number, string>();
   let total = 0;
-  const body = text.replaceAll(LONE_NAME, (whole, before: string, name: string, at: number) => {
-    if (!types.has(name)) return whole;
-    const put = A_TYPE.padEnd(name.length);
-    const by = put.length - name.length;
-    replaced.set(prefix.length + at + before.length + total, name);
-    total += by;
-    if (by > 0) grown.push({ end: prefix.length + at + before.length + name.length + total, by });
-    return before + put;
-  });
+  const body = text.replaceAll(
+    LEADING_NAME,
+    (whole, before: string, name: string, factor: unknown, at: number) => {
+      const rest = text.slice(at + whole.length);
+      // By itself, or as a pointer, it is read right either way.
+      const isLone = /^\s*\)/.test(rest) || (/^\s*\*/.test(rest) && factor === undefined);
+      if (!types.has(name) && isLone) return whole;
+      const put = (types.has(name) ? A_TYPE : NO_TYPE).padEnd(name.length);
+      const by = put.length - name.length;
+      replaced.set(prefix.length + at + before.length + total, name);
+      total += by;
+      if (by > 0) grown.push({ end: prefix.length + at + before.length + name.length + total, by });
+      return before + put;
+    },
+  );
   return {
     head: prefix.length,
     replaced,

@@ -1,31 +1,45 @@
 /** Requests that look at what is debugged: threads, frames, variables, memory. */
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import type { DebuggeeThread } from '../debuggee';
+import { unknownReference } from '../errors';
 import { frameOf, stackFrames } from '../stepping/requests';
-import { noSource } from '../errors';
 import type { Handlers, SessionAccess } from './handler';
 
 export function inspectionHandlers(
   session: SessionAccess,
 ): Handlers<
+  | 'source'
   | 'threads'
   | 'stackTrace'
   | 'scopes'
   | 'variables'
   | 'loadedSources'
-  | 'source'
   | 'setVariable'
   | 'setExpression'
   | 'evaluate'
   | 'readMemory'
+  | 'writeMemory'
 > {
   const { view } = session;
+  /** The frame that an expression is about; the innermost one if the client names none. */
+  const standpoint = (frameId: number | undefined) => {
+    const stepping = session.current()?.stepping;
+    if (!stepping) return undefined;
+    return stepping.standpoint(
+      frameId === undefined ? stepping.stepper.frames()[0]! : frameOf(stepping, frameId),
+    );
+  };
   return {
     threads: () => ({ threads: (session.current()?.threads ?? []).map(({ id, name }) => ({ id, name })) }),
+    source: ({ sourceReference }) => {
+      const content = session.stepping('source').stepper.sources.text(sourceReference);
+      if (content === undefined) throw unknownReference('source', sourceReference);
+      return { content, mimeType: 'text/x-c' };
+    },
     stackTrace: ({ threadId, startFrame = 0, levels = 0 }) => {
       const own = threadFrame(session.thread(threadId));
       const { stepping } = session.started('stackTrace');
-      const frames = stepping ? stackFrames(stepping.stepper, stepping.sources, own.name) : [own];
+      const frames = stepping ? stackFrames(stepping.stepper, own.name) : [own];
       const end = levels === 0 ? frames.length : startFrame + levels;
       return { stackFrames: frames.slice(startFrame, end), totalFrames: frames.length };
     },
@@ -39,32 +53,34 @@ export function inspectionHandlers(
       session.started('variables');
       return { variables: await view.variables(variablesReference, filter, start, count) };
     },
-    loadedSources: () => ({ sources: session.current()?.stepping?.sources.all ?? [] }),
-    source: ({ source, sourceReference }) => {
-      const { sources } = session.stepping('source');
-      const content = sources.text({ path: source?.path, sourceReference });
-      if (content === undefined) throw noSource(source?.path ?? String(sourceReference));
-      return { content, mimeType: 'text/x-c' };
+    loadedSources: () => {
+      const { stepper } = session.current()?.stepping ?? {};
+      const recorded = stepper?.run.recording.sources ?? [];
+      return { sources: recorded.map(({ path }) => stepper!.sources.source(path)) };
     },
     setVariable: async ({ variablesReference, name, value }) => {
       session.started('setVariable');
       const { name: _, ...rest } = await view.set(variablesReference, name, value);
       return rest;
     },
-    setExpression: async ({ expression, value }) => {
+    setExpression: async ({ expression, value, frameId }) => {
       session.started('setExpression');
-      const { name: _, ...rest } = await view.setExpression(expression, value);
+      const { name: _, ...rest } = await view.setExpression(expression, value, standpoint(frameId));
       return rest;
     },
     evaluate: async ({ expression, frameId }) => {
-      const { stepping } = session.started('evaluate');
-      const scopes =
-        stepping && stepping.scopes(frameOf(stepping, frameId ?? stepping.stepper.frames()[0]!.id));
-      return view.evaluate(expression, scopes);
+      session.started('evaluate');
+      return view.evaluate(expression, standpoint(frameId));
     },
     readMemory: ({ memoryReference, offset, count }) => {
       session.started('readMemory');
       return view.readMemory(memoryReference, offset ?? 0, count);
+    },
+    writeMemory: async ({ memoryReference, offset, data }) => {
+      session.started('writeMemory');
+      const bytes = Buffer.from(data, 'base64');
+      await view.writeMemory(memoryReference, offset ?? 0, bytes);
+      return { offset: offset ?? 0, bytesWritten: bytes.length };
     },
   };
 }

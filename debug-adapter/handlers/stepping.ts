@@ -61,9 +61,9 @@ export function steppingHandlers(
       else session.soon(async () => debuggee.announce());
     },
     disassemble: ({ memoryReference, offset, instructionOffset = 0, instructionCount }) => {
-      const { stepper, sources } = session.stepping('disassemble');
+      const { stepper } = session.stepping('disassemble');
       const first = insnAt(memoryReference, offset) + instructionOffset;
-      return { instructions: disassembly(stepper.run, sources, first, instructionCount) };
+      return { instructions: disassembly(stepper.run, stepper.sources, first, instructionCount) };
     },
   };
 }

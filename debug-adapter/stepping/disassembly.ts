@@ -5,7 +5,7 @@ import { disassemble } from '../../toolchain/insn/disassemble';
 import { encodeInsns } from '../../toolchain/insn/insn';
 import { LD_IMM64, Pseudo } from '../../toolchain/insn/opcodes';
 import type { OpenedRun } from '../recorder/open-run';
-import type { RecordedSources } from './sources';
+import type { SourceFiles } from './source-files';
 
 const INSN_SIZE = 8;
 /** More than a view shows at once. */
@@ -24,7 +24,7 @@ export function insnAt(reference: string, byteOffset = 0): number {
 /** Instructions around a reference; those outside of the program are said to be so, as DAP wants. */
 export function disassembly(
   run: OpenedRun,
-  sources: RecordedSources,
+  sources: SourceFiles,
   first: number,
   count: number,
 ): DebugProtocol.DisassembledInstruction[] {
@@ -38,7 +38,8 @@ export function disassembly(
       const instruction = isHalf ? '(second half of the instruction before)' : '';
       return { address, instruction, presentationHint: 'invalid' as const };
     }
-    const at = run.source.placeOf(insn);
+    // Code without a line of its own is not given the one that stands before it.
+    const at = run.source.line[insn]! < 0 ? undefined : run.source.placeOf(insn);
     const here = at ? `${at.path}:${at.line}` : shown;
     const isNew = here !== shown;
     shown = here;
@@ -50,7 +51,7 @@ export function disassembly(
         .replace(/..(?!$)/g, '$& '),
       instruction: instructionText(run, insn)!,
       ...(symbol === undefined ? {} : { symbol }),
-      ...(at && isNew ? { location: sources.of(at.path), line: at.line, column: at.column } : {}),
+      ...(at && isNew ? { location: sources.source(at.path), line: at.line, column: at.column } : {}),
     };
   });
 }

@@ -2,10 +2,10 @@
 import type { DwarfVariable } from '../../toolchain/dwarf/dwarf';
 import { note } from '../variables/node';
 import type { VariableNode } from '../variables/node';
+import { memoryAt } from './known-memory';
 import { readVariable } from './locals';
 import type { LastKnown, Moment, StepFrame } from './moment';
 import { shownNode } from './shown';
-import type { Shown } from './shown';
 
 /** Variables of a frame, parameters among them, innermost block first; an inner one hides the outer one of its name. */
 export function localsOf({ source }: Moment, frame: StepFrame): DwarfVariable[] {
@@ -38,26 +38,30 @@ export function localNodes(moment: Moment, frame: StepFrame): VariableNode[] {
     variable,
     found: readLocal(moment, frame, variable),
   }));
+  const returned = frame.id === 1 ? moment.returned?.() : undefined;
   const lost = variables.flatMap(({ variable, found }) => (found ? [] : [variable]));
   const lastKnown = moment.lastKnown?.(frame, lost);
-  return variables.map(({ variable, found }) =>
+  const rows = variables.map(({ variable, found }) =>
     localNode(moment, frame, variable, found, lastKnown?.get(variable)),
   );
+  if (!returned) return rows;
+  return [{ path: 'locals/(returned)', name: `(${returned.name} returned)`, value: returned.value }, ...rows];
 }
 
 function localNode(
-  { types, dwarf }: Moment,
+  moment: Moment,
   frame: StepFrame,
   variable: DwarfVariable,
   found: ReturnType<typeof readLocal>,
   last: LastKnown | undefined,
 ): VariableNode {
+  const { types, dwarf } = moment;
   const tree = {
     path: `locals/${frame.id}/${variable.name}`,
     types,
     type: variable.type,
     expression: variable.name,
-    follow: (address: bigint, size: number): Shown => frame.view.memory(address, size),
+    memory: memoryAt(moment, frame),
   };
   if (found) return shownNode({ ...tree, ...found }, variable.name);
   if (!last)

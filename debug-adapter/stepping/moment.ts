@@ -12,10 +12,13 @@ import type { DwarfTypes } from '../../toolchain/dwarf/types-as-btf';
 import type { OpenedRun } from '../recorder/open-run';
 import type { HelperCall } from '../recorder/replay/calls';
 import type { ReplayCode } from '../recorder/replay/code';
-import type { PacketBounds } from '../recorder/replay/machine';
+import type { PacketBounds } from '../recorder/replay/packet';
 import type { SourceFrame, SourceMap } from '../recorder/source-map';
+import { keyText } from '../variables/keys';
+import { mapTypes } from '../variables/maps';
 import { frameViews } from './frame-view';
 import type { FrameView } from './frame-view';
+import type { Inputs } from './inputs';
 import type { Shown } from './shown';
 
 export interface Moment {
@@ -36,6 +39,12 @@ export interface Moment {
   readonly context: bigint | undefined;
   /** Calls of helpers made so far; undefined where they are not followed. */
   calls?(): readonly HelperCall[];
+  /** The function that has returned just now, or the program at the run's end, and what it returned. */
+  returned?(): { name: string; value: string } | undefined;
+  /** What lies at an address among the values of maps: `flows[…]+8`. */
+  mapValueAt?(address: bigint): string | undefined;
+  /** What the run was given, if it can be done again. */
+  readonly inputs?: Inputs;
   /** What variables of a frame that are nowhere now were when they were somewhere last; only of those it is known. */
   lastKnown?(frame: StepFrame, variables: readonly DwarfVariable[]): Map<DwarfVariable, LastKnown>;
 }
@@ -80,6 +89,17 @@ export function momentOf(run: OpenedRun): Moment {
     views: frameViews(machine),
     packet: machine.packet,
     context: machine.context,
+    mapValueAt: (address) => describeMapValue(run, address),
     calls: () => calls.calls.filter(({ step }) => step <= machine.step),
   };
+}
+
+function describeMapValue({ maps, recording, object }: OpenedRun, address: bigint): string | undefined {
+  const held = maps.holderOf(address);
+  const map = recording.maps.find(({ handle }) => handle === held?.map);
+  if (!held || !map) return undefined;
+  const offset = held.offset === 0 ? '' : `+${held.offset}`;
+  if (map.globals) return `${map.name}${offset}`;
+  const { btf, keyType } = mapTypes(map, object);
+  return `${map.name}[${keyText(map.type, btf, keyType, held.key)}]${offset}`;
 }

@@ -1,37 +1,34 @@
 /** Going through an opened recording on behalf of a session: moves it, says where it rests, shows what is there. */
 import type { Listener, Stepping, StopReason } from '../debuggee';
+import type { Standpoint } from '../expressions/ask';
 import type { Ending } from '../recorder/replay/machine';
 import type { OpenedRecording } from './open-recording';
-import { isCancelled } from '../errors';
+import { asAdapterError, isCancelled } from '../errors';
 import type { Printed, Stop } from './breakpoints/stops';
 import type { Breakpoint, Placement } from './breakpoints/store';
 import { Pace } from './pace';
-import { RecordedSources } from './sources';
+import { stepOf } from './same-place';
+import type { RunPlace } from './same-place';
 import { scopesAt } from './scopes';
 import type { StepScope } from './scopes';
+import type { Moment } from './moment';
 import type { Granularity, Move, Rest, StepFrame, Stepper } from './stepper';
 
 export class RecordedStepping implements Stepping {
   readonly stepper: Stepper;
-  readonly sources: RecordedSources;
   /** Nobody has been told of the run yet. */
   private isNews = true;
   /** What is being searched for, and all that waits behind it. */
   private queue: Promise<void> = Promise.resolve();
   private working: AbortController | undefined;
 
-  /**
-   * @param returned the run's return value in words
-   * @param isForeign whether this machine has another text than the recording in the place of a source, or none
-   */
+  /** @param returned the run's return value in words. */
   constructor(
     private readonly opened: OpenedRecording,
     private readonly listener: Listener,
     private readonly returned: string,
-    isForeign: (path: string) => boolean = () => false,
   ) {
     this.stepper = opened.stepper;
-    this.sources = new RecordedSources(this.stepper.run.recording.sources, isForeign);
     this.stepper.print = (printed, more) => this.printed(printed, more);
   }
 
@@ -40,7 +37,12 @@ export class RecordedStepping implements Stepping {
   }
 
   scopes(frame: StepFrame): StepScope[] {
-    return scopesAt(this.stepper.moment(), frame);
+    return scopesAt(this.moment(), frame);
+  }
+
+  private moment(): Moment {
+    const { inputs } = this.opened;
+    return { ...this.stepper.moment(), ...(inputs ? { inputs } : {}) };
   }
 
   place(wanted: readonly Breakpoint[]): Promise<Placement[]> {
@@ -80,6 +82,13 @@ export class RecordedStepping implements Stepping {
     }
   }
 
+  standpoint(frame: StepFrame): Omit<Standpoint, 'context'> {
+    const { stepper } = this;
+    // Behind its end a run's maps are the kernel's, which may have been written to since.
+    const run = stepper.isAtEnd ? undefined : stepper.run;
+    return { at: { moment: this.moment(), frame }, run };
+  }
+
   async move(move: Move, granularity: Granularity): Promise<void> {
     await this.going('Looking for the next stop', (pace) => this.stepper.move(move, granularity, pace));
   }
@@ -89,12 +98,24 @@ export class RecordedStepping implements Stepping {
     await this.going('Going there', async () => this.stepper.goTo(step), text);
   }
 
+  /** Goes to the place where a run before was that had another input, and says so. */
+  async takeOver(place: RunPlace, changed: string): Promise<void> {
+    this.isNews = false;
+    const step = stepOf(this.stepper.run, place);
+    const where = step === undefined ? '. It does not come to the same place, and is at its end' : '';
+    await this.goTo(step ?? this.stepper.run.timeline.length, `Run again with ${changed} changed${where}`);
+  }
+
   /** Tells where the run rests; the first time that is its first breakpoint, or else its end. */
   announce(): void {
     const { stepper } = this;
     if (this.isNews) {
       this.isNews = false;
-      void this.going('Looking for the first stop', (pace) => stepper.start(pace));
+      this.going('Looking for the first stop', (pace) => stepper.start(pace)).catch((thrown: unknown) => {
+        // Nobody waits for an answer, and the client has to hear that the run rests.
+        this.listener.output('stderr', [asAdapterError(thrown).message]);
+        this.rested(stepper.isAtEnd ? 'end' : 'step');
+      });
     } else {
       this.rested(stepper.isAtEnd ? 'end' : 'step');
     }
@@ -139,7 +160,7 @@ export class RecordedStepping implements Stepping {
     } else if (ending.kind === 'diverged') listener.stopped('pause', this.describeDivergence(ending));
     else if (ending.kind === 'left')
       listener.stopped('pause', 'The program was left here, by a tail call or an exception');
-    else listener.stopped('pause', `Run finished: ${this.returned}`);
+    else listener.stopped('pause', `${text === undefined ? '' : `${text}. `}Run finished: ${this.returned}`);
   }
 
   private describeDivergence({ insn, reason }: Extract<Ending, { kind: 'diverged' }>): string {

@@ -4,12 +4,24 @@ import type { KernelRequests } from '../../kernel/client/client';
 import type { LoadedMap, Method, Params, Results } from '../../kernel/protocol';
 import type { MapEntry, MapModel } from '../recorder/replay/map-model';
 
-/** Maps that were followed through the run are answered from it; the others are shown as `kernel` has them now. */
+/**
+ * Changes what an entry is at the run's beginning, null removing it, and does the run again; who answers for maps from
+ * then on.
+ */
+export type EditEntry = (map: number, key: Uint8Array, value: Uint8Array | null) => Promise<KernelRequests>;
+
+/**
+ * Maps that were followed through the run are answered from it; the others are shown as `kernel` has them now.
+ * @param edit left out for runs that cannot be done again.
+ */
 export function replayedKernel(
   kernel: KernelRequests,
   maps: MapModel,
   all: readonly LoadedMap[],
+  edit?: EditEntry,
 ): KernelRequests {
+  /** Of the run that was done in place of this one. */
+  let successor: KernelRequests | undefined;
   const answers: { [M in Method]?: (params: Params<M>) => Results[M] } = {
     mapLookup: ({ map, key }) => {
       const entry = maps.lookup(map, key);
@@ -34,7 +46,20 @@ export function replayedKernel(
       return kernel.hello;
     },
     request(method, params, options) {
+      if (successor) return successor.request(method, params, options);
       const { map, id } = params as { map?: number; id?: number };
+      if (
+        edit &&
+        map !== undefined &&
+        maps.shape(map) &&
+        (method === 'mapUpdate' || method === 'mapDelete')
+      ) {
+        const { key, value = null } = params as { key: Uint8Array; value?: Uint8Array };
+        return edit(map, key, value).then((next) => {
+          successor = next;
+          return { existed: true } as never;
+        });
+      }
       if (method === 'mapOpenById') {
         const inner = all.find((one) => one.id === id);
         if (inner && maps.shape(inner.handle)) return Promise.resolve(inner as never);
@@ -60,7 +85,7 @@ function refuse(): never {
   throw new KernelError({
     code: 'unsupported',
     operation: 'set',
-    message: 'this is the map as it was at an earlier step of a run that is over',
-    hint: 'Go to the end of the run (Continue) to write to the map as it is now.',
+    message: 'this is the map as it was at a step of a recorded run that cannot be done again here',
+    hint: 'Launch the program (F5) to run it with other maps.',
   });
 }

@@ -3,22 +3,17 @@ import type { DebugProtocol } from '@vscode/debugprotocol';
 import type { Stepping } from '../debuggee';
 import { unknownReference } from '../errors';
 import { addressOf } from './disassembly';
-import type { RecordedSources } from './sources';
 import type { StepFrame, Stepper } from './stepper';
 
 /** Frames of the present step in DAP's terms, `title` being the innermost one's name at the run's end. */
-export function stackFrames(
-  stepper: Stepper,
-  sources: RecordedSources,
-  title: string,
-): DebugProtocol.StackFrame[] {
+export function stackFrames(stepper: Stepper, title: string): DebugProtocol.StackFrame[] {
   return stepper.frames().map(({ id, name, at, view }, index) => ({
     id,
     name: index === 0 && stepper.isAtEnd ? title : name,
     line: at?.line ?? 0,
     column: at?.column ?? 0,
     instructionPointerReference: addressOf(view.insn),
-    ...(at ? { source: sources.of(at.path) } : { presentationHint: 'label' as const }),
+    ...(at ? { source: stepper.sources.source(at.path) } : { presentationHint: 'label' as const }),
   }));
 }
 

@@ -1,13 +1,12 @@
-/** What can be looked at at a step, apart from maps: locals, registers, the stack, the packet, calls. */
-import { dissect } from '../../toolchain/packet/dissect';
-import type { DissectedField, DissectedLayer } from '../../toolchain/packet/dissect';
-import { hexdump } from '../../toolchain/packet/hexdump';
+/** What can be looked at at a moment, apart from maps: locals, registers, stack, context, packet, calls. */
 import type { HelperCall } from '../recorder/replay/calls';
 import { note, PAGE, rangeNodes } from '../variables/node';
 import type { VariableNode } from '../variables/node';
+import { contextNodes } from './context-rows';
+import { memoryAt } from './known-memory';
 import { localNodes } from './local-rows';
 import type { Moment, StepFrame } from './moment';
-import { NOT_SHOWN } from './shown';
+import { packetNodes } from './packet-rows';
 
 /** A part of the Variables view. */
 export interface StepScope {
@@ -16,19 +15,21 @@ export interface StepScope {
   expensive?: boolean;
 }
 
-/** Where a value of a moment comes from cannot be written to. */
 export function scopesAt(moment: Moment, frame: StepFrame): StepScope[] {
   const scopes: StepScope[] = [];
   if (moment.types) scopes.push({ name: 'Locals', rows: async () => localNodes(moment, frame) });
-  scopes.push({ name: 'Registers', rows: async () => registerNodes(frame) });
+  scopes.push({ name: 'Registers', rows: async () => registerNodes(moment, frame) });
   scopes.push({ name: 'Stack', rows: async () => stackNodes(moment, frame), expensive: true });
+  if (moment.types && moment.context !== undefined)
+    scopes.push({ name: 'Context', rows: async () => contextNodes(moment, frame) });
   if (moment.packet?.data !== undefined)
     scopes.push({ name: 'Packet', rows: async () => packetNodes(moment) });
   if (moment.calls) scopes.push({ name: 'Calls', rows: async () => callNodes(moment), expensive: true });
   return scopes;
 }
 
-function registerNodes(frame: StepFrame): VariableNode[] {
+function registerNodes(moment: Moment, frame: StepFrame): VariableNode[] {
+  const memory = memoryAt(moment, frame);
   return Array.from({ length: 11 }, (_, number) => {
     const value = frame.view.register(number);
     const path = `registers/${frame.id}/r${number}`;
@@ -36,10 +37,11 @@ function registerNodes(frame: StepFrame): VariableNode[] {
     // Addresses say nothing in decimal.
     const signed = BigInt.asIntN(64, value);
     const decimal = signed > 0xffff_ffffn || signed < -0xffff_ffffn ? '' : ` (${signed})`;
+    const where = memory.describe(value);
     return {
       path,
       name: `r${number}`,
-      value: `0x${value.toString(16)}${decimal}`,
+      value: `0x${value.toString(16)}${where === undefined ? decimal : ` → ${where}`}`,
       evaluateName: `$r${number}`,
     };
   });
@@ -60,49 +62,10 @@ function stackNodes({ code }: Moment, frame: StepFrame): VariableNode[] {
       path: `stack/${frame.id}/${offset}`,
       name: `fp${offset}`,
       value: text,
+      memory: async () => ({ bytes, known }),
       place: `*(unsigned long *)($r10 - ${-offset})`,
     };
   });
-}
-
-function packetNodes({ packet, views }: Moment): VariableNode[] {
-  const { data, end } = packet ?? {};
-  if (data === undefined) return [];
-  if (end === undefined) return [note('packet', 'length', 'the program has not read where the packet ends')];
-  const length = Number(end - data);
-  if (length < 0 || length > 0x1_0000) return [note('packet', 'length', NOT_SHOWN)];
-  const { bytes, known } = views[0]!.memory(data, length);
-  if (known.includes(0)) return [note('packet', 'bytes', 'known in parts: a helper has changed it')];
-  const raw: VariableNode = {
-    path: 'packet/bytes',
-    name: 'bytes',
-    value: `${length} bytes at 0x${data.toString(16)}`,
-    memory: async () => bytes,
-    children: async () =>
-      hexdump(bytes, length).map((row) => ({
-        path: `packet/bytes/${row.slice(0, 4)}`,
-        name: row.slice(0, 4),
-        value: row.slice(6),
-        place: `packet[${Number(`0x${row.slice(0, 4)}`)}..${Math.min(Number(`0x${row.slice(0, 4)}`) + 15, length - 1)}]`,
-      })),
-  };
-  return [...dissect(bytes, 'ethernet').map((layer, index) => layerNode(layer, index)), raw];
-}
-
-function layerNode(layer: DissectedLayer, index: number): VariableNode {
-  const path = `packet/${index}`;
-  return {
-    path,
-    name: layer.type,
-    value: layer.title,
-    children: async () =>
-      layer.fields.map((field: DissectedField) => ({
-        path: `${path}/${field.name}`,
-        name: field.name,
-        value: field.text,
-        place: `packet[${field.offset}..${field.offset + field.length - 1}]`,
-      })),
-  };
 }
 
 function callNodes(moment: Moment): VariableNode[] {

@@ -1,5 +1,6 @@
 /** Going through a recorded run: the present step, and the moves from it in both directions. */
 import type { Dwarf } from '../../toolchain/dwarf/dwarf';
+import type { SourceFiles } from './source-files';
 import type { OpenedRun } from '../recorder/open-run';
 import type { SourceMap } from '../recorder/source-map';
 import { arm } from './breakpoints/arm';
@@ -12,6 +13,7 @@ import { lastKnownValues } from './last-known';
 import { framesOf, momentOf } from './moment';
 import type { Moment, StepFrame } from './moment';
 import { isBackward, targetOf } from './moves';
+import { returnedAt } from './returned';
 import type { Granularity, Move, Rest } from './moves';
 import { Pace } from './pace';
 
@@ -26,7 +28,10 @@ export class Stepper {
   stop: Stop | undefined;
   readonly data: DataBreakpoints;
 
-  constructor(readonly run: OpenedRun) {
+  constructor(
+    readonly run: OpenedRun,
+    readonly sources: SourceFiles,
+  ) {
     this.data = new DataBreakpoints(run);
     this.stops = this.stopsFor([]);
     this.run.timeline.seek(0);
@@ -51,7 +56,11 @@ export class Stepper {
   /** What can be looked at now; a move makes it stale. */
   moment(): Moment {
     const { run } = this;
-    return { ...momentOf(run), lastKnown: (frame, variables) => lastKnownValues(run, frame, variables) };
+    return {
+      ...momentOf(run),
+      lastKnown: (frame, variables) => lastKnownValues(run, frame, variables),
+      returned: () => returnedAt(run),
+    };
   }
 
   /** Functions that are being executed, innermost first, inlined ones among them. */

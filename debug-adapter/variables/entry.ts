@@ -1,6 +1,7 @@
 /** One entry of a map as a row: key as name, value as a tree, one child a CPU for per-CPU maps. */
 import type { LoadedMap } from '../../kernel/protocol';
 import { format, integerOf } from '../../toolchain/btf/format';
+import { cannotSet } from '../errors';
 import type { VariableContext } from './context';
 import type { Entry } from './entries';
 import { keyExpression, keyText } from './keys';
@@ -117,33 +118,9 @@ function perCpuRow(
   name: string,
   bytes: Uint8Array,
 ): VariableNode {
-  const stride = Math.ceil(map.valueSize / 8) * 8;
-  const slice = (whole: Uint8Array, cpu: number) =>
-    whole.subarray(cpu * stride, cpu * stride + map.valueSize);
   const cpus = Array.from({ length: context.possibleCpus }, (_, cpu) => cpu);
-  const homeOf = (cpu: number): Home => {
-    const { expression: _, write, ...rest } = home;
-    return {
-      ...rest,
-      path: `${home.path}/cpu${cpu}`,
-      ...(home.expression === undefined ? {} : { expression: `${home.expression}.cpu${cpu}` }),
-      read: async () => {
-        const whole = await home.read();
-        return whole && slice(whole, cpu);
-      },
-      ...(write
-        ? {
-            write: async (part: Uint8Array) => {
-              const whole = (await home.read()) ?? bytes;
-              const changed = whole.slice();
-              changed.set(part, cpu * stride);
-              await write(changed);
-            },
-          }
-        : {}),
-    };
-  };
-  const values = cpus.map((cpu) => rootValue(homeOf(cpu), '', slice(bytes, cpu)));
+  const homeOf = (cpu: number) => cpuHome(home, map, cpu);
+  const values = cpus.map((cpu) => rootValue(homeOf(cpu), '', sliceOf(map, bytes, cpu)));
   const numbers = values.map((value) => (value.kind === 'int' ? integerOf(value) : undefined));
   const sum = numbers.every((number) => number !== undefined)
     ? numbers.reduce<bigint>((total, number) => total + number!, 0n)
@@ -160,8 +137,42 @@ function perCpuRow(
     children: async (start = 0, count) =>
       cpus
         .slice(start, count === undefined ? undefined : start + count)
-        .map((cpu) => rootNode(homeOf(cpu), `cpu ${cpu}`, slice(bytes, cpu))),
+        .map((cpu) => rootNode(homeOf(cpu), `cpu ${cpu}`, sliceOf(map, bytes, cpu))),
     memory: home.read,
+  };
+}
+
+function strideOf({ valueSize }: LoadedMap): number {
+  return Math.ceil(valueSize / 8) * 8;
+}
+
+function sliceOf(map: LoadedMap, whole: Uint8Array, cpu: number): Uint8Array {
+  const from = cpu * strideOf(map);
+  return whole.subarray(from, from + map.valueSize);
+}
+
+/** Where one CPU's value of a per-CPU map's entry lives; an entry is written with the values of all CPUs. */
+export function cpuHome(home: Home, map: LoadedMap, cpu: number): Home {
+  const { expression: _, write, ...rest } = home;
+  return {
+    ...rest,
+    path: `${home.path}/cpu${cpu}`,
+    ...(home.expression === undefined ? {} : { expression: `${home.expression}.cpu${cpu}` }),
+    read: async () => {
+      const whole = await home.read();
+      return whole && sliceOf(map, whole, cpu);
+    },
+    ...(write
+      ? {
+          write: async (part: Uint8Array) => {
+            const whole = await home.read();
+            if (!whole) throw cannotSet(`cpu ${cpu} cannot be set: its map entry no longer exists.`);
+            const changed = whole.slice();
+            changed.set(part, cpu * strideOf(map));
+            await write(changed);
+          },
+        }
+      : {}),
   };
 }
 

@@ -33,7 +33,7 @@ async function sectionNodes(context: VariableContext, map: LoadedMap): Promise<V
 }
 
 /** Members are written as parts of their section: the kernel takes it only as a whole. */
-function sectionHome(context: VariableContext, map: LoadedMap): Home {
+export function sectionHome(context: VariableContext, map: LoadedMap): Home {
   const constant = map.frozen || /\.rodata/.test(map.name);
   return {
     path: 'globals',

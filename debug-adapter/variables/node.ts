@@ -20,8 +20,10 @@ export interface VariableNode {
   assign?: (text: string) => Promise<VariableNode>;
   /** Why there is no `assign`, where a user might expect one. */
   readOnly?: string;
-  /** The bytes behind the value, for a memory view. */
-  memory?: () => Promise<Uint8Array | undefined>;
+  /** The bytes behind the value, for a memory view: all of them, or those that are known. */
+  memory?: () => Promise<Uint8Array | { bytes: Uint8Array; known: Uint8Array } | undefined>;
+  /** Writes bytes of that memory, from an offset on. */
+  writeMemory?: (offset: number, bytes: Uint8Array) => Promise<void>;
 }
 
 /** A row that says something instead of showing a value. */

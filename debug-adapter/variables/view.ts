@@ -1,8 +1,10 @@
 /** What the Variables view asks of a debuggee, in DAP's terms. */
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import { cannotEvaluate, cannotSet, unknownReference } from '../errors';
+import { ask, type Standpoint } from '../expressions/ask';
+import { encodeAs, encodeKey } from '../expressions/keys';
+import type { Outcome } from '../../toolchain/problem';
 import type { VariableContext } from './context';
-import { encodeAs, encodeKey, evaluate } from './evaluate';
 import { globalMaps, globalNodes } from './globals';
 import { mapNodes, typedMap, userMaps, type TypedMap } from './maps';
 import { PAGE, rangeNodes, type VariableNode } from './node';
@@ -93,17 +95,22 @@ export class VariablesView {
     return this.describe(await this.assign(row, value));
   }
 
-  async setExpression(expression: string, value: string): Promise<DebugProtocol.Variable> {
-    return this.describe(await this.assign(await evaluate(this.context, expression), value));
+  /** @param at function at a step, whose variables are meant too. */
+  async setExpression(
+    expression: string,
+    value: string,
+    at?: Omit<Standpoint, 'context'>,
+  ): Promise<DebugProtocol.Variable> {
+    const row = await ask({ context: this.context, ...at }, expression);
+    return this.describe(await this.assign(row, value));
   }
 
   async evaluate(
     expression: string,
-    scopes: readonly StepScope[] = [],
+    at?: Omit<Standpoint, 'context'>,
   ): Promise<DebugProtocol.EvaluateResponse['body']> {
-    const near = scopes.filter(({ name }) => name === 'Locals' || name === 'Registers');
-    const rows = (await Promise.all(near.map(({ rows: read }) => read()))).flat();
-    const { value, name: _, ...rest } = this.describe(await evaluate(this.context, expression, rows));
+    const row = await ask({ context: this.context, ...at }, expression);
+    const { value, name: _, ...rest } = this.describe(row);
     return { result: value, ...rest };
   }
 
@@ -113,21 +120,38 @@ export class VariablesView {
     count: number,
   ): Promise<DebugProtocol.ReadMemoryResponse['body']> {
     const node = this.node(Number(/^memory:(\d+)$/.exec(reference)?.[1] ?? -1));
-    const bytes = (await node.memory?.()) ?? new Uint8Array(0);
+    const content = (await node.memory?.()) ?? new Uint8Array(0);
+    const { bytes, known } = content instanceof Uint8Array ? { bytes: content, known: undefined } : content;
     const start = Math.max(0, offset);
-    const data = offset < 0 ? new Uint8Array(0) : bytes.subarray(start, start + Math.min(count, MAX_READ));
+    const end = Math.min(bytes.length, start + Math.min(count, MAX_READ));
+    // Up to the first byte that is not known, and how many there are of those, as DAP wants it.
+    const first = known ? firstAt(known, 0, start, end) : end;
+    const next = known && first < end ? firstAt(known, 1, first, end) : end;
+    const data = offset < 0 ? new Uint8Array(0) : bytes.subarray(start, Math.max(start, first));
+    const unreadable = next < end ? next - first : count - data.length;
     return {
       address: `0x${start.toString(16)}`,
       data: Buffer.from(data).toString('base64'),
-      ...(data.length < count ? { unreadableBytes: count - data.length } : {}),
+      ...(unreadable > 0 ? { unreadableBytes: unreadable } : {}),
     };
+  }
+
+  /** Writes to what the memory view shows: for a packet of a run, by doing the run again. */
+  async writeMemory(reference: string, offset: number, bytes: Uint8Array): Promise<void> {
+    const node = this.node(Number(/^memory:(\d+)$/.exec(reference)?.[1] ?? -1));
+    if (!node.writeMemory)
+      throw cannotSet(`The memory of ${node.name} cannot be written; that of Packet, bytes can.`);
+    const size = (await node.memory?.().then((content) => sizeOf(content))) ?? 0;
+    if (offset < 0 || offset + bytes.length > size)
+      throw cannotSet(`${node.name} has ${size} bytes; there are none at ${offset}.`);
+    await node.writeMemory(offset, bytes);
   }
 
   async deleteEntry(name: string, key: string): Promise<boolean> {
     const typed = this.mapNamed(name);
     const { existed } = await this.context.kernel.request('mapDelete', {
       map: typed.map.handle,
-      key: encodeKey(typed, key),
+      key: given(encodeKey(typed, key)),
     });
     await this.context.refresh();
     return existed;
@@ -142,8 +166,8 @@ export class VariablesView {
     const typed = this.mapNamed(name);
     await this.context.kernel.request('mapUpdate', {
       map: typed.map.handle,
-      key: encodeKey(typed, key),
-      value: encodeAs(typed, typed.valueType, typed.map.valueSize, value),
+      key: given(encodeKey(typed, key)),
+      value: given(encodeAs(typed, typed.valueType, typed.map.valueSize, value)),
       flags,
     });
     await this.context.refresh();
@@ -196,4 +220,23 @@ export class VariablesView {
       ...(node.assign ? {} : { presentationHint: { attributes: ['readOnly'] } }),
     };
   }
+}
+
+type Content = Awaited<ReturnType<NonNullable<VariableNode['memory']>>>;
+
+function sizeOf(content: Content): number {
+  return content === undefined ? 0 : 'bytes' in content ? content.bytes.length : content.length;
+}
+
+/** Position of the first byte that is `wanted`, from `start` on; `end` if there is none before. */
+function firstAt(bytes: Uint8Array, wanted: number, start: number, end: number): number {
+  const found = bytes.subarray(start, end).indexOf(wanted);
+  return found < 0 ? Math.max(start, end) : start + found;
+}
+
+/** What somebody wrote, as bytes. */
+function given(outcome: Outcome<Uint8Array>): Uint8Array {
+  if (outcome.ok) return outcome.value;
+  const { message, hint } = outcome.problem;
+  throw cannotEvaluate(hint === '' ? message : `${message} ${hint}`);
 }

@@ -103,12 +103,13 @@ describe('a map of every type', () => {
   });
 
   it.each([
-    ['nope', /There is no map or global variable "nope"; there are .*hash, lru/],
+    ['nope', /There is no variable, map or enumerator "nope" here. There are .*hash, lru/],
     ['lru[8]', /lru has no entry 8/],
     ['lru.x', /lru is a map; write lru\[KEY\]/],
     ['array[1].z', /array\[1\] has no member z/],
     ['lru["x"]', /"x".* does not fit lru/],
-    ['1 + 1', /cannot be evaluated: write a map or global variable/],
+    ['1 +', /is not a C expression. It ends too early/],
+    ['array[1].x = 2', /would change a value/],
     ['bloom["x"]', /"x".* does not fit bloom/],
     ['array[1', /lacks a closing bracket/],
   ])('says why %s has no value', async (expression, reason) => {

@@ -1,0 +1,63 @@
+/** Memory of the program at a moment: what is known of it, what an address leads to, and what of it was given to the run. */
+import type { Shown } from './shown';
+import type { Moment, StepFrame } from './moment';
+
+export interface KnownMemory {
+  read(address: bigint, length: number): Shown;
+  /** What is at an address: `packet+14`, `stack fp-16 of parse`, `ctx+4`; undefined for the kernel's own memory. */
+  describe(address: bigint): string | undefined;
+  /**
+   * How to change bytes at an address, for those that the run was given. Undefined: they are what the program computed.
+   * @returns a function that does the run again with other bytes there.
+   */
+  setter?(address: bigint, length: number): ((bytes: Uint8Array, what: string) => Promise<void>) | undefined;
+}
+
+/** BPF gives every function at most this much stack. */
+const MAX_STACK = 512n;
+
+export function memoryAt(moment: Moment, frame: StepFrame): KnownMemory {
+  const { packet, inputs } = moment;
+  const inPacket = (address: bigint, length: number) => {
+    const { data, end } = packet ?? {};
+    return data !== undefined && end !== undefined && address >= data && address + BigInt(length) <= end
+      ? Number(address - data)
+      : undefined;
+  };
+  return {
+    read: (address, length) => frame.view.memory(address, length),
+    describe: (address) => {
+      const offset = inPacket(address, 0);
+      if (offset !== undefined) return `packet+${offset}`;
+      return (
+        describeStack(moment, address) ?? describeContext(moment, address) ?? moment.mapValueAt?.(address)
+      );
+    },
+    ...(inputs
+      ? {
+          setter: (address, length) => {
+            const offset = inPacket(address, length);
+            return offset === undefined ? undefined : (bytes, what) => inputs.setPacket(offset, bytes, what);
+          },
+        }
+      : {}),
+  };
+}
+
+function describeStack({ views, source }: Moment, address: bigint): string | undefined {
+  for (const view of views) {
+    const top = view.register(10);
+    if (top === undefined || address >= top || address < top - MAX_STACK) continue;
+    const name = source.functionAt(view.insn)?.name;
+    return `stack fp-${top - address}${name === undefined ? '' : ` of ${name}`}`;
+  }
+  return undefined;
+}
+
+/** The largest context, `struct __sk_buff`, is smaller. */
+const MAX_CONTEXT = 256n;
+
+function describeContext({ context }: Moment, address: bigint): string | undefined {
+  if (context === undefined || address < context || address >= context + MAX_CONTEXT) return undefined;
+  return address === context ? 'context' : `context+${address - context}`;
+}
