@@ -1,6 +1,15 @@
 /** C expressions at steps of a recorded run, over the adapter as a client uses it. */
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DapClient, fixture, markedLine } from './client';
+import {
+  generator,
+  INTEGER_TYPES,
+  interesting,
+  randomExpression,
+} from '../../debug-adapter/expressions/testing';
 import { sharedTarget } from './target';
 
 const target = sharedTarget();
@@ -160,6 +169,51 @@ describe('what a function returned', () => {
       await goOn(dap);
       const [last] = await dap.variables(await dap.scope('Locals'));
       expect(last).toMatchObject({ name: '(expressions returned)', value: 'XDP_TX (3)' });
+    } finally {
+      await dap.close();
+    }
+  });
+});
+
+describe('expressions and the kernel', () => {
+  it('agree on what a program computed', async () => {
+    const random = generator(Number(process.env.BPF_STUDIO_SEED ?? 7));
+    const count = 120;
+    const names = INTEGER_TYPES.map((_, at) => `v${at}`);
+    // Signed division needs an instruction set newer than most, and shifts by too much are undefined in C.
+    const operators = ['+', '-', '*', '&', '|', '^'];
+    const texts = Array.from({ length: count }, () =>
+      randomExpression(random, { depth: 3, names, operators }),
+    );
+    const declarations = INTEGER_TYPES.map((type, at) => {
+      const value = type === '_Bool' ? 1n : BigInt.asUintN(64, interesting(random));
+      return `volatile ${type} v${at} = (${type})${value}ULL;`;
+    });
+    const file = path.join(mkdtempSync(path.join(os.tmpdir(), 'bpfs-expressions-')), 'random.bpf.c');
+    writeFileSync(
+      file,
+      `#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+${declarations.join('\n')}
+volatile long out[${count}];
+SEC("xdp") int program(struct xdp_md *ctx)
+{
+${texts.map((text, at) => `\tout[${at}] = (long)${text};`).join('\n')}
+\treturn XDP_PASS;
+}
+char LICENSE[] SEC("license") = "GPL";
+`,
+    );
+    const dap = await DapClient.started('launch', {
+      ...target.configuration,
+      program: file,
+      packet: '00 '.repeat(60),
+    });
+    try {
+      const asked = texts.map(async (text, at) => {
+        expect(await value(dap, `(long)${text}`), text).toBe(await value(dap, `out[${at}]`));
+      });
+      await Promise.all(asked);
     } finally {
       await dap.close();
     }
