@@ -13,6 +13,7 @@ import { arithmetic, convertTo, FALSE, TRUE, unify, wrap } from './integers';
 import { cpuOperand, entryOperand } from './map-entry';
 import { findMember, integerScalar, promoted, Refused, scalarOf, typedValue } from './operands';
 import type { IntegerScalar, Operand, Place, PointerScalar, Scalar } from './operands';
+import { packetOperand } from './packet-fields';
 import type { Evaluated, Scope, TypedValue } from './scope';
 import type { ArithmeticOperator, Expression, ExpressionNode, TypeSyntax } from './syntax';
 import type { TypeNumber } from './types';
@@ -64,6 +65,8 @@ export class Evaluator {
   }
 
   operand(node: ExpressionNode): Operand {
+    const field = packetOperand(this.scope, node);
+    if (field) return field;
     switch (node.kind) {
       case 'number':
         return integerScalar(this.types, node);

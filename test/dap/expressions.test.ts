@@ -94,6 +94,10 @@ describe('expressions at a step', () => {
     ['limit > XDP_TX ? XDP_DROP : XDP_PASS', '1'],
     ['XDP_DROP', 'XDP_DROP (1)'],
     ['$r10 != 0', '1'],
+    // The packet by its layers.
+    ['$packet.ipv4.source == "10.0.0.7"', '1'],
+    ['$packet.udp.destinationPort == 53 && $packet.ipv4.ttl > 60', '1'],
+    ['$packet.ethernet.source', '02:00:00:00:00:01'],
   ])('%s is %s', async (expression, expected) => {
     expect(await value(dap, expression)).toBe(expected);
   });
@@ -107,6 +111,8 @@ describe('expressions at a step', () => {
     ['(struct nothing *)data', /The program has no type struct nothing \*/],
     ['limit = 3', /would change a value, and an expression only reads/],
     ['rank(0, 1)', /rank cannot be called: nothing is run/],
+    ['$packet.tcp.sourcePort', /The packet has no layer tcp here\. It has \$packet\.ethernet, .*udp/],
+    ['$packet.udp.nothing', /has no field nothing\. It has .*sourcePort/],
     ['ETH_P_IP', /A macro is known only as the number/],
   ])('says why %s has no value', async (expression, reason) => {
     await expect(value(dap, expression)).rejects.toThrow(reason);
@@ -214,6 +220,34 @@ char LICENSE[] SEC("license") = "GPL";
         expect(await value(dap, `(long)${text}`), text).toBe(await value(dap, `out[${at}]`));
       });
       await Promise.all(asked);
+    } finally {
+      await dap.close();
+    }
+  });
+});
+
+describe('expressions without a run', () => {
+  it('speak of maps and globals as they are now', async () => {
+    const dap = await DapClient.started('launch', {
+      ...target.configuration,
+      program,
+      packet,
+      stopOnEntry: true,
+    });
+    try {
+      const now = async (expression: string) =>
+        (await dap.request<{ result: string }>('evaluate', { expression })).result;
+      expect(await now('limit + table[0]')).toBe('43');
+      expect(await now('protocols[table[2]] == 0 ? sizeof(struct seen) : 0')).toBe('24');
+      expect(await now('protocols[protocols[3]]')).toBe('0');
+      await expect(now('$r1')).rejects.toThrow(/R1 holds nothing/);
+      await expect(now('flows[{saddr = 10.0.0.7, port = 1}]')).rejects.toThrow(/flows has no entry/);
+      const { value: set } = await dap.request<{ value: string }>('setExpression', {
+        expression: 'table[1]',
+        value: '7',
+      });
+      expect(set).toBe('7');
+      expect(await now('table[1] * 2')).toBe('14');
     } finally {
       await dap.close();
     }
