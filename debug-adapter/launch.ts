@@ -159,9 +159,9 @@ class Run implements Debuggee {
   /** Opens what was recorded, for going through. */
   private openRecording({ returned }: RunReport): void {
     if (!this.recording) return;
-    const opened = openRecording(this.recording, this.loaded.kernel, (change, what) =>
-      this.rerun(change, what),
-    );
+    const opened = openRecording(this.recording, this.loaded.kernel, {
+      rerun: (change, what) => this.rerun(change, what),
+    });
     const { listener } = this.environment;
     if (opened.ok) {
       this.stepping = new RecordedStepping(opened.value, listener, returned.text);

@@ -9,6 +9,7 @@ import { decodeRecording } from './recorder/recording';
 import type { Recording } from './recorder/recording';
 import { openRecording } from './stepping/open-recording';
 import type { OpenedRecording } from './stepping/open-recording';
+import { SourceFiles } from './stepping/source-files';
 import { RecordedStepping } from './stepping/recorded-stepping';
 
 const THREAD = 1;
@@ -31,7 +32,9 @@ export async function openForReading(
   file: string,
 ): Promise<OpenedRecording & { recording: Recording; returned: string; summary: string }> {
   const recording = await readRecording(file);
-  const opened = openRecording(recording, noKernel(recording));
+  const opened = openRecording(recording, noKernel(recording), {
+    sources: await SourceFiles.of(recording.sources),
+  });
   if (!opened.ok) throw badObject(`${file}: ${opened.problem.message}`, opened.problem.hint);
   const { program, result, kernel, recordedAt } = recording;
   const returned = describeReturnValue(program.type, result.returnValue).text;

@@ -72,6 +72,7 @@ export const requests = {
     instructionOffset: integer.optional(),
     instructionCount: reference,
   }),
+  source: z.looseObject({ sourceReference: integer }),
   threads: z.unknown(),
   stackTrace: z.looseObject({
     threadId: integer,

@@ -22,6 +22,8 @@ const bytes: z.ZodType<Uint8Array, Uint8Array> = z.instanceof(Uint8Array);
 const handle = z.number().int().nonnegative();
 const u32 = z.number().int().min(0).max(0xffff_ffff);
 const u64 = z.bigint().min(0n).max(0xffff_ffff_ffff_ffffn);
+/** Bytes to keep ready for what a run returns: more than any input that fits into a frame. */
+const outputRoom = u32.max(0x800_0000);
 /** A network namespace: a path such as `/run/netns/NAME`, or absent for the host's own. */
 const netns = z.string().min(1).optional();
 
@@ -176,8 +178,8 @@ export const requestSchemas = {
     flags: u32.optional(),
     batchSize: u32.optional(),
     /** Room for the output packet in bytes; 0 for program types that return none. */
-    dataOutSize: u32,
-    contextOutSize: u32,
+    dataOutSize: outputRoom,
+    contextOutSize: outputRoom,
   }),
 
   /** A loaded program's instructions before the kernel changed them, to make variants of it. */

@@ -1,12 +1,14 @@
 /** Requests that look at what is debugged: threads, frames, variables, memory. */
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import type { DebuggeeThread } from '../debuggee';
+import { unknownReference } from '../errors';
 import { frameOf, stackFrames } from '../stepping/requests';
 import type { Handlers, SessionAccess } from './handler';
 
 export function inspectionHandlers(
   session: SessionAccess,
 ): Handlers<
+  | 'source'
   | 'threads'
   | 'stackTrace'
   | 'scopes'
@@ -28,6 +30,11 @@ export function inspectionHandlers(
   };
   return {
     threads: () => ({ threads: (session.current()?.threads ?? []).map(({ id, name }) => ({ id, name })) }),
+    source: ({ sourceReference }) => {
+      const content = session.stepping('source').stepper.sources.text(sourceReference);
+      if (content === undefined) throw unknownReference('source', sourceReference);
+      return { content, mimeType: 'text/x-c' };
+    },
     stackTrace: ({ threadId, startFrame = 0, levels = 0 }) => {
       const own = threadFrame(session.thread(threadId));
       const { stepping } = session.started('stackTrace');

@@ -30,13 +30,13 @@ test(`${COUNT} random programs`, { timeout: 60_000 + COUNT * 50 }, async () => {
   const { client } = kernel;
   const program = loaded.program('prog');
   const valueMap = loaded.map('.bss').handle;
-  const version4 = client.hello.kernel.version.major * 100 + client.hello.kernel.version.minor >= 606;
+  const { major, minor } = client.hello.kernel.version;
   const recorder = await openRecorder(client, program, { license: 'GPL', capacity: 1 << 20 });
   let accepted = 0;
   let steps = 0;
   for (let number = 0; number < COUNT; number++) {
     const random = new Random((SEED * 1_000_003 + number * 7919) | 0);
-    const instructions = randomProgram(random, { valueMap, version4 });
+    const instructions = randomProgram(random, { valueMap, kernel: major * 100 + minor });
     const prepared = { instructions, funcInfo: new Uint8Array(0), lineInfo: new Uint8Array(0) };
     const data = Uint8Array.from({ length: 64 + random.below(64) }, () => random.below(256));
     const input = { data, dataOutSize: 256, contextOutSize: 0 };

@@ -4,6 +4,7 @@ import type { Dwarf } from '../../toolchain/dwarf/dwarf';
 import { DwarfTypes } from '../../toolchain/dwarf/types-as-btf';
 import { readBpfObject } from '../../toolchain/elf/object';
 import type { BpfObject } from '../../toolchain/elf/object';
+import { isKfuncCall } from '../../toolchain/insn/effects';
 import { decodeInsns } from '../../toolchain/insn/insn';
 import { Pseudo } from '../../toolchain/insn/opcodes';
 import { succeed } from '../../toolchain/problem';
@@ -13,9 +14,10 @@ import { CallLog } from './replay/calls';
 import { replayCode } from './replay/code';
 import type { ReplayCode } from './replay/code';
 import { Machine } from './replay/machine';
-import type { Ending, PacketInput } from './replay/machine';
+import type { Ending } from './replay/machine';
 import { MapModel } from './replay/map-model';
 import { shapeOf } from './replay/map-shape';
+import type { PacketInput, PacketState } from './replay/packet';
 import { Statements } from './replay/statements';
 import { Timeline } from './replay/timeline';
 import { entriesAfter } from './snapshot';
@@ -47,8 +49,14 @@ export function openRun(recording: Recording): Outcome<OpenedRun> {
   const source = new SourceMap(prepared, program.name, object, dwarf, file);
   const addressOf = new Map(addresses);
   const { records, stackDepth } = recording;
-  const code = replayCode(prepared.instructions, records, stackDepth, addressOf);
-  const machine = new Machine(code, recording.trace, packetOf(program.type, recording.input.data));
+  const kfuncs = new Map(
+    decodeInsns(prepared.instructions).flatMap((insn, index): [number, string][] => {
+      const name = insn && isKfuncCall(insn) ? source.symbolAt(index) : undefined;
+      return name === undefined ? [] : [[index, name]];
+    }),
+  );
+  const code = replayCode(prepared.instructions, records, stackDepth, addressOf, kfuncs);
+  const machine = new Machine(code, recording.trace, packetOf(recording));
   const maps = mapModel(recording, machine);
   const handles = new Map<bigint, number>();
   decodeInsns(prepared.instructions).forEach((insn, index) => {
@@ -62,7 +70,14 @@ export function openRun(recording: Recording): Outcome<OpenedRun> {
   machine.kernel = { maps, calls };
   const statements = new Statements(source);
   const timeline = new Timeline(machine, (before) => statements.see(before));
-  if (timeline.ending.kind !== 'diverged') maps.compareWithKernel();
+  if (timeline.ending.kind !== 'diverged') {
+    // With more of it known, the run is executed once more, to its end.
+    if (machine.outputs.reveal(shownAfter(recording, machine, maps))) {
+      timeline.seek(0);
+      timeline.seek(timeline.length);
+    }
+    maps.compareWithKernel();
+  }
   const ending = checked(timeline.ending, machine, recording);
   return succeed({
     recording,
@@ -79,19 +94,60 @@ export function openRun(recording: Recording): Outcome<OpenedRun> {
   });
 }
 
-/** Return value and packet have to be those that the kernel gave back. */
-function checked(ending: Ending, machine: Machine, { result, program }: Recording): Ending {
+/** Memory whose content after the run is known. */
+function* shownAfter({ result }: Recording, { tracked }: Machine, maps: MapModel) {
+  yield* maps.valuesAfter();
+  if (!tracked) return;
+  const { data, length, metadata } = tracked.state;
+  const bytes = result.data.subarray(metadata);
+  if (length === bytes.length) yield { address: data, bytes };
+}
+
+/** Return value, packet and context have to be those that the kernel gave back. */
+function checked(ending: Ending, machine: Machine, recording: Recording): Ending {
+  const { result } = recording;
   if (ending.kind !== 'returned') return ending;
   const diverged = (reason: string): Ending => ({ kind: 'diverged', insn: machine.pc, reason });
   const returned = Number(machine.register(0) & 0xffff_ffffn);
   if (returned !== result.returnValue)
     return diverged(`the kernel returned ${result.returnValue}, and re-execution ${returned}`);
-  const { data, end } = machine.packet ?? {};
-  const length = data === undefined || end === undefined ? -1 : Number(end - data);
-  if (program.type !== 'xdp' || data === undefined || length !== result.data.length) return ending;
+  const difference =
+    (machine.tracked && packetDifference(machine, machine.tracked.state, result.data)) ??
+    contextDifference(machine, recording);
+  return difference === undefined ? ending : diverged(difference);
+}
+
+function packetDifference(
+  machine: Machine,
+  { data, length, metadata }: PacketState,
+  output: Uint8Array,
+): string | undefined {
+  if (length === undefined || output.length === 0) return undefined;
+  if (length + metadata !== output.length)
+    return `the kernel's packet has ${output.length - metadata} bytes after the run, and re-execution's ${length}`;
   const { bytes, known } = machine.memory.bytes(data, length);
-  const differs = bytes.findIndex((byte, at) => known[at] === 1 && byte !== result.data[at]);
-  return differs < 0 ? ending : diverged(`the packet differs from the kernel's at byte ${differs}`);
+  const differs = bytes.findIndex((byte, at) => known[at] === 1 && byte !== output[metadata + at]);
+  return differs < 0 ? undefined : `the packet differs from the kernel's at byte ${differs}`;
+}
+
+/**
+ * Fields of `struct __sk_buff` that a program writes and a test run gives back (convert_skb_to___skb): offset and size
+ * of mark, priority and cb[5].
+ */
+const SKB_FIELDS = [
+  { name: 'mark', offset: 8, size: 4 },
+  { name: 'priority', offset: 32, size: 4 },
+  { name: 'cb', offset: 48, size: 20 },
+];
+
+function contextDifference(machine: Machine, { program, result }: Recording): string | undefined {
+  if (program.type !== 'sched_cls' && program.type !== 'sched_act') return undefined;
+  const differs = SKB_FIELDS.find(({ offset, size }) => {
+    if (offset + size > result.context.length) return false;
+    const { bytes, known } = machine.memory.bytes(machine.context + BigInt(offset), size);
+    return bytes.some((byte, at) => known[at] === 1 && byte !== result.context[offset + at]);
+  });
+  return differs && `the context differs from the kernel's in ${differs.name}`;
 }
 
 function mapModel({ maps, innerMaps, snapshots, possibleCpus }: Recording, machine: Machine): MapModel {
@@ -101,13 +157,20 @@ function mapModel({ maps, innerMaps, snapshots, possibleCpus }: Recording, machi
     if (!map) return [];
     return [{ shape: shapeOf(map, possibleCpus), entries: snapshot.entries, after: entriesAfter(snapshot) }];
   });
-  return new MapModel(machine.memory, followed, (id) => all.find((map) => map.id === id)?.handle);
+  const step = () => machine.step;
+  return new MapModel(machine.memory, followed, step, (id) => all.find((map) => map.id === id)?.handle);
 }
 
 /** `struct xdp_md` and `struct __sk_buff`: offsets of data and data_end. Other types begin the packet elsewhere. */
-function packetOf(type: string, bytes: Uint8Array | undefined): PacketInput | undefined {
+function packetOf({ program, input }: Recording): PacketInput | undefined {
+  const { data: bytes, context } = input;
   if (!bytes) return undefined;
-  if (type === 'xdp') return { dataOffset: 0, endOffset: 4, bytes };
-  if (type === 'sched_cls' || type === 'sched_act') return { dataOffset: 76, endOffset: 80, bytes };
+  if (program.type === 'xdp') {
+    // `data` of a test run's context: bytes of metadata before the packet.
+    const metadata = context && context.length >= 4 ? Buffer.from(context).readUInt32LE(0) : 0;
+    return { dataOffset: 0, endOffset: 4, bytes: bytes.subarray(metadata), metadata };
+  }
+  if (program.type === 'sched_cls' || program.type === 'sched_act')
+    return { dataOffset: 76, endOffset: 80, bytes, metadata: 0 };
   return undefined;
 }

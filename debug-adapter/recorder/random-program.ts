@@ -56,12 +56,22 @@ const VALUE = 9;
 /** Bytes of packet, of stack and of map value that the program may touch. */
 const ROOM = 64;
 
-/** CPU version 4 (sign-extending moves and loads, signed division, bswap) needs Linux 6.6. */
 export interface RandomOptions {
   /** Map of one value of at least 64 bytes. */
   valueMap: number;
-  version4: boolean;
+  /** Of Linux, `major * 100 + minor`: which instructions and helpers there are. */
+  kernel: number;
 }
+
+/** Since when the kernel has what is not in all that this is tried on. */
+const SINCE = {
+  /** Atomic instructions that give the former value. */
+  fetch: 512,
+  xdpLoadBytes: 518,
+  /** CPU version 4: sign-extending moves and loads, signed division, bswap, jumps of 32 bits. */
+  version4: 606,
+  acquireRelease: 615,
+};
 
 /** An XDP program for packets of 64 bytes and more. */
 export function randomProgram(random: Random, options: RandomOptions): Uint8Array {
@@ -136,7 +146,7 @@ function statement(
   callees: { at: Insn; index: number }[],
   inMain: boolean,
 ): Insn[] {
-  switch (random.below(inMain ? 12 : 7)) {
+  switch (random.below(inMain ? 17 : 7)) {
     case 0:
     case 1:
     case 2:
@@ -153,9 +163,19 @@ function statement(
     case 8:
       return access(random, VALUE, 0, options);
     case 9:
-      return [atomic(random)];
+      return [atomic(random, options)];
     case 10:
       return loop(random, options);
+    case 11:
+      return variableAccess(random);
+    case 12:
+      return longJump(random, options);
+    case 13:
+      return lookUp(random, options);
+    case 14:
+      return acquireOrRelease(random, options);
+    case 15:
+      return loadBytes(random, options);
     default:
       return call(random, callees);
   }
@@ -178,7 +198,8 @@ const OPERATIONS = [
   Alu.END,
 ];
 
-function arithmetic(random: Random, { version4 }: RandomOptions): Insn {
+function arithmetic(random: Random, { kernel }: RandomOptions): Insn {
+  const version4 = kernel >= SINCE.version4;
   const operation = random.pick(OPERATIONS);
   const group = random.below(2) ? Class.ALU64 : Class.ALU;
   const dst = random.pick(NUMBERS);
@@ -204,7 +225,7 @@ function arithmetic(random: Random, { version4 }: RandomOptions): Insn {
   return make({ code: group | operation, dst, imm, off });
 }
 
-function access(random: Random, base: number, from: number, { version4 }: RandomOptions): Insn[] {
+function access(random: Random, base: number, from: number, { kernel }: RandomOptions): Insn[] {
   const size = random.pick(SIZES);
   const off = from + random.below(ROOM / size.bytes) * size.bytes;
   const register = random.pick(NUMBERS);
@@ -214,7 +235,7 @@ function access(random: Random, base: number, from: number, { version4 }: Random
     case 1:
       return [make({ code: Class.ST | Mode.MEM | size.code, dst: base, off, imm: immediate(random) })];
     default: {
-      const signed = version4 && size.bytes < 8 && random.below(3) === 0;
+      const signed = kernel >= SINCE.version4 && size.bytes < 8 && random.below(3) === 0;
       const code = Class.LDX | (signed ? Mode.MEMSX : Mode.MEM) | size.code;
       return [make({ code, dst: register, src: base, off })];
     }
@@ -234,7 +255,8 @@ const ATOMICS = [
   Atomic.CMPXCHG,
 ];
 
-function atomic(random: Random): Insn {
+function atomic(random: Random, { kernel }: RandomOptions): Insn {
+  const operations = kernel >= SINCE.fetch ? ATOMICS : [Atomic.ADD];
   const wide = random.below(2) === 1;
   const base = random.below(2) ? VALUE : R10;
   const width = wide ? 8 : 4;
@@ -244,7 +266,7 @@ function atomic(random: Random): Insn {
     dst: base,
     src: random.pick(NUMBERS),
     off,
-    imm: random.pick(ATOMICS),
+    imm: random.pick(operations),
   });
 }
 
@@ -292,6 +314,90 @@ function loop(random: Random, options: RandomOptions): Insn[] {
     make({ code: Class.JMP | Jump.JLT, dst: COUNTER, imm: 1 + random.below(6), off: -(length + 2) }),
   ];
 }
+
+/** Reads or writes the map's value at an offset that the program computes. */
+function variableAccess(random: Random): Insn[] {
+  const size = random.pick(SIZES);
+  const pointer = random.pick([1, 2, 3]);
+  const other = random.pick([0, 4, 5]);
+  const code = random.below(2) ? Class.LDX : Class.STX;
+  const [dst, src] = code === Class.LDX ? [other, pointer] : [pointer, other];
+  return [
+    mov(pointer, other),
+    make({ code: Class.ALU64 | Alu.AND, dst: pointer, imm: (ROOM / 2 - 1) & -size.bytes }),
+    make({ code: Class.ALU64 | Alu.ADD | SOURCE_REGISTER, dst: pointer, src: VALUE }),
+    make({ code: code | Mode.MEM | size.code, dst, src, off: random.below(2) * size.bytes }),
+    constant(random, pointer),
+  ];
+}
+
+/** Forward, with 32 bits of distance. */
+function longJump(random: Random, options: RandomOptions): Insn[] {
+  const over = [arithmetic(random, options)];
+  if (options.kernel < SINCE.version4) return over;
+  // What is jumped over is reached from nowhere but a jump.
+  const around = make({
+    code: Class.JMP | Jump.JEQ,
+    dst: random.pick(NUMBERS),
+    imm: immediate(random),
+    off: 1,
+  });
+  return [around, make({ code: Class.JMP32 | Jump.JA, imm: 1 }), ...over];
+}
+
+/** Looks an index up that may be there or not, and uses the value that was found. */
+function lookUp(random: Random, { valueMap }: RandomOptions): Insn[] {
+  const found = [
+    make({ code: Class.LDX | Mode.MEM | 0x18, dst: 1, src: 0, off: 8 * random.below(8) }),
+    make({ code: Class.STX | Mode.MEM | 0x18, dst: 0, src: 1, off: 8 * random.below(8) }),
+    constant(random, 0),
+  ];
+  return [
+    make({ code: Class.ST | Mode.MEM, dst: R10, off: -ROOM, imm: random.below(3) }),
+    make({ code: LD_IMM64, dst: 1, src: Pseudo.MAP, imm: valueMap }),
+    mov(2, R10),
+    make({ code: Class.ALU64 | Alu.ADD, dst: 2, imm: -ROOM }),
+    make({ code: Class.JMP | Jump.CALL, imm: MAP_LOOKUP_ELEM }),
+    make({
+      code: Class.JMP | Jump.JEQ,
+      dst: 0,
+      imm: 0,
+      off: found.reduce((sum, insn) => sum + slotsOf(insn), 0),
+    }),
+    ...found,
+    ...[1, 2, 3, 4, 5].map((register) => constant(random, register)),
+  ];
+}
+const MAP_LOOKUP_ELEM = 1;
+
+function acquireOrRelease(random: Random, options: RandomOptions): Insn[] {
+  if (options.kernel < SINCE.acquireRelease) return [arithmetic(random, options)];
+  const size = random.pick(SIZES);
+  const base = random.below(2) ? VALUE : R10;
+  const off = (base === R10 ? -ROOM : 0) + random.below(ROOM / size.bytes) * size.bytes;
+  const other = random.pick(NUMBERS);
+  const code = Class.STX | Mode.ATOMIC | size.code;
+  return random.below(2)
+    ? [make({ code, dst: other, src: base, off, imm: Atomic.LOAD_ACQUIRE })]
+    : [make({ code, dst: base, src: other, off, imm: Atomic.STORE_RELEASE })];
+}
+
+/** Has a helper write to the stack, and reads that back. */
+function loadBytes(random: Random, options: RandomOptions): Insn[] {
+  if (options.kernel < SINCE.xdpLoadBytes) return [arithmetic(random, options)];
+  const length = 1 + random.below(16);
+  return [
+    mov(1, 6),
+    make({ code: Class.ALU64 | Alu.MOV, dst: 2, imm: random.below(100) }),
+    mov(3, R10),
+    make({ code: Class.ALU64 | Alu.ADD, dst: 3, imm: -ROOM + random.below(32) }),
+    make({ code: Class.ALU64 | Alu.MOV, dst: 4, imm: length }),
+    make({ code: Class.JMP | Jump.CALL, imm: XDP_LOAD_BYTES }),
+    ...[1, 2, 3, 4, 5].map((register) => constant(random, register)),
+    ...access(random, R10, -ROOM, options),
+  ];
+}
+const XDP_LOAD_BYTES = 189;
 
 /** ktime_get_ns, get_prandom_u32, get_smp_processor_id */
 const HELPERS = [5, 7, 8];

@@ -5,6 +5,8 @@
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { decode, encode } from '@msgpack/msgpack';
 import { z } from 'zod';
+import { TRACE_HEADER } from './instrument/emit';
+import { isArray, isFollowedType, shapeOf } from './replay/map-shape';
 import { fail, succeed } from '../../toolchain/problem';
 import type { Outcome } from '../../toolchain/problem';
 
@@ -12,6 +14,11 @@ import type { Outcome } from '../../toolchain/problem';
 const MAGIC = 'bpf-studio recording 1\n';
 /** A file that unpacks to more is not one that was saved. */
 const MAX_BYTES = 1024 * 1024 * 1024;
+/** Bytes of an entry of a map that is followed; the snapshot of a map with larger ones is not taken. */
+const MAX_VALUE = 64 * 1024 * 1024;
+/** NR_CPUS of the largest configuration. */
+const MAX_CPUS = 8192;
+const INSN_SIZE = 8;
 
 const bytes: z.ZodType<Uint8Array, Uint8Array> = z.instanceof(Uint8Array);
 const integer = z.number().int();
@@ -47,7 +54,7 @@ const entries = z.array(z.object({ key: bytes, value: bytes }));
 const recordingSchema = z.object({
   /** Of the kernel that ran it: `uname -r`, and the number of possible CPUs. */
   kernel: z.string(),
-  possibleCpus: integer.min(1),
+  possibleCpus: integer.min(1).max(MAX_CPUS),
   /** Milliseconds since 1970. */
   recordedAt: integer,
   program: z.object({ name: z.string(), section: z.string(), type: z.string() }),
@@ -66,7 +73,7 @@ const recordingSchema = z.object({
       ),
     }),
   ),
-  addresses: z.array(z.tuple([integer.min(0), z.bigint()])),
+  addresses: z.array(z.tuple([integer.min(0), z.bigint().min(0n).max(0xffff_ffff_ffff_ffffn)])),
   trace: bytes,
   input: z.object({ data: bytes.optional(), context: bytes.optional() }),
   result: z.object({ returnValue: z.number(), duration: z.number(), data: bytes, context: bytes }),
@@ -99,18 +106,50 @@ export function decodeRecording(file: Uint8Array): Outcome<Recording> {
           'Open it with the version that saved it, or record the run again.',
         );
   }
-  let value: unknown;
+  let parsed: ReturnType<typeof recordingSchema.safeParse>;
   try {
     const unpacked = gunzipSync(file.subarray(MAGIC.length), { maxOutputLength: MAX_BYTES });
-    value = decode(unpacked, { useBigInt64: true });
+    parsed = recordingSchema.safeParse(withPlainNumbers(decode(unpacked, { useBigInt64: true })));
   } catch (error) {
+    // zlib and MessagePack throw on what they cannot read, and values may be nested deeper than the stack is.
     return fail('recording/damaged', `The recording is damaged: ${(error as Error).message}.`, SAVE);
   }
-  const parsed = recordingSchema.safeParse(withPlainNumbers(value));
-  if (parsed.success) return succeed(parsed.data);
+  if (parsed.success) {
+    const wrong = contradiction(parsed.data);
+    return wrong === undefined
+      ? succeed(parsed.data)
+      : fail('recording/damaged', `The recording is damaged: ${wrong}.`, SAVE);
+  }
   const issue = parsed.error.issues[0];
   const where = issue?.path.join('.') ?? '';
   return fail('recording/damaged', `The recording is damaged at ${where}: ${issue?.message}.`, SAVE);
+}
+
+/** What no program's run could be, although each value by itself might. */
+function contradiction({
+  prepared,
+  trace,
+  maps,
+  innerMaps,
+  snapshots,
+  possibleCpus,
+}: Recording): string | undefined {
+  if (prepared.instructions.length === 0 || prepared.instructions.length % INSN_SIZE !== 0)
+    return 'its program is no sequence of instructions';
+  if (trace.length < TRACE_HEADER) return 'its trace has no beginning';
+  for (const { map, entries: before, after } of snapshots) {
+    const found = [...maps, ...innerMaps].find(({ handle }) => handle === map);
+    if (!found || !isFollowedType(found.type)) return `map ${map} has entries that it cannot have`;
+    const shape = shapeOf(found, possibleCpus);
+    const isKey = (key: Uint8Array) => key.length === found.keySize;
+    const isEntry = ({ key, value }: { key: Uint8Array; value: Uint8Array }) =>
+      isKey(key) && value.length === shape.stride * shape.slots;
+    const fits = [...before, ...after.changed].every(isEntry) && after.gone.every(isKey);
+    const isIndexed = !isArray(shape) || found.keySize === 4;
+    if (!fits || !isIndexed || shape.stride * shape.slots > MAX_VALUE)
+      return `entries of map ${map} have another size than it says`;
+  }
+  return undefined;
 }
 
 const SAVE = 'Save one with "BPF: Save Recording" in the editor, or `bpf-studio record` in a terminal.';

@@ -2,12 +2,14 @@
 import path from 'node:path';
 import { lineAt, parseLineInfo } from '../../toolchain/btf/ext';
 import type { LineInfo } from '../../toolchain/btf/ext';
-import type { Dwarf, DwarfFunction, DwarfVariable } from '../../toolchain/dwarf/dwarf';
+import type { Dwarf, DwarfVariable } from '../../toolchain/dwarf/dwarf';
 import { isExit, isGoto } from '../../toolchain/insn/effects';
 import { decodeInsns } from '../../toolchain/insn/insn';
 import type { Insn } from '../../toolchain/insn/insn';
 import { relocationsOf } from '../../toolchain/elf/elf';
 import type { BpfObject } from '../../toolchain/elf/object';
+import { loadedLayout } from '../../toolchain/program/loaded-layout';
+import type { LoadedLayout, ObjectInsn } from '../../toolchain/program/loaded-layout';
 import type { PreparedProgram } from './instrument/instrument';
 import type { LineMap } from './replay/statements';
 
@@ -34,7 +36,8 @@ export class SourceMap implements LineMap {
   private readonly scopes = new Map<number, DwarfVariable[]>();
   private readonly framesAt = new Map<number, SourceFrame[]>();
   /** With code of their own; the program itself first. */
-  readonly functions: readonly { start: number; name: string; dwarf?: DwarfFunction }[];
+  readonly functions: readonly { start: number; name: string }[];
+  private readonly layout: LoadedLayout;
   private readonly symbols = new Map<string, ReadonlyMap<number, string>>();
 
   /**
@@ -49,7 +52,8 @@ export class SourceMap implements LineMap {
   ) {
     const count = prepared.instructions.length / 8;
     this.lines = parseLineInfo(prepared.lineInfo);
-    this.functions = functionsOf(prepared, name, object, dwarf);
+    this.functions = functionsOf(prepared, name, object);
+    this.layout = loadedLayout(object, name, prepared.lineInfo);
     this.line = new Int32Array(count).fill(-1);
     this.inlined = new Uint8Array(count);
     const numbers = new Map<string, number>();
@@ -137,10 +141,8 @@ export class SourceMap implements LineMap {
   }
 
   /** The instruction's place in the object file, which is what DWARF speaks of. */
-  elfPlace(insn: number): { section: string; insn: number } | undefined {
-    const own = this.functionAt(insn);
-    if (!own?.dwarf) return undefined;
-    return { section: own.dwarf.section, insn: own.dwarf.first + insn - own.start };
+  elfPlace(insn: number): ObjectInsn | undefined {
+    return this.layout.at(insn);
   }
 
   /** The symbol that an instruction was relocated with: a kfunc, a map, a section of variables. */
@@ -160,7 +162,7 @@ export class SourceMap implements LineMap {
     return symbols.get(place.insn) || undefined;
   }
 
-  functionAt(insn: number): { start: number; name: string; dwarf?: DwarfFunction } | undefined {
+  functionAt(insn: number): { start: number; name: string } | undefined {
     return this.functions.findLast(({ start }) => start <= insn);
   }
 
@@ -174,16 +176,12 @@ function functionsOf(
   { funcInfo }: PreparedProgram,
   name: string,
   { btf }: BpfObject,
-  dwarf: Dwarf | undefined,
-): { start: number; name: string; dwarf?: DwarfFunction }[] {
+): { start: number; name: string }[] {
   const view = new DataView(funcInfo.buffer, funcInfo.byteOffset, funcInfo.byteLength);
   const functions = [{ start: 0, name }];
   for (let at = 0; at + 8 <= funcInfo.length; at += 8) {
     const start = view.getUint32(at, true);
     if (start > 0) functions.push({ start, name: btf?.type(view.getUint32(at + 4, true)).name ?? '?' });
   }
-  return functions.map((one) => {
-    const found = dwarf?.functions.find((candidate) => candidate.name === one.name);
-    return found ? { ...one, dwarf: found } : one;
-  });
+  return functions;
 }

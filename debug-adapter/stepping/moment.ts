@@ -12,7 +12,7 @@ import type { DwarfTypes } from '../../toolchain/dwarf/types-as-btf';
 import type { OpenedRun } from '../recorder/open-run';
 import type { HelperCall } from '../recorder/replay/calls';
 import type { ReplayCode } from '../recorder/replay/code';
-import type { PacketBounds } from '../recorder/replay/machine';
+import type { PacketBounds } from '../recorder/replay/packet';
 import type { SourceFrame, SourceMap } from '../recorder/source-map';
 import { keyText } from '../variables/keys';
 import { mapTypes } from '../variables/maps';

@@ -10,6 +10,7 @@ import { initialValue, inputsOf } from './inputs';
 import type { InputChange, Inputs } from './inputs';
 import { replayedKernel } from './replayed-kernel';
 import type { EditEntry } from './replayed-kernel';
+import { SourceFiles } from './source-files';
 import { Stepper } from './stepper';
 
 export interface OpenedRecording {
@@ -21,14 +22,18 @@ export interface OpenedRecording {
   notices: string[];
 }
 
-/**
- * @param kernel is asked for what the recording does not tell: maps that are not followed through a run.
- * @param rerun does the run again with something changed, and gives the kernel of the new run; left out where it cannot.
- */
+export interface OpeningOptions {
+  /** Where the program's sources are read. */
+  sources?: SourceFiles;
+  /** Does the run again with something changed, and gives the kernel of the new run; left out where it cannot. */
+  rerun?: (change: InputChange, what: string) => Promise<KernelRequests>;
+}
+
+/** @param kernel is asked for what the recording does not tell: maps that are not followed through a run. */
 export function openRecording(
   recording: Recording,
   kernel: KernelRequests,
-  rerun?: (change: InputChange, what: string) => Promise<KernelRequests>,
+  { sources = SourceFiles.onDisk, rerun }: OpeningOptions = {},
 ): Outcome<OpenedRecording> {
   const opened = openRun(recording);
   if (!opened.ok) return opened;
@@ -42,7 +47,7 @@ export function openRecording(
   const past = replayedKernel(kernel, run.maps, all, edit);
   const file = { path: recording.file, bytes: recording.object, object: run.object };
   return succeed({
-    stepper: new Stepper(run),
+    stepper: new Stepper(run, sources),
     context: new VariableContext({ file, maps: recording.maps, kernel: past }),
     notices: noticesOf(run),
     ...(rerun ? { inputs: inputsOf(run, async (change, what) => void (await rerun(change, what))) } : {}),

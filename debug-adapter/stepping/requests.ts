@@ -13,9 +13,7 @@ export function stackFrames(stepper: Stepper, title: string): DebugProtocol.Stac
     line: at?.line ?? 0,
     column: at?.column ?? 0,
     instructionPointerReference: addressOf(view.insn),
-    ...(at
-      ? { source: { name: at.path.split('/').at(-1)!, path: at.path } }
-      : { presentationHint: 'label' as const }),
+    ...(at ? { source: stepper.sources.source(at.path) } : { presentationHint: 'label' as const }),
   }));
 }
 
@@ -52,9 +50,7 @@ export function disassembly(
     return {
       address,
       instruction: text,
-      ...(at && isNew
-        ? { location: { name: at.path.split('/').at(-1)!, path: at.path }, line: at.line, column: at.column }
-        : {}),
+      ...(at && isNew ? { location: stepper.sources.source(at.path), line: at.line, column: at.column } : {}),
     };
   });
 }

@@ -1,5 +1,6 @@
 /** Going through a recorded run: the present step, and the moves from it in both directions. */
 import type { Dwarf } from '../../toolchain/dwarf/dwarf';
+import type { SourceFiles } from './source-files';
 import type { OpenedRun } from '../recorder/open-run';
 import type { SourceMap } from '../recorder/source-map';
 import { arm } from './breakpoints/arm';
@@ -25,7 +26,10 @@ export class Stepper {
   /** The breakpoints that the run rests at. */
   stop: Stop | undefined;
 
-  constructor(readonly run: OpenedRun) {
+  constructor(
+    readonly run: OpenedRun,
+    readonly sources: SourceFiles,
+  ) {
     this.stops = this.stopsFor([]);
     this.run.timeline.seek(0);
   }

@@ -1,5 +1,6 @@
 /** The page of *BPF: Check Environment*: HTML from values, and the messages its buttons send. Knows no vscode. */
 import type { CheckId, EnvironmentCheck } from '../../toolchain/environment/environment';
+import { escapeHtml, webviewPage } from '../webview-page';
 
 /** What a button of the page asks for. */
 export type PageMessage =
@@ -21,18 +22,6 @@ export interface PageText {
   actions: Partial<Record<CheckId, string>>;
 }
 
-const escapes: Record<string, string> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  '"': '&quot;',
-  "'": '&#39;',
-};
-
-export function escapeHtml(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => escapes[character] ?? character);
-}
-
 /** `apt-get install clang` is a command; `Choose a kernel built with CONFIG_FTRACE=y.` is advice. */
 export function isCommand(fix: string): boolean {
   return !/[.:]$/.test(fix.trim());
@@ -44,24 +33,14 @@ function usefulFixes(check: EnvironmentCheck): string[] {
 }
 
 export function renderPage(checks: EnvironmentCheck[], text: PageText, nonce: string): string {
-  const csp = `default-src 'none'; style-src 'nonce-${nonce}'; script-src 'nonce-${nonce}';`;
-  return `<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="${csp}">
-<title>${escapeHtml(text.title)}</title>
-<style nonce="${nonce}">${STYLE}</style>
-</head>
-<body>
-<header><h1>${escapeHtml(text.title)}</h1><button class="secondary" data-kind="again">${escapeHtml(text.again)}</button></header>
-<p role="status">${escapeHtml(text.summary)}</p>
+  const { title, again } = text;
+  return webviewPage(
+    { title, again, style: STYLE, script: SCRIPT, nonce },
+    `<p role="status">${escapeHtml(text.summary)}</p>
 <ul>
 ${checks.map((check) => renderCheck(check, text)).join('\n')}
-</ul>
-<script nonce="${nonce}">${SCRIPT}</script>
-</body>
-</html>`;
+</ul>`,
+  );
 }
 
 function renderCheck(check: EnvironmentCheck, text: PageText): string {

@@ -2,7 +2,7 @@
 import type { Diagnostic } from '../../toolchain/diagnostic';
 import type { ObjectRow } from '../../kernel-matrix/matrix';
 import { isGuarded, missingFor, missingText, programsOf, verdictOf } from '../../kernel-matrix/words';
-import { escapeHtml } from '../environment/page';
+import { escapeHtml, webviewPage } from '../webview-page';
 
 /** What a button of the page asks for. */
 export type PageMessage =
@@ -31,25 +31,15 @@ export interface PageFinding {
 }
 
 export function renderPage(row: ObjectRow, findings: PageFinding[], text: PageText, nonce: string): string {
-  const csp = `default-src 'none'; style-src 'nonce-${nonce}'; script-src 'nonce-${nonce}';`;
-  return `<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="${csp}">
-<title>${escapeHtml(text.title)}</title>
-<style nonce="${nonce}">${STYLE}</style>
-</head>
-<body>
-<header><h1>${escapeHtml(text.title)}</h1><button class="secondary" data-kind="again">${escapeHtml(text.again)}</button></header>
-<p class="quiet">${escapeHtml(text.compiled)}</p>
-${renderTable(row, text)}
-${renderProblems(row)}
-${renderMissing(row, text)}
-${renderFindings(findings, text)}
-<script nonce="${nonce}">${SCRIPT}</script>
-</body>
-</html>`;
+  const { title, again } = text;
+  const parts = [
+    `<p class="quiet">${escapeHtml(text.compiled)}</p>`,
+    renderTable(row, text),
+    renderProblems(row),
+    renderMissing(row, text),
+    renderFindings(findings, text),
+  ];
+  return webviewPage({ title, again, style: STYLE, script: SCRIPT, nonce }, parts.join('\n'));
 }
 
 function renderTable(row: ObjectRow, text: PageText): string {

@@ -8,22 +8,26 @@ import { Session } from './session';
 
 /** Serves one session on a stream; resolves when the stream is closed and everything of the session released. */
 export function serve(host: Host, stream: Duplex): Promise<void> {
+  /** Resolves when the peer has taken what was written, for all who wait for that. */
+  let drained: Promise<void> | undefined;
+  const drain = () =>
+    new Promise<void>((resolve) => {
+      const done = () => {
+        stream.off('drain', done);
+        stream.off('close', done);
+        drained = undefined;
+        resolve();
+      };
+      stream.on('drain', done);
+      stream.on('close', done);
+    });
   const send = (message: unknown): Promise<void> => {
     if (!stream.writable) return Promise.resolve();
     let flowing = true;
     stream.cork();
     for (const part of encodeFrame(message, MAX_RESPONSE_BYTES)) flowing = stream.write(part);
     stream.uncork();
-    if (flowing) return Promise.resolve();
-    return new Promise((resolve) => {
-      const done = () => {
-        stream.off('drain', done);
-        stream.off('close', done);
-        resolve();
-      };
-      stream.on('drain', done);
-      stream.on('close', done);
-    });
+    return flowing ? Promise.resolve() : (drained ??= drain());
   };
   const session = new Session(host, { send, close: () => stream.end() }, handlers);
   const decoder = new FrameDecoder(MAX_REQUEST_BYTES);

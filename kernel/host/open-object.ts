@@ -78,7 +78,8 @@ async function select(
     if (params.programs) {
       addon.programSet(object, program.name, { autoload: params.programs.includes(program.name) });
     }
-    const target = params.attachTargets?.[program.name];
+    const targets = params.attachTargets ?? {};
+    const target = Object.hasOwn(targets, program.name) ? targets[program.name] : undefined;
     if (target) await addon.programSetAttachTarget(operation, object, program.name, target);
   }
   for (const [name, value] of Object.entries(params.globals ?? {})) {

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { chmodSync } from 'node:fs';
+import { chmodSync, readFileSync } from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -124,6 +124,84 @@ describe('rubbish is answered or the connection closed; the host goes on', () =>
     expect(client.hello.protocol).toBe(PROTOCOL_VERSION);
     client.dispose();
   });
+});
+
+test('room for a result of gigabytes is refused, not taken', async () => {
+  const params = { program: 1, dataOutSize: 0xffff_ffff, contextOutSize: 0 };
+  const answers = await converse([...hello, ...frame({ id: 2, method: 'testRun', params })], 2);
+  expect(answers).toContainEqual({
+    id: 2,
+    error: expect.objectContaining({ code: 'badRequest', message: expect.stringContaining('dataOutSize') }),
+  });
+});
+
+test('a reader that stops makes the host keep a bounded number of answers, and holds up nobody else', async () => {
+  const own = await startLocal({ distDirectory: dist, elevate: 'never', log: () => {} });
+  if ('code' in own) throw new Error(own.message);
+  const pid = /pid (\d+)/.exec((await KernelClient.connect(own.socketPath, 'test')).hello.host)![1];
+  const peak = () => Number(/^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) / 1024;
+  const megabytes = 2;
+  const bytes = megabytes * 2 ** 20;
+  /** Makes an array, then asks for all of it so many times. */
+  const session = async (times: number) => {
+    const socket = net.connect(own.socketPath);
+    const create = { id: 2, method: 'sharedArrayCreate', params: { name: 'prtslow', bytes } };
+    for (const part of [...hello, ...frame(create)]) socket.write(part);
+    const decoder = new FrameDecoder(MAX_RESPONSE_BYTES);
+    const map = await new Promise<number>((resolve) => {
+      socket.on('data', function listen(chunk) {
+        for (const message of decoder.push(chunk) as Iterable<{ id: number; result?: { map: number } }>) {
+          if (message.id !== 2) continue;
+          socket.off('data', listen);
+          resolve(message.result!.map);
+        }
+      });
+    });
+    const read = { method: 'sharedRead', params: { map, offset: 0, length: bytes } };
+    for (let id = 3; id < times + 3; id++) for (const part of frame({ id, ...read })) socket.write(part);
+    return socket;
+  };
+  const before = peak();
+  const times = 300;
+  const slow = await session(times);
+  slow.pause();
+  // Another session reads as much: it would come to its end after the first one's answers were made.
+  let received = 0;
+  const other = await session(times);
+  await new Promise<void>((resolve) =>
+    other.on('data', (chunk) => (received += chunk.length) > times * bytes && resolve()),
+  );
+  expect(peak() - before).toBeLessThan((times * megabytes) / 2);
+  other.destroy();
+  slow.destroy();
+  await own.dispose();
+});
+
+test('a thousand sessions at once are served', async () => {
+  const clients: KernelClient[] = [];
+  // A Unix socket refuses to queue more than net.core.somaxconn, or Node's backlog of 511, that come in one moment.
+  while (clients.length < 1000) {
+    const connecting = Array.from({ length: 100 }, () => KernelClient.connect(target.socketPath, 'test'));
+    clients.push(...(await Promise.all(connecting)));
+  }
+  const answers = await Promise.all(clients.map((client) => client.request('listNetworkNamespaces', {})));
+  expect(answers).toHaveLength(1000);
+  for (const client of clients) client.dispose();
+});
+
+test('a host that is killed ends what waits for it, at once and in words', async () => {
+  const started = await startLocal({ distDirectory: dist, elevate: 'never', log: () => {} });
+  if ('code' in started) throw new Error(started.message);
+  const client = await KernelClient.connect(started.socketPath, 'test');
+  const request = client.request('vmlinuxHeader', {});
+  process.kill(Number(/pid (\d+)/.exec(client.hello.host)![1]), 'SIGKILL');
+  await expect(request).rejects.toMatchObject({
+    code: 'hostGone',
+    message: expect.stringContaining('"vmlinuxHeader" got no answer'),
+    hint: expect.stringContaining('started anew'),
+  });
+  expect(await started.gone).toContain('SIGKILL');
+  await expect(client.request('listMaps', {})).rejects.toMatchObject({ code: 'hostGone' });
 });
 
 test('handles mean nothing in another session', async () => {

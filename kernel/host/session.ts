@@ -87,7 +87,10 @@ export type Handlers = { [M in Exclude<Method, 'hello' | 'cancel'>]: Handler<M> 
   hello: Handler<'hello'>;
 };
 
-/** Requests of one session that run at a time; more wait their turn. */
+/**
+ * Requests of one session that run at a time; more wait their turn. One whose answer the client has not read yet counts,
+ * so that a slow reader makes the host keep so many answers and no more.
+ */
 const MAX_CONCURRENT = 16;
 
 export class Session {
@@ -102,6 +105,7 @@ export class Session {
   private greeted = false;
   private ended = false;
   private readonly running = new Map<number, { operation: Operation; done: Promise<void> }>();
+  private busy = 0;
   private readonly waiting: (() => void)[] = [];
 
   constructor(
@@ -137,9 +141,10 @@ export class Session {
   }
 
   private async handle(id: number, method: string, params: unknown): Promise<void> {
+    const turn = { isTaken: false };
     let answer: unknown;
     try {
-      answer = { id, result: await this.run(id, method, params) };
+      answer = { id, result: await this.run(id, method, params, turn) };
     } catch (thrown) {
       answer = { id, error: toProtocolError(thrown, method) };
     }
@@ -149,9 +154,27 @@ export class Session {
       // An answer that cannot be encoded (larger than a frame) is an error the client must learn of.
       await this.connection.send({ id, error: toProtocolError(thrown, method) });
     }
+    if (turn.isTaken) this.endTurn();
   }
 
-  private async run(id: number, method: string, params: unknown): Promise<unknown> {
+  private async takeTurn(): Promise<void> {
+    // Who waits takes over a turn that ends.
+    if (this.busy === MAX_CONCURRENT) await new Promise<void>((resolve) => this.waiting.push(resolve));
+    else this.busy++;
+  }
+
+  private endTurn(): void {
+    const next = this.waiting.shift();
+    if (next) next();
+    else this.busy--;
+  }
+
+  private async run(
+    id: number,
+    method: string,
+    params: unknown,
+    turn: { isTaken: boolean },
+  ): Promise<unknown> {
     const schema = Object.hasOwn(requestSchemas, method) ? requestSchemas[method as Method] : undefined;
     if (!schema) throw failure('badRequest', method, `there is no request "${method}"`);
     const parsed = (schema as z.ZodType<unknown>).safeParse(params);
@@ -169,14 +192,13 @@ export class Session {
     let finish = () => {};
     this.running.set(id, { operation, done: new Promise((resolve) => (finish = resolve)) });
     try {
-      if (this.running.size > MAX_CONCURRENT)
-        await new Promise<void>((resolve) => this.waiting.push(resolve));
+      await this.takeTurn();
+      turn.isTaken = true;
       if (this.ended) throw failure('cancelled', method, 'the session ended');
       const handler = this.handlers[method as keyof Handlers] as Handler<Method>;
       return await handler(this, parsed.data as never, operation);
     } finally {
       this.running.delete(id);
-      this.waiting.shift()?.();
       finish();
     }
   }

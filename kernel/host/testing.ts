@@ -3,7 +3,7 @@
  * namespaces, and a count of what the kernel holds. Not part of any bundle.
  */
 import { execFile, execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -36,11 +36,9 @@ export async function openTestKernel(
   return opened;
 }
 
-/** A directory that is removed when the test process ends. */
+/** A directory that is removed with the run's temporary directory. */
 export function scratchDirectory(): string {
-  const directory = mkdtempSync(path.join(os.tmpdir(), 'bpf-studio-test-'));
-  process.on('exit', () => rmSync(directory, { recursive: true, force: true }));
-  return directory;
+  return mkdtempSync(path.join(os.tmpdir(), 'bpf-studio-test-'));
 }
 
 const HELPERS = `#include <bpf/bpf_helpers.h>

@@ -2,10 +2,11 @@
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
+import { privateDirectory } from './private-directory';
 import type { RunningTarget, StartOptions, TargetProblem } from './target';
 
 /** Capability numbers of capability.h: what the host needs when it is not root. */
@@ -72,7 +73,7 @@ function hostCommand(options: StartOptions, args: string[]): HostCommand | Targe
 /** Starts a host and waits until it listens. */
 export async function startLocal(options: StartOptions): Promise<RunningTarget | TargetProblem> {
   if (options.signal?.aborted) return cancelled();
-  const directory = await privateDirectory();
+  const directory = privateDirectory('host');
   const socketPath = path.join(directory, 'kernel.sock');
   const command = hostCommand(options, [
     ...['--listen', socketPath, '--uid', String(process.getuid?.() ?? 0)],
@@ -134,14 +135,6 @@ export async function startLocal(options: StartOptions): Promise<RunningTarget |
       child.unref();
     },
   };
-}
-
-/** A directory that only this user can enter. */
-async function privateDirectory(): Promise<string> {
-  const runtime = process.env['XDG_RUNTIME_DIR'];
-  const parent = runtime && existsSync(runtime) ? runtime : os.tmpdir();
-  // mkdtemp makes it with mode 0700.
-  return mkdtemp(path.join(parent, 'bpf-studio-'));
 }
 
 function collectOutput(child: ChildProcess, log: (line: string) => void): { tail(): string } {

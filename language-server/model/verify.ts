@@ -5,12 +5,14 @@ import { KernelError } from '../../kernel/client/errors';
 import type { Params, ProgramVerdict, ProtocolError } from '../../kernel/protocol';
 import type { Diagnostic, Range } from '../../toolchain/diagnostic';
 import type { Btf } from '../../toolchain/btf/btf';
+import { elseLineOf } from '../../toolchain/c/branches';
 import { placeInSource } from '../../toolchain/c/places';
 import type { SourceFile } from '../../toolchain/c/source';
 import { readBpfObject } from '../../toolchain/elf/object';
 import type { NamedPlace } from '../../toolchain/load-failure/finding';
 import type { TargetFacts } from '../../toolchain/load-failure/target';
 import { toDiagnostics } from '../../toolchain/verifier/diagnostics';
+import type { SourceSpan } from '../../toolchain/verifier/position';
 import { explain, type Report } from '../../toolchain/verifier/report';
 import { factsForFailure } from './target-facts';
 
@@ -133,6 +135,9 @@ export function explainer(
     kernel: target.release,
     target,
     ...(read.ok && { object: read.value }),
+    ...(source && {
+      elseLine: (at: SourceSpan) => (at.path === file ? elseLineOf(source, at.range.start.line) : undefined),
+    }),
   };
   const find = (place: NamedPlace): Range | undefined => source && placeInSource(source, place);
   const report = (verdict: ProgramVerdict): Report => explain(verdict, context);

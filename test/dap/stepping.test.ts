@@ -1,5 +1,5 @@
 /** Going through a recorded run, forward and backward: what a debugger's user sees at each place. */
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -176,6 +176,37 @@ describe('a recorded run', () => {
     expect(await again.move('continue')).toMatchObject({ reason: 'breakpoint' });
     await again.move('continue');
     expect((await again.stack())[0]!.name).toBe('steps() = XDP_PASS (2)');
+  });
+
+  it('shows the source as it was recorded where the file is another one by now, or not there', async () => {
+    const directory = mkdtempSync(path.join(os.tmpdir(), 'bpfs-recording-'));
+    const moved = path.join(directory, 'steps.bpf.c');
+    const text = readFileSync(program, 'utf8');
+    const recorded = path.join(directory, 'run.bpfrec');
+    writeFileSync(moved, text);
+    const first = await launch([], { program: moved });
+    await first.dap.request('bpf/saveRecording', { path: recorded });
+    const sourceOf = async (steps: Steps) => {
+      await steps.move('reverseContinue');
+      return (await steps.stack())[0]!.source!;
+    };
+    expect(await sourceOf(first)).toEqual({ name: 'steps.bpf.c', path: moved });
+    await first.dap.close();
+
+    const here = await launch([], { recording: recorded });
+    expect(await sourceOf(here)).toEqual({ name: 'steps.bpf.c', path: moved });
+    await here.dap.close();
+
+    for (const change of [() => writeFileSync(moved, `\n${text}`), () => rmSync(moved)]) {
+      change();
+      const steps = await launch([], { recording: recorded });
+      const source = await sourceOf(steps);
+      expect(source).toMatchObject({ path: moved, sourceReference: expect.any(Number) });
+      const { sourceReference } = source;
+      expect(await steps.dap.request('source', { source, sourceReference })).toMatchObject({ content: text });
+      await expect(steps.dap.request('source', { sourceReference: 99 })).rejects.toThrow(/no source 99/);
+      await steps.dap.close();
+    }
   });
 
   it.each([

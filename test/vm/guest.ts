@@ -1,5 +1,5 @@
 /** For tests: a VM that also carries out commands. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
@@ -10,13 +10,22 @@ import { startVm, type RunningVm } from '../../kernel/targets/vm/start';
 export const root = path.resolve(import.meta.dirname ?? __dirname, '../..');
 export const dist = path.join(root, 'dist');
 
+/** Where the guest sees the directory of the agent (kernel/targets/vm/boot-plan.ts). */
+export const GUEST_FILES = '/bpf-studio/test';
+/** Node in the guest. */
+export const GUEST_NODE = '/bpf-studio/node';
+
 export interface Guest extends RunningVm {
   /** Runs a command in the guest as root; rejects with its stderr unless it ends with status 0. */
   run(...command: string[]): Promise<string>;
 }
 
 /** Starts a VM with the test agent in it; throws the problem's message when it cannot be started. */
-export async function startGuest(kernel: string, log: (line: string) => void = () => {}): Promise<Guest> {
+/** @param files put beside the agent, in the guest's {@link GUEST_FILES}, by name. */
+export async function startGuest(
+  kernel: string,
+  files: Record<string, string | Uint8Array> = {},
+): Promise<Guest> {
   const scratch = mkdtempSync(path.join(os.tmpdir(), 'bpf-studio-agent-'));
   const testAgent = path.join(scratch, 'agent.js');
   await esbuild.build({
@@ -27,7 +36,8 @@ export async function startGuest(kernel: string, log: (line: string) => void = (
     format: 'cjs',
     logLevel: 'error',
   });
-  const options = { distDirectory: dist, elevate: 'never', log } as const;
+  for (const [name, content] of Object.entries(files)) writeFileSync(path.join(scratch, name), content);
+  const options = { distDirectory: dist, elevate: 'never', log: () => {} } as const;
   const vm: RunningVm | TargetProblem = await startVm({ kind: 'vm', kernel }, options, { testAgent });
   void ('gone' in vm ? vm.gone : Promise.resolve()).then(() =>
     rmSync(scratch, { recursive: true, force: true }),

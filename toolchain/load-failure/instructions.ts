@@ -1,10 +1,10 @@
 /** Instructions that a kernel does not know, and what clang emits for C that BPF has nothing for. */
 import type { BpfObject } from '../elf/object';
-import { findSection } from '../elf/elf';
+import { findSection, relocationsOf, SectionFlag } from '../elf/elf';
 import { additionOf, additions } from '../insn/additions';
 import type { AdditionName } from '../insn/additions';
 import { decodeInsns, INSN_SIZE } from '../insn/insn';
-import { CALL_REGISTER } from '../insn/opcodes';
+import { CALL_REGISTER, LD_IMM64 } from '../insn/opcodes';
 import type { MapPath } from '../verifier/position';
 import type { LoadFinding } from './finding';
 import { placeInSection } from './source-places';
@@ -27,6 +27,44 @@ const advice: Partial<Record<AdditionName, string>> = {
 const undecodable =
   /^(unknown opcode|unknown insn class|invalid BPF_\w+ opcode|BPF_\w+ uses reserved fields|invalid atomic operand|number of funcs in func_info doesn't match)/;
 
+/** `BPF_PSEUDO_FUNC`, the address of a function: kernel/bpf/verifier.c has it since this release. */
+const FUNCTION_ADDRESS_SINCE = '5.13';
+
+/**
+ * A function that is handed on as a callback. Kernels that cannot take its address do not see that it belongs to the
+ * program, and then count fewer functions than the object describes.
+ */
+function explainCallback(
+  object: BpfObject,
+  program: string,
+  facts: TargetFacts | undefined,
+  mapPath: MapPath,
+): LoadFinding | undefined {
+  if (facts && !isOlder(facts.release, FUNCTION_ADDRESS_SINCE)) return undefined;
+  const { elf, programs, subprograms } = object;
+  const own = programs.filter(({ name }) => name === program);
+  for (const { section: name, firstInsn, insnCount } of [...own, ...subprograms]) {
+    const section = findSection(elf, name);
+    if (!section) continue;
+    for (const { offset, symbol } of relocationsOf(elf, section.index)) {
+      const insn = Math.floor(offset / INSN_SIZE);
+      const target = elf.sections[elf.symbols[symbol]?.section ?? 0];
+      const isCode = target !== undefined && (target.flags & SectionFlag.Exec) !== 0;
+      if (insn < firstInsn || insn >= firstInsn + insnCount || section.data[offset] !== LD_IMM64 || !isCode)
+        continue;
+      const at = placeInSection(object, name, insn, mapPath);
+      return {
+        id: 'bpf/unknown-helper',
+        message: `${kernelName(facts)} cannot take the address of a function, so it has no helpers that call one back: both came with Linux ${FUNCTION_ADDRESS_SINCE}`,
+        help: 'Go through it with a bounded loop instead, or choose a newer kernel ("BPF: Select Kernel", --target vm:PATH-TO-VMLINUZ).',
+        places: [{ kind: 'program', name: program }],
+        ...(at && { at }),
+      };
+    }
+  }
+  return undefined;
+}
+
 interface Located {
   section: string;
   insn: number;
@@ -43,6 +81,10 @@ export function explainInstruction(
   mapPath: MapPath,
 ): LoadFinding | undefined {
   if (!undecodable.test(line)) return undefined;
+  if (/^number of funcs in func_info/.test(line)) {
+    const callback = explainCallback(object, program, facts, mapPath);
+    if (callback) return callback;
+  }
   const opcode = /^unknown opcode ([\da-f]{2})/.exec(line)?.[1];
   for (const located of suspicious(object, program)) {
     const { section, insn, code, newer } = located;

@@ -12,7 +12,8 @@ import type { LoadFinding } from './finding';
 import { explainInstruction } from './instructions';
 import { explainMap } from './maps';
 import { firstKernelCall } from './source-places';
-import { kernelName, missingProgramType } from './target';
+import { explainLockdown, explainSize } from './limits';
+import { isOlder, kernelName, missingProgramType } from './target';
 import type { TargetFacts } from './target';
 
 export interface LoadContext {
@@ -34,6 +35,8 @@ export interface FailedLoad {
   /** The instruction that was refused, and its text in the kernel's assembly. */
   instruction?: number;
   assembly?: string;
+  /** Instructions of the whole program, its functions included. */
+  insnCount?: number;
   lineInfo: Uint8Array;
   positions: SourcePositions;
 }
@@ -55,6 +58,8 @@ export function explainLoadFailure(failed: FailedLoad, context: LoadContext): Lo
       : undefined) ??
     wholeObject(lines, object, target, name) ??
     (failed.id === 'bpf/license' ? license(failed, context) : undefined) ??
+    explainLockdown(failed) ??
+    explainSize(failed, target) ??
     programType(failed, target) ??
     (failed.instruction === undefined && (failed.assembly ?? '') === ''
       ? explainAttachType(failed, failed.errno, target)
@@ -198,6 +203,14 @@ function permission(failed: FailedLoad, target: TargetFacts | undefined): LoadFi
   if (failed.id !== 'bpf/permission' || failed.errno !== 'EPERM' || target?.mayLoad !== true)
     return undefined;
   const { name, type } = failed;
+  if (isOlder(target.release, '5.11') && failed.lines.some((line) => /ulimit -l/.test(line))) {
+    return {
+      id: 'bpf/memlock',
+      message: `${kernelName(target)} refused to load ${name}: together with what is loaded already it exceeds the limit of locked memory (RLIMIT_MEMLOCK)`,
+      help: 'Raise the limit with `ulimit -l unlimited` before the loader starts. Since Linux 5.11 programs do not count against it.',
+      places: [{ kind: 'program', name }],
+    };
+  }
   return {
     id: 'bpf/permission',
     message: `A policy of this kernel refuses programs of type ${type}, although others may be loaded`,

@@ -39,6 +39,30 @@ export function explainMap(
   return undefined;
 }
 
+/** EPERM: until 5.11 maps were charged to RLIMIT_MEMLOCK (since then to the memory cgroup, commit d5299b67dd59). */
+function notPermitted(
+  plain: LoadFinding,
+  name: string,
+  type: string,
+  facts: TargetFacts | undefined,
+): LoadFinding {
+  if (facts?.mayLoad === false) return { ...plain, id: 'bpf/permission' };
+  if (!facts || isOlder(facts.release, '5.11')) {
+    return {
+      ...plain,
+      id: 'bpf/memlock',
+      message: `${kernelName(facts)} refused to create the map ${name}: together with what is loaded already it exceeds the limit of locked memory (RLIMIT_MEMLOCK)`,
+      help: 'Raise the limit with `ulimit -l unlimited` before the loader starts, or make max_entries smaller. Since Linux 5.11 maps do not count against it.',
+    };
+  }
+  return {
+    ...plain,
+    id: 'bpf/permission',
+    message: `${kernelName(facts)} does not permit this process to create the map ${name} of type ${type}`,
+    help: 'Some types of maps need CAP_NET_ADMIN or CAP_SYS_ADMIN beside CAP_BPF, and a security module or container may forbid any: see dmesg. A kernel in a VM has no such policy ("BPF: Select Kernel", --target vm).',
+  };
+}
+
 function notCreated(
   name: string,
   errno: string,
@@ -57,16 +81,7 @@ function notCreated(
   if (errno === 'E2BIG' || errno === 'ENOMEM') {
     return found('bpf/map-memory', name, `The map ${name}`, oversize(shape));
   }
-  if (errno === 'EPERM') {
-    return {
-      ...plain,
-      id: facts?.mayLoad === false ? 'bpf/permission' : 'bpf/memlock',
-      ...(facts?.mayLoad !== false && {
-        message: `The kernel refused to create the map ${name}: its memory does not fit into the limit of locked memory, or a policy of this kernel forbids it`,
-        help: 'Kernels before 5.11 count maps against RLIMIT_MEMLOCK: `ulimit -l unlimited` before the loader starts.',
-      }),
-    };
-  }
+  if (errno === 'EPERM') return notPermitted(plain, name, type, facts);
   if (errno !== 'EINVAL' && errno !== 'EOPNOTSUPP' && errno !== 'ENOTSUPP') return plain;
   const unknown = shape.type === '' || facts?.mapTypes?.[shape.type] === false;
   if (unknown && facts?.mapTypes) {

@@ -2,8 +2,9 @@
 import type { Entry, Facts } from './catalogue/kinds';
 import type { Trace } from './cause/cause';
 import { wayTo } from './cause/decisions';
+import { rootOf } from './cause/flow';
 import { assignedVariable, expressionAt } from './cause/names';
-import { invalidationOf } from './cause/pointer';
+import { invalidationOf, isBeyondPackets } from './cause/pointer';
 import { referenceSteps } from './cause/resources';
 import type { FailingPath, Step } from './path';
 import type { VerdictInput } from './report';
@@ -64,6 +65,10 @@ export function factsOf(verdict: VerdictInput, trace: Trace): Facts {
     match: classified.match ?? (/^/.exec('') as RegExpExecArray),
     here: shown(trace, callee),
     callee,
+    isParameter: (number) => {
+      const found = value(number);
+      return found !== undefined && path.validating !== undefined && rootOf(found).kind === 'argument';
+    },
     type: (number) => {
       const found = value(number);
       return found && trace.typeOf(found);
@@ -71,6 +76,10 @@ export function factsOf(verdict: VerdictInput, trace: Trace): Facts {
     isIndexed: (number) => {
       const found = value(number) ?? trace.address;
       return found !== undefined && trace.pointerChain(found).some((one) => trace.addedTo(one) !== undefined);
+    },
+    isBeyondPackets: (number) => {
+      const found = value(number);
+      return found !== undefined && isBeyondPackets(trace, found);
     },
     onStack: (offset) => {
       const variable = trace.names.onStack(path.insn, offset);

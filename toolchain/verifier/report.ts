@@ -37,6 +37,8 @@ export interface VerdictInput {
   libbpfLog: string;
   log?: string;
   lineInfo: Uint8Array;
+  /** Instructions of the program after relocation. */
+  insnCount?: number;
 }
 
 export interface ReportContext {
@@ -46,6 +48,8 @@ export interface ReportContext {
   object?: BpfObject | undefined;
   /** File name as the compiler was given it → absolute path the user knows; identity when absent. */
   mapPath?: MapPath;
+  /** Zero-based line of the `else` that belongs to the `if` at a place; absent without the source. */
+  elseLine?: (at: SourceSpan) => number | undefined;
   /** `uname -r` of the kernel that spoke. */
   kernel?: string;
   /** The kernel it was loaded into: what failed before the verifier is said by both. */
@@ -110,7 +114,7 @@ export function explain(verdict: VerdictInput, context: ReportContext): Report {
   const trace = followPath(verdict.log ?? '');
   const positions = sourcePositions(verdict.lineInfo, context.btf, mapPath);
   const classified = classify(verdict, trace);
-  const failure = failureOf(verdict, trace, positions, classified, context.object);
+  const failure = failureOf(verdict, trace, positions, classified, context);
   report.failure = withLoadFinding(failure, verdict, context);
   return report;
 }
@@ -180,7 +184,7 @@ function failureOf(
   trace: FailingPath,
   positions: SourcePositions,
   classified: ReturnType<typeof classify>,
-  object: BpfObject | undefined,
+  { object, elseLine }: ReportContext,
 ): Failure {
   const { words, saidBy } = classified;
   const instruction =
@@ -196,19 +200,20 @@ function failureOf(
     object && readDwarf(object.elf),
     object && loadedLayout(object, verdict.name, verdict.lineInfo),
   );
-  const followed = new Trace({ path: trace, positions, names, classified, failing: at });
+  const followed = new Trace({ path: trace, positions, names, classified, failing: at, elseLine });
   followed.classified = refine(classified, followed);
   const { entry, rule } = followed.classified;
   const facts = factsOf(verdict, followed);
+  const causes = instruction === undefined ? declarationsOf(followed) : causesOf(followed);
   const failure: Failure = {
     id: entry.id,
     title: entry.title,
     message: plainMessage(entry, rule?.say && classified.match ? rule.say(facts) : undefined, words),
     wants: entry.wants,
-    help: (classified.match && rule?.help?.(facts)) ?? entry.help,
+    help: extensionHelp(causes) ?? (classified.match && rule?.help?.(facts)) ?? entry.help,
     kernelMessage: words,
     saidBy,
-    causes: instruction === undefined ? declarationsOf(followed) : causesOf(followed),
+    causes,
     unknownLines: trace.unknownLines,
     path: trace,
     positions,
@@ -220,6 +225,17 @@ function failureOf(
   if (programAt) failure.programAt = programAt;
   if (trace.report) failure.kernelReport = trace.report;
   return failure;
+}
+
+/** What to do where the bound is in the source, and clang checks it on a copy of the low 32 bits. */
+function extensionHelp(causes: readonly CausalStep[]): string | undefined {
+  const extended = causes.findLast((one) => one.extended)?.extended;
+  if (!extended) return undefined;
+  const value = extended.of ?? 'the value';
+  // Comparisons of 32 bits need no sign-extended copy; the other is made where the original is used with 64 bits.
+  const orCompile =
+    extended.how === 'sign-extended' ? ', or compile with -mcpu=v3, which compares 32 bits as they are' : '';
+  return `clang compares a ${extended.how} copy of the low 32 bits of ${value}, and then uses the original of 64 bits, of which nothing is known. Declare ${value} as a number of 64 bits (long, __u64) and check that${orCompile}.`;
 }
 
 function plainMessage(entry: Entry, said: string | undefined, words: string): string {

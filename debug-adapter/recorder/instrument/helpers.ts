@@ -102,7 +102,7 @@ const CHANGES = new Set(
     map_update_elem map_delete_elem map_push_elem map_pop_elem
     skb_store_bytes l3_csum_replace l4_csum_replace skb_vlan_push skb_vlan_pop skb_change_proto skb_change_tail
     skb_pull_data skb_change_head skb_adjust_room skb_ecn_set_ce lwt_push_encap lwt_seg6_store_bytes
-    xdp_adjust_head xdp_adjust_meta xdp_adjust_tail xdp_store_bytes
+    xdp_adjust_head xdp_adjust_meta xdp_adjust_tail xdp_store_bytes dynptr_write
   `
     .trim()
     .split(/\s+/),

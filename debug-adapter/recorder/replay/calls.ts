@@ -31,6 +31,8 @@ const LOOKUP_PERCPU = 195;
 export class CallLog {
   readonly calls: HelperCall[] = [];
   private lastStep = 0;
+  /** Steps at which a key was not known when they were executed first. */
+  private readonly undecided = new Set<number>();
 
   /** @param mapAt handle of the map that a pointer to a map means. */
   constructor(
@@ -77,7 +79,9 @@ export class CallLog {
     const keyAt = argument(2);
     if (!operation || !shape || keyAt === undefined) return undefined;
     const key = machine.memory.bytes(keyAt, shape.keySize);
-    if (key.known.includes(0)) {
+    // What was not applied the first time is not later either, so that all executions change the same.
+    if (key.known.includes(0) || this.undecided.has(machine.step)) {
+      this.undecided.add(machine.step);
       this.model.lose(shape.handle, 'the run does not show the key of an entry that it asked for');
       return undefined;
     }

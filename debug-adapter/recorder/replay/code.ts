@@ -54,6 +54,8 @@ export interface ReplayCode {
   isInput: Uint8Array;
   before: (ReplayPoint | undefined)[];
   after: (ReplayPoint | undefined)[];
+  /** Names of the kernel functions that are called, by instruction. */
+  kfuncs: ReadonlyMap<number, string>;
   /** Number of a record → start of the subprogram whose entry it records. */
   entries: Map<number, number>;
   /** Start → stack bytes, of each subprogram. */
@@ -69,6 +71,7 @@ export function replayCode(
   records: readonly Pick<TraceRecord, 'id' | 'points'>[],
   stackDepth: readonly number[],
   addresses: ReadonlyMap<number, bigint>,
+  kfuncs: ReadonlyMap<number, string> = new Map(),
 ): ReplayCode {
   const flow = analyseFlow(decodeInsns(instructions));
   const count = flow.insns.length;
@@ -87,6 +90,7 @@ export function replayCode(
     isInput: new Uint8Array(count),
     before: new Array<ReplayPoint | undefined>(count).fill(undefined),
     after: new Array<ReplayPoint | undefined>(count).fill(undefined),
+    kfuncs,
     entries: new Map(),
     stackDepth: new Map(flow.subprograms.map(({ start, index }) => [start, stackDepth[index] ?? 512])),
     subprogramOf: (insn) => flow.subprogramOf(insn).start,

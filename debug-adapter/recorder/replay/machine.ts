@@ -2,7 +2,7 @@
  * Re-execution of a recorded run, one instruction after the other. What the program computed is computed again; what
  * it was given is read from the trace. The first difference between the two ends it.
  */
-import { isPacketLoad } from '../../../toolchain/insn/effects';
+import { isHelperCall, isKfuncCall, isPacketLoad } from '../../../toolchain/insn/effects';
 import type { Insn } from '../../../toolchain/insn/insn';
 import { Atomic, Class, Mode, accessSize } from '../../../toolchain/insn/opcodes';
 import { TRACE_HEADER } from '../instrument/emit';
@@ -12,6 +12,10 @@ import { Kind } from './code';
 import type { ReplayCode, ReplayPoint } from './code';
 import type { CallLog } from './calls';
 import type { MapModel } from './map-model';
+import { Outputs } from './outputs';
+import { Packet } from './packet';
+import type { PacketBounds, PacketInput, PacketState } from './packet';
+import { helperWrites } from '../instrument/helpers';
 import { Memory, add, halves, highOf, joined } from './memory';
 
 /** A call that has not returned. */
@@ -33,19 +37,6 @@ export type Ending =
   /** Re-execution and recording disagree, or the trace ends too early or too late. */
   | { kind: 'diverged'; insn: number; reason: string };
 
-/** Where a context says that the packet begins and ends, and what packet the run was given. */
-export interface PacketInput {
-  dataOffset: number;
-  endOffset: number;
-  bytes: Uint8Array;
-}
-
-/** Addresses of a packet's first byte and of what follows its last, as the program has read them last. */
-export interface PacketBounds {
-  data?: bigint;
-  end?: bigint;
-}
-
 /** All of a machine's state but the memory, which keeps its own history. */
 export interface MachineState {
   step: number;
@@ -57,12 +48,17 @@ export interface MachineState {
   hi: Int32Array;
   frames: readonly Frame[];
   memoryChanges: number;
-  mapChanges: number;
-  packet: PacketBounds | undefined;
+  packet: PacketState | undefined;
   ending: Ending | undefined;
 }
 
 const CALLER_SAVED = 0x3f;
+/** Above BPF_COMPLEXITY_LIMIT_INSNS: the verifier goes through every round of a loop that it cannot tell the end of. */
+const MAX_UNRECORDED = 2_000_000;
+/** Above MAX_CALL_FRAMES, which is 8. */
+const MAX_FRAMES = 32;
+/** Longer runs are not gone through: what is kept of their steps takes too much memory. */
+const MAX_STEPS = 200_000_000;
 
 export class Machine {
   /** Number of instructions executed. */
@@ -81,10 +77,13 @@ export class Machine {
   kernel: { maps: MapModel; calls: CallLog } | undefined;
   /** CPU that the run was on, if that was recorded. */
   cpu: number | undefined;
-  /** Undefined until the program has asked for it. */
-  packet: PacketBounds | undefined;
   readonly memory = new Memory();
+  readonly outputs = new Outputs(this.memory);
+  /** Undefined for programs without a packet. */
+  readonly tracked: Packet | undefined;
   private trace = TRACE_HEADER;
+  /** Step at which the program last came by a place where something is recorded. */
+  private recordedAt = 0;
   private readonly end: number;
   private readonly records: DataView;
   private readonly loaded = new Int32Array(2);
@@ -97,8 +96,9 @@ export class Machine {
   constructor(
     readonly code: ReplayCode,
     traceBytes: Uint8Array,
-    private readonly input?: PacketInput,
+    input?: PacketInput,
   ) {
+    this.tracked = input && new Packet(this.memory, this.outputs, () => this.step, input);
     this.records = new DataView(traceBytes.buffer, traceBytes.byteOffset, traceBytes.byteLength);
     this.end = Math.min(TRACE_HEADER + Number(this.records.getBigUint64(0, true)), traceBytes.byteLength);
     this.enter(0);
@@ -111,12 +111,17 @@ export class Machine {
     return joined(this.contextLo, this.contextHi);
   }
 
+  /** Where the packet is; undefined until the program has asked for it. */
+  get packet(): PacketBounds | undefined {
+    return this.tracked?.bounds;
+  }
+
   register(number: number): bigint {
     return joined(this.registers.lo[number] as number, this.registers.hi[number] as number);
   }
 
   save(): MachineState {
-    const { step, pc, trace, known, registers, frames, memory, packet, ending } = this;
+    const { step, pc, trace, known, registers, frames, memory, ending } = this;
     return {
       step,
       pc,
@@ -126,8 +131,7 @@ export class Machine {
       hi: registers.hi.slice(),
       frames: [...frames],
       memoryChanges: memory.changes,
-      mapChanges: this.kernel?.maps.changes ?? 0,
-      packet,
+      packet: this.tracked?.state,
       ending,
     };
   }
@@ -142,8 +146,8 @@ export class Machine {
     this.registers.hi.set(state.hi);
     this.frames = [...state.frames];
     this.memory.undoTo(state.memoryChanges);
-    this.kernel?.maps.undoTo(state.mapChanges);
-    this.packet = state.packet;
+    this.kernel?.maps.undoTo(state.step);
+    if (this.tracked && state.packet) this.tracked.state = state.packet;
     this.ending = state.ending;
   }
 
@@ -184,13 +188,9 @@ export class Machine {
       case Kind.SUBPROGRAM:
         this.call(pc, false, code.target[pc] as number);
         return;
-      case Kind.CALL: {
-        const ended = this.kernel?.calls.begin(this, pc);
-        this.known &= ~CALLER_SAVED;
-        this.inCall(pc);
-        ended?.(this.known & 1 ? this.register(0) : undefined);
+      case Kind.CALL:
+        this.callKernel(pc);
         return;
-      }
       default:
         this.exit();
         return;
@@ -198,6 +198,30 @@ export class Machine {
     const point = code.after[pc];
     if (point && !this.consume(point, pc)) return;
     this.pc = code.next[pc] as number;
+  }
+
+  private callKernel(pc: number): void {
+    const insn = this.code.insns[pc] as Insn;
+    const argument = (number: number) => (this.known & (1 << number) ? this.register(number) : undefined);
+    const ended = this.kernel?.calls.begin(this, pc);
+    const changed = isHelperCall(insn) ? this.tracked?.effectOf(insn.imm, argument) : undefined;
+    if (isHelperCall(insn)) this.forgetOutputs(insn.imm, argument);
+    this.known &= ~CALLER_SAVED;
+    this.inCall(pc);
+    const result = this.known & 1 ? this.register(0) : undefined;
+    changed?.(result);
+    if (isKfuncCall(insn)) this.tracked?.kfuncCalled(this.code.kfuncs.get(pc));
+    ended?.(result);
+  }
+
+  /** What a helper writes is not known until the program reads it, but for what is recorded when it has returned. */
+  private forgetOutputs(helper: number, argument: (register: number) => bigint | undefined): void {
+    helperWrites(helper)?.forEach(({ pointer, size }, nth) => {
+      const address = argument(pointer);
+      const length = typeof size === 'number' ? BigInt(size) : argument(size.argument);
+      if (address !== undefined && length !== undefined)
+        this.outputs.write(this.step, nth, address, Number(length));
+    });
   }
 
   private set(register: number, lo: number, hi: number): void {
@@ -213,6 +237,9 @@ export class Machine {
       code.isGoto[pc] === 1 ||
       isTaken(this.registers, opcode, code.dst[pc] as number, code.src[pc] as number, code.imm[pc] as number);
     this.pc = (taken ? code.target[pc] : code.next[pc]) as number;
+    // A loop that no record shows the rounds of is one whose end the verifier has seen.
+    if (this.pc <= pc && (this.step - this.recordedAt > MAX_UNRECORDED || this.step > MAX_STEPS))
+      this.diverge(pc, 'it goes on for longer than any program may');
   }
 
   private load(pc: number): void {
@@ -238,27 +265,10 @@ export class Machine {
     if (isInput) {
       // What was read is what the memory holds, whoever wrote it.
       memory.write(lo, hi, size, registers.lo[dst] as number, registers.hi[dst] as number);
-      if (this.input && size === 4) this.notePacket(this.input, lo, hi, dst);
+      if (this.tracked && size === 4 && hi === this.contextHi)
+        this.tracked.contextRead((lo - this.contextLo) | 0, this.register(dst));
     }
     this.pc = code.next[pc] as number;
-  }
-
-  /** The kernel turns loads of some fields of the context into loads of pointers to the packet. */
-  private notePacket(
-    { dataOffset, endOffset, bytes }: PacketInput,
-    lo: number,
-    hi: number,
-    dst: number,
-  ): void {
-    const offset = (lo - this.contextLo) | 0;
-    if ((offset !== dataOffset && offset !== endOffset) || hi !== this.contextHi) return;
-    const value = this.register(dst);
-    if (offset === endOffset) {
-      this.packet = { ...this.packet, end: value };
-      return;
-    }
-    if (this.packet?.data === undefined) this.memory.writeBytes(...halves(value), bytes);
-    this.packet = { ...this.packet, data: value };
   }
 
   private signExtend(register: number, size: number): void {
@@ -310,6 +320,10 @@ export class Machine {
   }
 
   private call(pc: number, isCallback: boolean, target: number): void {
+    if (this.frames.length >= MAX_FRAMES) {
+      this.diverge(pc, 'it calls more functions within one another than any program may');
+      return;
+    }
     const { lo, hi } = this.registers;
     this.frames.push({ call: pc, isCallback, lo: lo.slice(6, 11), hi: hi.slice(6, 11) });
     this.enter(target);
@@ -380,7 +394,7 @@ export class Machine {
 
   /** Number of the next record; 0 at the trace's end. */
   private upcoming(): number {
-    return this.trace < this.end ? this.records.getUint32(this.trace, true) : 0;
+    return this.trace + 8 <= this.end ? this.records.getUint32(this.trace, true) : 0;
   }
 
   /** Reads the values that were recorded at a point. False when they contradict what was computed. */
@@ -395,6 +409,7 @@ export class Machine {
         return false;
       }
       this.trace += 8;
+      this.recordedAt = this.step;
     }
     if (this.trace + 8 * fields.length > this.end) {
       this.diverge(insn, 'the recording ends within this');

@@ -15,8 +15,7 @@ import {
   updatesInPlace,
 } from './map-shape';
 import type { MapShape } from './map-shape';
-import { halves } from './memory';
-import type { Memory } from './memory';
+import type { Memory, Shown } from './memory';
 
 /** `value` and `known` have all slots of the entry; see {@link MapShape}. */
 interface Element {
@@ -48,7 +47,7 @@ export interface MapCall {
   /** The CPU whose value is meant, in per-CPU maps. */
   cpu: number | undefined;
   /** Update only: one slot's value. */
-  value?: { bytes: Uint8Array; known: Uint8Array };
+  value?: Shown;
   /** Update only: BPF_ANY, BPF_NOEXIST, BPF_EXIST, BPF_F_LOCK. */
   flags?: bigint | undefined;
 }
@@ -65,7 +64,7 @@ interface FollowedMap {
   lost: string | undefined;
 }
 
-type Change = { map: FollowedMap } & (
+type Change = { step: number; map: FollowedMap } & (
   { kind: 'element'; name: string; before: Element | undefined } | { kind: 'base' }
 );
 
@@ -83,10 +82,14 @@ export class MapModel {
   private readonly placed = new Map<number, Set<string>>();
   private readonly innerMaps = new Map<bigint, number>();
 
-  /** @param mapOfId handle of the map with a kernel id, which is what a map of maps has as values. */
+  /**
+   * @param step that is being executed
+   * @param mapOfId handle of the map with a kernel id, which is what a map of maps has as values
+   */
   constructor(
     private readonly memory: Memory,
     maps: readonly MapBefore[],
+    private readonly step: () => number,
     private readonly mapOfId: (id: number) => number | undefined = () => undefined,
   ) {
     for (const { shape, entries, after } of maps) {
@@ -108,12 +111,9 @@ export class MapModel {
     return this.maps.get(map)?.shape;
   }
 
-  get changes(): number {
-    return this.undo.length;
-  }
-
-  undoTo(changes: number): void {
-    while (this.undo.length > changes) {
+  /** Takes back what was changed after a step. */
+  undoTo(step: number): void {
+    while ((this.undo.at(-1)?.step ?? -1) > step) {
       const change = this.undo.pop()!;
       const { map } = change;
       if (change.kind === 'base') map.base = undefined;
@@ -197,7 +197,7 @@ export class MapModel {
     const inPlace = updatesInPlace(shape) || ((flags ?? 0n) & BPF_F_LOCK) !== 0n;
     if (before && inPlace) {
       const address = this.addressOf(map, before, slot);
-      if (address !== undefined) this.write(address, value);
+      if (address !== undefined) this.memory.writeShown(address, value);
       else this.set(map, name, withSlot(shape, before, slot, value));
       return;
     }
@@ -214,7 +214,7 @@ export class MapModel {
     const { value, known } = this.read(map, element);
     const from = slot * shape.stride;
     const end = from + shape.valueSize;
-    this.write(address, { bytes: value.subarray(from, end), known: known.subarray(from, end) });
+    this.memory.writeShown(address, { bytes: value.subarray(from, end), known: known.subarray(from, end) });
     const addresses = Array.from({ length: shape.slots }, (_, one) =>
       one === slot ? address : element.addresses[one],
     );
@@ -224,7 +224,7 @@ export class MapModel {
     this.placed.set(shape.handle, names.add(name));
     if (isContiguous(shape) && map.base === undefined) {
       map.base = address - BigInt(u32(element.key) * elementDistance(shape));
-      this.undo.push({ kind: 'base', map });
+      this.undo.push({ step: this.step(), kind: 'base', map });
     }
   }
 
@@ -255,15 +255,8 @@ export class MapModel {
     return base + BigInt(u32(key) * elementDistance(shape));
   }
 
-  private write(address: bigint, { bytes, known }: { bytes: Uint8Array; known: Uint8Array }): void {
-    for (let at = 0; at < bytes.length; at++) {
-      const [lo, hi] = halves(address + BigInt(at));
-      this.memory.write(lo, hi, 1, bytes[at] as number, 0, known[at] === 1);
-    }
-  }
-
   private set(map: FollowedMap, name: string, element: Element | undefined): void {
-    this.undo.push({ kind: 'element', map, name, before: map.elements.get(name) });
+    this.undo.push({ step: this.step(), kind: 'element', map, name, before: map.elements.get(name) });
     if (element) map.elements.set(name, element);
     else map.elements.delete(name);
   }
@@ -321,6 +314,21 @@ export class MapModel {
     }
   }
 
+  /** Values whose place in the kernel's memory is known, as they are there after the run. */
+  *valuesAfter(): Generator<{ address: bigint; bytes: Uint8Array }> {
+    for (const map of this.maps.values()) {
+      const { shape, after, elements } = map;
+      for (const [name, element] of elements) {
+        const value = after?.get(name)?.value;
+        for (let slot = 0; value && slot < shape.slots; slot++) {
+          const address = this.addressOf(map, element, slot);
+          const from = slot * shape.stride;
+          if (address !== undefined) yield { address, bytes: value.subarray(from, from + shape.valueSize) };
+        }
+      }
+    }
+  }
+
   private difference(map: FollowedMap, after: ReadonlyMap<string, PlainEntry>): string | undefined {
     for (const [name, element] of map.elements) {
       const theirs = after.get(name);
@@ -344,7 +352,7 @@ function withSlot(
   { stride }: MapShape,
   element: Element,
   slot: number,
-  { bytes, known: bytesKnown }: { bytes: Uint8Array; known: Uint8Array },
+  { bytes, known: bytesKnown }: Shown,
 ): Element {
   const value = copyOf(element.value);
   const known = copyOf(element.known);

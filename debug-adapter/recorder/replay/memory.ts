@@ -10,6 +10,12 @@ interface Page {
   known: Uint8Array;
 }
 
+/** Bytes, and 1 for each that is known. */
+export interface Shown {
+  bytes: Uint8Array;
+  known: Uint8Array;
+}
+
 /** Addresses are two 32-bit halves: 64-bit integers of JavaScript cost a hundred times as much. */
 export class Memory {
   private readonly pages = new Map<number, Page>();
@@ -106,16 +112,30 @@ export class Memory {
   }
 
   /** Bytes of a range, and which of them are known. */
-  bytes(address: bigint, length: number): { bytes: Uint8Array; known: Uint8Array } {
+  bytes(address: bigint, length: number): Shown {
     const bytes = new Uint8Array(length);
     const known = new Uint8Array(length);
-    for (let at = 0; at < length; at++) {
+    for (let at = 0; at < length;) {
       const [lo, hi] = halves(address + BigInt(at));
+      const offset = lo & (PAGE - 1);
+      const count = Math.min(PAGE - offset, length - at);
       const page = this.find(lo, hi);
-      bytes[at] = page?.bytes[lo & (PAGE - 1)] ?? 0;
-      known[at] = page?.known[lo & (PAGE - 1)] ?? 0;
+      if (page) {
+        bytes.set(page.bytes.subarray(offset, offset + count), at);
+        known.set(page.known.subarray(offset, offset + count), at);
+      }
+      at += count;
     }
     return { bytes, known };
+  }
+
+  /** Writes what is known of a range, and forgets the rest of it. */
+  writeShown(address: bigint, { bytes, known }: Shown): void {
+    let [lo, hi] = halves(address);
+    for (let at = 0; at < bytes.length; at++) {
+      this.write(lo, hi, 1, bytes[at] as number, 0, known[at] === 1);
+      [lo, hi] = add(lo, hi, 1);
+    }
   }
 
   /** Takes back all changes but the first so many. */

@@ -12,7 +12,7 @@ export interface LineMap {
   inlined: Uint8Array;
 }
 
-export const Entered = { NEW: 0, RETURNED: 1 } as const;
+const Entered = { NEW: 0, RETURNED: 1 } as const;
 
 export class Statements {
   private steps = new Int32Array(1024);

@@ -1,18 +1,11 @@
 import type { ChildProcess } from 'node:child_process';
-import {
-  chmodSync,
-  existsSync,
-  mkdtempSync,
-  readFileSync,
-  readdirSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import type { ChannelMux } from '../../client/mux';
 import { imageVmlinuxDirectory } from '../../client/vmlinux-header';
+import { privateDirectory } from '../private-directory';
 import type { TargetProblem } from '../target';
 import { boot, type PreparedGuest } from './boot';
 import { buildGuest } from './boot-plan';
@@ -24,7 +17,8 @@ import { accelerators } from './qemu';
 
 /** Starts the VM and serves it until it ends; calling the result ends it. The process exits with it. */
 export function runVm(request: RelayRequest, tell: Tell): () => void {
-  const directory = privateDirectory();
+  // For sockets and the initramfs.
+  const directory = privateDirectory('vm');
   let qemu: ChildProcess | undefined;
   let ended = false;
   const finish = (message?: RelayMessage): void => {
@@ -71,18 +65,6 @@ export function runVm(request: RelayRequest, tell: Tell): () => void {
     finish({ event: 'problem', problem: { code: 'internal', message, hint } });
   });
   return () => finish();
-}
-
-/** A directory only this user can enter, for sockets and the initramfs. Those of relays that were killed go. */
-function privateDirectory(): string {
-  const base = process.env['XDG_RUNTIME_DIR'] || os.tmpdir();
-  for (const name of readdirSync(base)) {
-    const pid = Number(/^bpf-studio-vm-(\d+)-/.exec(name)?.[1]);
-    if (pid && !existsSync(`/proc/${pid}`)) rmSync(path.join(base, name), { recursive: true, force: true });
-  }
-  const directory = mkdtempSync(path.join(base, `bpf-studio-vm-${process.pid}-`));
-  chmodSync(directory, 0o700);
-  return directory;
 }
 
 async function prepare(request: RelayRequest, directory: string): Promise<PreparedGuest | TargetProblem> {

@@ -6,10 +6,18 @@ import { neutralReturn } from './words';
  * `invalid access to packet, off=23 size=1, R1(id=0,off=23,r=14)`. With an id other than 0 the pointer has a part that is
  * not constant, and the numbers count from there.
  */
-export function packetBounds({ match: [, off, size, number, id, proven], here, type }: Facts): string {
+export function packetBounds(facts: Facts): string {
+  const {
+    match: [, off, size, number, id, proven],
+    here,
+    type,
+  } = facts;
   const [first, end] = [Number(off), Number(off) + Number(size)];
   const isMeta = type(number) === 'pkt_meta';
   const [what, limit] = isMeta ? ['metadata', 'data'] : ['packet', 'data_end'];
+  if (facts.isBeyondPackets(number)) {
+    return `${here} lies at an offset that may be larger than 65535, and for those a comparison with ${limit} proves nothing`;
+  }
   if (id !== '0') {
     const lacking = end - Number(proven);
     return Number(proven) === 0 || lacking <= 0
@@ -23,10 +31,23 @@ export function packetBounds({ match: [, off, size, number, id, proven], here, t
 }
 
 /** The check to write, where the access is a member of what a variable points to. */
-export function packetCheck({ match: [, , , number], here, programType, type }: Facts): string | undefined {
+export function packetCheck(facts: Facts): string | undefined {
+  const {
+    match: [, , , number],
+    here,
+    callee,
+    type,
+  } = facts;
+  const pass = neutralReturn(facts.programType);
+  if (type(number) === 'pkt_meta') return 'Compare the end of the metadata that you access with data first.';
+  if (facts.isBeyondPackets(number)) {
+    return `Limit the number before it is added, e.g. if (i > 1500) return ${pass};, and compare the pointer with data_end after that.`;
+  }
+  if (callee) {
+    return `Compare the end of what ${callee} is given with data_end first: if ((void *)start + size > data_end) return ${pass}; a size that varies is limited before that.`;
+  }
   const header = /^`([A-Za-z_]\w*)->[\w.]+`$/.exec(here)?.[1];
-  if (!header || type(number) === 'pkt_meta') return undefined;
-  const pass = neutralReturn(programType);
+  if (!header) return undefined;
   return `Compare its end with data_end first: if ((void *)(${header} + 1) > data_end) return ${pass};`;
 }
 

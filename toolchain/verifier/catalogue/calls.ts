@@ -99,6 +99,10 @@ export const callEntries: Entry[] = [
         pattern:
           /^R(\d+) (is not a (const|known constant|constant address)|must be a known constant|unbounded size, use)/,
         say: ({ match, here }) => `Argument ${match[1]} of ${here} must be a constant`,
+        help: ({ callee }) =>
+          callee === 'bpf_ringbuf_reserve'
+            ? 'Reserve a constant size, the largest there is; for a size known at run time only use bpf_ringbuf_reserve_dynptr, or bpf_ringbuf_output of a buffer.'
+            : 'Pass a number that is known when the program is compiled.',
       },
       {
         pattern: /^cannot pass map_type (\d+) into func (\w+)#/,
@@ -290,6 +294,9 @@ function argumentHelp({ match: [, , type, expected], callee, variable, match }: 
   if (expected === 'ctx')
     return 'Pass the context as the program was given it, through every function in between.';
   if (expected === 'map_ptr' || expected === 'const_map_ptr') return 'Pass the address of a map: &map.';
+  if (wanted.startsWith('a pointer to memory') && type === 'ctx') {
+    return 'Copy the member of the context into a local variable, and pass the address of that.';
+  }
   if (wanted.startsWith('a pointer to memory') && /^(scalar|inv)/.test(type as string)) {
     const name = variable(match[1]);
     return `Pass an address${name ? `: &${name}` : ', e.g. of a local variable that holds the value: &key'}.`;

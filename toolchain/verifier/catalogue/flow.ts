@@ -91,7 +91,10 @@ export const flowEntries: Entry[] = [
     wants: 'Instructions must be ones this kernel knows, with unused fields zero.',
     help: 'Compile for an instruction set the kernel has: -mcpu=v1, v2 or v3.',
     rules: [
-      { pattern: /^(ldimm64|pseudo btf_id|reserved field|Unknown conditional jump|r11 load|LD_ABS)/ },
+      {
+        pattern:
+          /^(ldimm64(?! failed to find the address)|pseudo btf_id|reserved field|Unknown conditional jump|r11 load|LD_ABS)/,
+      },
       {
         pattern:
           /^(unknown opcode|unknown insn class|invalid BPF_\S+ opcode|BPF_\S+ uses (reserved|invalid))/,

@@ -21,10 +21,14 @@ export interface Facts {
   here: string;
   /** The helper or kernel function that the failing instruction calls. */
   callee: string | undefined;
+  /** Whether a register holds an argument of a global function that is verified on its own. */
+  isParameter(number: string | undefined): boolean;
   /** What kind of value a register holds, in the kernel's words: `pkt`, `map_value`. */
   type(number: string | undefined): string | undefined;
   /** Whether the register is made of a pointer and a number that is not a constant. */
   isIndexed(number: string | undefined): boolean;
+  /** Whether the number added to the packet pointer in a register is so large that no comparison counts. */
+  isBeyondPackets(number: string | undefined): boolean;
   /** The variable that a stack offset lies in: `` `key` ``, and its size in bytes. */
   onStack(offset: number): { name: string; size: number } | undefined;
   /** The call that `alloc_insn=` names: what it is, what its result is called, where it stands. */

@@ -259,6 +259,12 @@ export const loadingEntries: Entry[] = [
         pattern: /failed to find BTF for extern '([^']+)'/,
         say: ({ match }) => `${match[1]} is declared but defined nowhere in this program`,
       },
+      {
+        pattern: /^ldimm64 failed to find the address for kernel symbol '([^']+)'/,
+        say: ({ match }) => `The symbol table of this kernel does not list ${match[1]}, which its BTF has`,
+        help: () =>
+          'Variables of the kernel are listed in /proc/kallsyms when it was built with CONFIG_KALLSYMS_ALL: choose such a kernel with "BPF: Select Kernel".',
+      },
       { pattern: /(failed to load Kconfig|extern .*(not found|resolved|kcfg))/ },
       { pattern: /^<invalid kfunc call>|kfunc '(\S+)' is referenced but wasn't resolved/ },
     ],
@@ -270,6 +276,22 @@ export const loadingEntries: Entry[] = [
     help: 'Raise the limit: ulimit -l unlimited.',
     scope: 'program',
     rules: [{ pattern: /ulimit -l|RLIMIT_MEMLOCK|permission error while running as root/ }],
+  },
+  {
+    id: 'bpf/lockdown',
+    title: 'Helper that a locked-down kernel refuses',
+    wants:
+      'A kernel that is locked down lets nobody read its memory (confidentiality) or change that of programs (integrity), BPF programs included.',
+    help: 'Use a kernel that is not locked down, such as one in a VM ("BPF: Select Kernel"), or arguments that BTF types.',
+    rules: [],
+  },
+  {
+    id: 'bpf/program-size',
+    title: 'Program with more instructions than the kernel takes',
+    wants: 'A program has at most 1,000,000 instructions, and 4,096 when somebody without CAP_BPF loads it.',
+    help: 'Unroll and inline less, or split the program with tail calls.',
+    scope: 'program',
+    rules: [],
   },
   {
     id: 'bpf/kernel-fault',

@@ -1,6 +1,9 @@
 import { beyondMemory, beyondStack, packetBounds, packetCheck, withinMemory } from './bounds';
 import type { Entry } from './kinds';
 
+/** Sizes from here on are unlimited to the verifier (BPF_MAX_VAR_SIZ). */
+const FAR = 1 << 29;
+
 /** Accesses beyond what is proven: packets, map values, stack, other memory. */
 export const memoryEntries: Entry[] = [
   {
@@ -143,9 +146,15 @@ export const memoryEntries: Entry[] = [
     related: ['origin'],
     rules: [
       {
-        pattern: /^R(\d+) invalid zero-sized read/,
+        pattern: /^R(\d+) invalid zero-sized read(?:: u64=\[\d+,(\d+)\])?/,
         say: ({ match: [, number], here, source }) =>
           `The size in argument ${number} of ${here} may be zero${source(number) ? `: it is ${source(number)}` : ''}`,
+        help: ({ match: [, number, most], variable }) => {
+          const name = variable(number) ?? 'len';
+          return Number(most ?? 0) > FAR
+            ? `Limit it from both ends before the call: if (${name} < 1 || ${name} > sizeof(buf)) return 0;`
+            : `Skip the call when the size is zero: if (${name} == 0) return 0;`;
+        },
       },
       { pattern: /invalid zero-sized read/ },
     ],
@@ -217,7 +226,6 @@ export const memoryEntries: Entry[] = [
       { pattern: /variable( offset)? stack access prohibited/ },
       { pattern: /^(attempt to corrupt spilled pointer on stack|cannot spill pointers to stack into)/ },
       { pattern: /^stack arg write offset/ },
-      { pattern: /^invalid size of register (fill|spill)/ },
     ],
   },
   {

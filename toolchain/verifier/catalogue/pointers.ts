@@ -2,10 +2,14 @@ import type { Entry, Facts, Rule } from './kinds';
 import { neutralReturn, plainType } from './words';
 
 /** The check to write, with the variable's own name, when the path tells it. */
-function nullCheck({ match, variable, programType }: Facts, register = match[1]): string {
+function nullCheck({ match, variable, isParameter, programType }: Facts, register = match[1]): string {
   const name = variable(register);
   if (!name) return 'Compare it with NULL on every path before it is used.';
-  return `Check it before it is used: if (!${name}) return ${neutralReturn(programType)};`;
+  const check = `Check it before it is used: if (!${name}) return ${neutralReturn(programType)};`;
+  // What its callers pass does not count for a function that is verified on its own.
+  return isParameter(register)
+    ? `${check} Or make the function static, so that its calls are followed.`
+    : check;
 }
 
 /** Arguments of kernel functions are counted from 0, those of helpers from 1. */
@@ -213,11 +217,20 @@ export const pointerEntries: Entry[] = [
         say: ({ here }) => `${here} writes to a map that programs may only read`,
       },
       { pattern: /^read from map forbidden/ },
+      {
+        pattern: /^cannot write into packet|^the prog does not allow writes to packet data/,
+        say: ({ programType, here }) =>
+          `${here} writes to the packet, which a program of type ${programType} may only read`,
+        help: () =>
+          'Change packets in XDP and tc programs, or in those of types sk_skb, sk_msg and lwt_xmit.',
+      },
       { pattern: /cannot write into/ },
-      { pattern: /^the prog does not allow writes to packet data/ },
       { pattern: /^write to change key/ },
-      { pattern: /^Writes through BTF pointers are not allowed/ },
-      { pattern: /^only read (from \S+ )?is supported|^no write support to / },
+      {
+        pattern: /^only read (from \S+ )?is supported|^no write support to |^Writes through BTF pointers/,
+        say: ({ here }) => `${here} writes to an object of the kernel, which may only be read`,
+        help: () => 'Only helpers and kernel functions change the kernel’s objects.',
+      },
       { pattern: /^frame pointer is read only/ },
       { pattern: /(is not modifiable|may write into memory pointed by)/ },
       { pattern: /doesn't point to a const string|does not point to a readonly map/ },
@@ -233,8 +246,12 @@ export const pointerEntries: Entry[] = [
     rules: [
       {
         pattern: /^invalid bpf_context access off=(\d+) size=(\d+)/,
-        say: ({ match: [, off, size], programType, here }) =>
-          `A program of type ${programType} may not access ${size} bytes at offset ${off} of its context like this (${here})`,
+        say: ({ match: [, off, size], programType, here, assembly }) =>
+          `A program of type ${programType} may not ${assembly.startsWith('*') ? 'write' : 'read'} ${here} (${size} bytes at offset ${off} of its context)`,
+        help: ({ programType }) =>
+          programType === 'socket_filter'
+            ? 'A socket filter reads the packet with bpf_skb_load_bytes(skb, offset, &buffer, size), and other members of the context by their names.'
+            : undefined,
       },
       { pattern: /^invalid access to context/ },
       {
@@ -293,6 +310,12 @@ export const pointerEntries: Entry[] = [
       { pattern: /^R\d+ pointer \S+ pointer prohibited/ },
       { pattern: /^R\d+ (subtraction from stack pointer prohibited|tried to subtract pointer from scalar)/ },
       { pattern: /^R\d+ (partial copy|sign-extension part) of pointer/ },
+      {
+        pattern: /^invalid size of register (fill|spill)/,
+        say: ({ here }) => `Of ${here}, a pointer, the compiler keeps only a part on the stack`,
+        help: () =>
+          'Compute with it in 64 bits: __u64 length = data_end - data; where only 32 bits of a difference are used, clang drops the rest of both pointers.',
+      },
       { pattern: /pointer arithmetic .*(goes out of range|prohibited for !root)/ },
       {
         pattern:

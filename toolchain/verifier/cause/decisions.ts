@@ -33,7 +33,7 @@ export function decisionsBetween(
 }
 
 /**
- * `` on the path where `len > 64` is false ``: the last decision since the value began that the failure is about;
+ * `` on the path where `len > 64` is true ``, `` on the path through the `else` on line 14, where … ``: the last decision since the value began that the failure is about;
  * ` on this path` where none is certain.
  */
 export function wayTo(trace: Trace): string {
@@ -41,7 +41,11 @@ export function wayTo(trace: Trace): string {
   const from = subject ? rootOf(subject).index : -1;
   const last = trace.flow.comparisons.at(-1);
   const told = last && last.index > from ? truthAt(trace, last) : undefined;
-  return told ? ` on the path where \`${told.condition}\` is ${told.isTrue}` : ' on this path';
+  if (!told) return ' on this path';
+  const truth = `\`${told.condition}\` is ${told.isTrue}`;
+  return told.through
+    ? ` on the path through ${told.through}, where ${truth}`
+    : ` on the path where ${truth}`;
 }
 
 /** `` `len > 64` is false on this path ``, where that is certain; else only that the path leads through here. */
@@ -49,14 +53,24 @@ export function decisionText(trace: Trace, comparison: Comparison): string {
   const told = truthAt(trace, comparison);
   // Which way the jump went says nothing about a condition that the compiler took apart or turned.
   if (!told) return 'the path that fails leads through this decision';
-  return `\`${told.condition}\` is ${told.isTrue} on the path that fails`;
+  const through = told.through ? `, which goes through ${told.through}` : '';
+  return `\`${told.condition}\` is ${told.isTrue} on the path that fails${through}`;
 }
 
-function truthAt(trace: Trace, comparison: Comparison): { condition: string; isTrue: boolean } | undefined {
+interface Truth {
+  condition: string;
+  isTrue: boolean;
+  /** `` the `else` on line 14 ``, where the source has one that the path takes. */
+  through?: string;
+}
+
+function truthAt(trace: Trace, comparison: Comparison): Truth | undefined {
   const span = trace.at(comparison.index);
   const condition = span && conditionAt(span.text, span.column);
   const isTrue = condition === undefined ? undefined : truthOf(condition, comparison);
-  return condition === undefined || isTrue === undefined ? undefined : { condition, isTrue };
+  if (span === undefined || condition === undefined || isTrue === undefined) return undefined;
+  const line = isTrue ? undefined : trace.elseLine?.(span);
+  return { condition, isTrue, ...(line !== undefined && { through: `the \`else\` on line ${line + 1}` }) };
 }
 
 /**

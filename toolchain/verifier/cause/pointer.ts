@@ -147,9 +147,8 @@ export function packetSteps(trace: Trace, value: FlowValue): CausalStep[] {
   const first = trace.names.atOrigin(root);
   const name = first === undefined ? trace.name(root) : `\`${first}\``;
   if (root.kind === 'load') {
-    steps.push(
-      trace.point('origin', root.index, `${name ?? 'the packet pointer'} is read from the context here`),
-    );
+    const from = root.base && trace.typeOf(root.base) === 'ctx' ? ' from the context' : '';
+    steps.push(trace.point('origin', root.index, `${name ?? 'the packet pointer'} is read${from} here`));
   } else steps.push(...originSteps(trace, value));
   const checks = trace.flow.comparisons.filter((one) => checkedPointer(trace, one) !== undefined);
   const own = checks.filter((one) => isOfFamily(trace, one, family));
@@ -215,6 +214,17 @@ function isOfFamily(trace: Trace, comparison: Comparison, family: FlowValue): bo
   return pointer !== undefined && familyOf(trace, pointer) === family;
 }
 
+/** MAX_PACKET_OFF of kernel/bpf/verifier.c: what may lie further away is not learned from any comparison. */
+const MAX_PACKET_OFFSET = 0xffff;
+
+/** Whether a packet pointer may be so far from the packet's start that no comparison with its end counts. */
+export function isBeyondPackets(trace: Trace, value: FlowValue): boolean {
+  return trace.pointerChain(value).some((one) => {
+    const bounds = trace.addedTo(one) && trace.boundsAdded(one);
+    return bounds !== undefined && bounds.umax > MAX_PACKET_OFFSET;
+  });
+}
+
 /** The verifier learns from the order of whole pointers only. */
 function canProve({ relation, bits }: Comparison): boolean {
   return bits === 64 && relation !== '==' && relation !== '!=';
@@ -232,11 +242,14 @@ function checkText(trace: Trace, comparison: Comparison, family: FlowValue, isOw
       ? 'this comparison with the packet’s end is of 32 bits, which proves nothing'
       : 'this comparison with the packet’s end is for equality, which proves nothing';
   }
+  if (pointer && isBeyondPackets(trace, pointer)) {
+    return `this comparison with the packet’s end proves nothing, since the number that is added may be larger than ${MAX_PACKET_OFFSET}`;
+  }
   const bytes = pointer && provenBytes(comparison, pointer, family);
   return bytes === undefined
     ? 'this comparison is the last one with the packet’s end'
     : bytes > 0
-      ? `this comparison with the packet’s end proves ${bytes} bytes${trace.addedTo(family) ? ' from there on' : ''}`
+      ? `this comparison with the packet’s end proves ${bytes === 1 ? '1 byte' : `${bytes} bytes`}${trace.addedTo(family) ? ' from there on' : ''}`
       : 'this comparison with the packet’s end proves nothing on this path';
 }
 

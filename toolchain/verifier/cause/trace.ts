@@ -3,7 +3,8 @@ import type { Classified } from '../catalogue';
 import type { FailingPath, Step } from '../path';
 import type { SourcePositions, SourceSpan } from '../position';
 import { parseState } from '../state';
-import type { Value } from '../value';
+import { anyNumber } from '../value';
+import type { Bounds, Value } from '../value';
 import { chainOf, rootOf } from './flow';
 import type { Flow, FlowValue } from './flow';
 import { followValues } from './follow';
@@ -38,6 +39,8 @@ export interface CausalStep {
   /** Position in {@link FailingPath.steps}; -1 for a declaration. */
   step: number;
   message: string;
+  /** Present when a check is of a copy of the low 32 bits that the compiler made: the value it was made of. */
+  extended?: { of: string | undefined; how: 'sign-extended' | 'zero-extended' };
 }
 
 export interface TraceInput {
@@ -47,14 +50,16 @@ export interface TraceInput {
   classified: Classified;
   /** Where the failure is. */
   failing: SourceSpan | undefined;
+  /** Zero-based line of the `else` that belongs to the `if` at a place; absent without the source. */
+  elseLine: ((at: SourceSpan) => number | undefined) | undefined;
 }
 
 /** Loads whose result is a packet pointer, for kernels that print no states: struct xdp_md, __sk_buff, sk_msg_md, … */
 const DATA_OFFSETS = new Set([0, 76]);
 const DATA_END_OFFSETS = new Set([4, 8, 80]);
 
-/** Helpers whose result points to memory, for the same kernels. */
-const GIVES_MEMORY = /^bpf_(map_lookup_elem|ringbuf_reserve|\w*_storage_get|get_local_storage)$/;
+/** Helpers whose result points into a map's value, for the same kernels. */
+const GIVES_MAP_VALUE = /^bpf_(map_lookup_elem|\w*_storage_get|get_local_storage)$/;
 
 /** Helpers that return a pointer or NULL, for the same kernels. */
 const GIVES_POINTER_OR_NULL =
@@ -69,6 +74,7 @@ export class Trace {
   /** May be refined when the path is known. */
   classified: Classified;
   readonly failing: SourceSpan | undefined;
+  readonly elseLine: TraceInput['elseLine'];
   readonly flow: Flow;
   readonly names: Names;
   /** Position in the path of the refused step, or one past the last. */
@@ -76,11 +82,12 @@ export class Trace {
   private readonly states = new Map<FlowValue, Value | undefined>();
   private readonly typeNames = new Map<FlowValue, string | undefined>();
 
-  constructor({ path, positions, names, classified, failing }: TraceInput) {
+  constructor({ path, positions, names, classified, failing, elseLine }: TraceInput) {
     this.path = path;
     this.positions = positions;
     this.classified = classified;
     this.failing = failing;
+    this.elseLine = elseLine;
     // The refused instruction is logged before it is checked, so it is the last step, not one after it.
     this.here = path.steps.at(-1)?.insn === path.insn ? path.steps.length - 1 : path.steps.length;
     this.flow = followValues(path.steps, this.here, path.validating ? 5 : 1);
@@ -193,7 +200,8 @@ export class Trace {
       if (DATA_END_OFFSETS.has(value.offset ?? -1)) return 'pkt_end';
       return DATA_OFFSETS.has(value.offset ?? -1) ? 'pkt' : undefined;
     }
-    if (value.kind === 'call' && GIVES_MEMORY.test(value.callee ?? '')) return 'mem';
+    if (value.kind === 'call' && GIVES_MAP_VALUE.test(value.callee ?? '')) return 'map_value';
+    if (value.kind === 'call' && value.callee === 'bpf_ringbuf_reserve') return 'mem';
     if (value.kind === 'arithmetic') {
       const parts = [value.from, value.other].map((part) => part && this.typeNames.get(part));
       const pointers = parts.filter((type) => type !== undefined && type !== 'scalar');
@@ -227,15 +235,19 @@ export class Trace {
     return added.kind === 'constant' ? undefined : added;
   }
 
-  /** What the verifier knew of that number: `0 to 112`; undefined where the log does not tell, or no limit is known. */
-  rangeAdded(sum: FlowValue): string | undefined {
+  /** What the verifier knew of that number; undefined where the log does not tell. */
+  boundsAdded(sum: FlowValue): Bounds | undefined {
     const { instruction, index, other } = sum;
     if (instruction?.kind !== 'arithmetic' || !instruction.operand || !('register' in instruction.operand))
       return undefined;
     const number = this.addedTo(sum) === other ? instruction.operand.register : instruction.to;
     const known = this.path.states.before(index).registers[number];
-    if (known?.type !== 'scalar') return undefined;
-    const { smin, smax } = known.bounds;
+    return known?.type === 'scalar' ? known.bounds : undefined;
+  }
+
+  /** The same as `0 to 112`; undefined also where no limit is known that helps. */
+  rangeAdded(sum: FlowValue): string | undefined {
+    const { smin, smax } = this.boundsAdded(sum) ?? anyNumber;
     if (smin < -FAR || smax > FAR) return undefined;
     return smin === smax ? `${smin}` : `${smin} to ${smax}`;
   }

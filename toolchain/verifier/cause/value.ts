@@ -22,17 +22,17 @@ function originStep(trace: Trace, root: FlowValue, value: FlowValue): CausalStep
   const name = trace.names.atOrigin(root);
   const what = name === undefined ? (trace.name(value) ?? 'the value') : `\`${name}\``;
   const { index } = root;
+  const isOfNull = trace.classified.entry.id.includes('null-');
+  const mayBeNull = isOfNull && trace.mayBeNull(root) ? ', which may be NULL' : '';
   switch (root.kind) {
     case 'call': {
       const callee = root.callee ?? expressionAt(trace.at(index)) ?? 'this call';
-      const isOfNull = /-null|null-/.test(trace.classified.entry.id);
-      const mayBeNull = isOfNull && trace.mayBeNull(root) ? ', which may be NULL' : '';
       return trace.point('origin', index, `${what} comes from ${callee} here${mayBeNull}`);
     }
     case 'written':
       return trace.point('origin', index, `${what} is written by ${root.callee ?? 'this call'} here`);
     case 'load':
-      return trace.point('origin', index, `${what} is read here${readAs(trace, root)}`);
+      return trace.point('origin', index, `${what} is read here${mayBeNull || readAs(trace, root)}`);
     case 'clobbered': {
       const callee = root.callee ?? 'this call';
       const message = `${callee} leaves nothing in R1 to R5, so what R${root.register} held ends here`;
@@ -167,11 +167,19 @@ function checkStep(
   }
   const copy = chainOf(checked).find((one) => !ancestors.has(one) && one.kind !== 'constant');
   const how = copyText(checked);
+  const extended = extensionOf(checked);
   return [
     ...(copy && copy.index >= 0 && !isOnLine(trace, copy.index, index)
       ? [trace.point('change', copy.index, 'a copy of the value is made here')]
       : []),
-    trace.point('proof', index, `${said} is of ${how}, and the value that is used later is not that copy`),
+    {
+      ...trace.point(
+        'proof',
+        index,
+        `${said} is of ${how}, and the value that is used later is not that copy`,
+      ),
+      ...(extended && { extended: { of: trace.name(value), how: extended } }),
+    },
   ];
 }
 
@@ -208,13 +216,22 @@ function isOnLine(trace: Trace, one: number, other: number): boolean {
   return a !== undefined && b !== undefined && a.path === b.path && a.range.start.line === b.range.start.line;
 }
 
-/** What makes a changed copy of a value another value to the verifier. */
-function copyText(value: FlowValue): string {
+/** A copy of the low 32 bits: by `w1 = w2`, or before -mcpu=v3 by `<<= 32` and `>>= 32` or `s>>= 32`. */
+function extensionOf(value: FlowValue): 'sign-extended' | 'zero-extended' | undefined {
+  const { kind, instruction: made } = value;
+  if (kind === 'converted' && made?.kind === 'move' && made.bits === 32)
+    return made.signed ? 'sign-extended' : 'zero-extended';
   const operators = chainOf(value)
     .map(({ instruction }) => (instruction?.kind === 'arithmetic' ? instruction.operator : ''))
     .join(' ');
-  if (/^s>> <</.test(operators)) return 'a sign-extended copy';
-  if (/^>> <</.test(operators)) return 'a zero-extended copy';
+  if (/^s>> <</.test(operators)) return 'sign-extended';
+  return /^>> <</.test(operators) ? 'zero-extended' : undefined;
+}
+
+/** What makes a changed copy of a value another value to the verifier. */
+function copyText(value: FlowValue): string {
+  const extended = extensionOf(value);
+  if (extended) return `a ${extended} copy`;
   if (value.kind === 'converted')
     return value.instruction?.kind === 'load' ? 'a part of it' : 'a converted copy';
   return 'a changed copy';
