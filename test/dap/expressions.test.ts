@@ -93,6 +93,10 @@ describe('expressions at a step', () => {
     ['table[1] < 0u', '0'],
     ['limit > XDP_TX ? XDP_DROP : XDP_PASS', '1'],
     ['XDP_DROP', 'XDP_DROP (1)'],
+    ['eth->h_proto == bpf_htons(ETH_P_IP)', '1'],
+    ['ETH_HLEN + ETH_ALEN', '20'],
+    ['UINT_LEAST == 3', '1'],
+    ['NESTED', '24'],
     ['$r10 != 0', '1'],
     // The packet by its layers.
     ['$packet.ipv4.source == "10.0.0.7"', '1'],
@@ -113,7 +117,8 @@ describe('expressions at a step', () => {
     ['rank(0, 1)', /rank cannot be called: nothing is run/],
     ['$packet.tcp.sourcePort', /The packet has no layer tcp here\. It has \$packet\.ethernet, .*udp/],
     ['$packet.udp.nothing', /has no field nothing\. It has .*sourcePort/],
-    ['ETH_P_IP', /A macro is known only as the number/],
+    ['LOOP', /LOOP is a macro that leads back to itself/],
+    ['NO_SUCH_MACRO', /There is no variable, map or enumerator "NO_SUCH_MACRO"/],
   ])('says why %s has no value', async (expression, reason) => {
     await expect(value(dap, expression)).rejects.toThrow(reason);
   });
