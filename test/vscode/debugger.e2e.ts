@@ -163,6 +163,12 @@ async function look(name: string): Promise<void> {
     if (other !== name && (await scope(other).count()) > 0) await fold(other, 'closed');
   await fold(name, 'open');
 }
+const removeBreakpoints = (): Promise<void> =>
+  bench.api((vscode) => vscode.debug.removeBreakpoints(vscode.debug.breakpoints));
+async function stop(): Promise<void> {
+  await button('Stop');
+  await until(async () => (await rest()) === undefined, 'the end of the session');
+}
 const variable = (pattern: RegExp) =>
   bench.page.locator('.debug-variables .monaco-list-row').filter({ hasText: pattern }).first();
 /** What the adapter has said of the breakpoints. */
@@ -269,7 +275,7 @@ test('coverage marks the lines that ran and those that did not, over two runs', 
 });
 
 test('a condition and a log message are typed where breakpoints are; a typo is told at once', async () => {
-  await bench.command('Debug: Remove All Breakpoints');
+  await removeBreakpoints();
   await goTo('#GUARD');
   await bench.command('Debug: Add Conditional Breakpoint');
   await bench.page.locator('.breakpoint-widget').waitFor();
@@ -281,7 +287,7 @@ test('a condition and a log message are typed where breakpoints are; a typo is t
   }, 'the breakpoint to be refused');
   expect(problem).toMatch(/port ==/);
   await bench.screenshot('condition-typo');
-  await bench.command('Debug: Remove All Breakpoints');
+  await removeBreakpoints();
 
   await goTo('#GUARD');
   await bench.command('Debug: Add Conditional Breakpoint');
@@ -308,8 +314,7 @@ test('the run is kept in a file, and gone through from it without a kernel', asy
   await input.fill(file);
   await bench.page.keyboard.press('Enter');
   await until(async () => existsSync(file), 'the file');
-  await bench.command('Debug: Stop');
-  await until(async () => (await rest()) === undefined, 'the end of the session');
+  await stop();
 
   await bench.command('BPF: Open Recording');
   await input.waitFor();
@@ -326,12 +331,11 @@ test('the run is kept in a file, and gone through from it without a kernel', asy
   await button('Reverse');
   await until(async () => ((await rest())?.line ?? 99) < lineOf('#CALL'), 'the beginning of the run');
   await bench.screenshot('recording');
-  await bench.command('Debug: Stop');
-  await until(async () => (await rest()) === undefined, 'the end of the session');
+  await stop();
 });
 
 test('a breakpoint on a comment goes to the next line with code', async () => {
-  await bench.command('Debug: Remove All Breakpoints');
+  await removeBreakpoints();
   await goTo('// Drops packets');
   await bench.page.keyboard.press('F9');
   await bench.page.keyboard.press('F5');
@@ -339,12 +343,11 @@ test('a breakpoint on a comment goes to the next line with code', async () => {
   await bench.screenshot('comment');
   const [first] = await breakpoints();
   expect(first).toMatchObject({ verified: true });
-  await bench.command('Debug: Stop');
-  await until(async () => (await rest()) === undefined, 'the end of the session');
+  await stop();
 });
 
 test('a run that cannot be recorded says why, and what to do', async () => {
-  await bench.command('Debug: Remove All Breakpoints');
+  await removeBreakpoints();
   await bench.open(LONG_FILE);
   await until(async () => (await lensesOf(bench)).some((title) => /accepted/.test(title)), 'the verdict');
   await bench.page.keyboard.press('F5');
