@@ -38,15 +38,30 @@ export interface OpenedRun {
   ending: Ending;
 }
 
-/** Fails only when the recording's object cannot be read; a run that diverges is opened as far as it agrees. */
-export function openRun(recording: Recording): Outcome<OpenedRun> {
-  const read = readBpfObject(recording.object);
-  if (!read.ok) return read;
-  const object = read.value;
+/** What runs of one program have in common. */
+export type ReadProgram = Pick<OpenedRun, 'object' | 'dwarf' | 'types' | 'source'>;
+
+export function readProgram(
+  object: BpfObject,
+  { prepared, program, file }: Pick<Recording, 'prepared' | 'program' | 'file'>,
+): ReadProgram {
   const dwarf = readDwarf(object.elf);
   const types = dwarf && new DwarfTypes(dwarf, object.elf.littleEndian);
-  const { prepared, program, file, addresses } = recording;
-  const source = new SourceMap(prepared, program.name, object, dwarf, file);
+  return { object, dwarf, types, source: new SourceMap(prepared, program.name, object, dwarf, file) };
+}
+
+/**
+ * Fails only when the recording's object cannot be read; a run that diverges is opened as far as it agrees.
+ * @param read what {@link readProgram} gave for another run of the program.
+ */
+export function openRun(recording: Recording, read?: ReadProgram): Outcome<OpenedRun> {
+  if (read) return succeed(openWith(recording, read));
+  const object = readBpfObject(recording.object);
+  return object.ok ? succeed(openWith(recording, readProgram(object.value, recording))) : object;
+}
+
+function openWith(recording: Recording, { object, dwarf, types, source }: ReadProgram): OpenedRun {
+  const { prepared, addresses } = recording;
   const addressOf = new Map(addresses);
   const { records, stackDepth } = recording;
   const kfuncs = new Map(
@@ -79,19 +94,7 @@ export function openRun(recording: Recording): Outcome<OpenedRun> {
     maps.compareWithKernel();
   }
   const ending = checked(timeline.ending, machine, recording);
-  return succeed({
-    recording,
-    object,
-    dwarf,
-    types,
-    source,
-    code,
-    timeline,
-    statements,
-    maps,
-    calls,
-    ending,
-  });
+  return { recording, object, dwarf, types, source, code, timeline, statements, maps, calls, ending };
 }
 
 /** Memory whose content after the run is known. */

@@ -36,8 +36,17 @@ export function openRecording(
   { sources = SourceFiles.onDisk, rerun }: OpeningOptions = {},
 ): Outcome<OpenedRecording> {
   const opened = openRun(recording);
-  if (!opened.ok) return opened;
-  const run = opened.value;
+  return opened.ok ? succeed(steppable(opened.value, kernel, sources, rerun)) : opened;
+}
+
+/** The same of a run that is opened already. */
+export function steppable(
+  run: OpenedRun,
+  kernel: KernelRequests,
+  sources: SourceFiles = SourceFiles.onDisk,
+  rerun?: OpeningOptions['rerun'],
+): OpenedRecording {
+  const { recording } = run;
   const nameOf = (map: number) => recording.maps.find(({ handle }) => handle === map)?.name ?? 'a map';
   const edit: EditEntry | undefined =
     rerun &&
@@ -46,12 +55,12 @@ export function openRecording(
   const all = [...recording.maps, ...recording.innerMaps];
   const past = replayedKernel(kernel, run.maps, all, edit);
   const file = { path: recording.file, bytes: recording.object, object: run.object };
-  return succeed({
+  return {
     stepper: new Stepper(run, sources),
     context: new VariableContext({ file, maps: recording.maps, kernel: past }),
     notices: noticesOf(run),
     ...(rerun ? { inputs: inputsOf(run, async (change, what) => void (await rerun(change, what))) } : {}),
-  });
+  };
 }
 
 function noticesOf({ recording, maps }: OpenedRun): string[] {
