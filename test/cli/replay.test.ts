@@ -201,6 +201,7 @@ describe('a terminal', () => {
     const command = `${process.execPath} ${path.join(dist, 'cli.js')} replay ${long}`;
     const child = spawn('script', ['-qec', command, '/dev/null'], {
       env: { ...process.env, TERM: 'xterm', NO_COLOR: '1' },
+      timeout: 20_000,
     });
     let screen = '';
     let seen = 0;

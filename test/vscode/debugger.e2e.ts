@@ -128,22 +128,33 @@ const restsAtEnd = (): Promise<unknown> =>
   until(async () => / = XDP_/.test((await rest())?.name ?? ''), 'the end of the run');
 const button = (name: string): Promise<void> =>
   bench.page.locator(`.debug-toolbar .action-label[aria-label^="${name}"]`).first().click();
-/** Puts the cursor into a line of the source, in sight. */
-function goTo(marker: string, text = ''): Promise<unknown> {
-  return bench.api(
-    async (vscode, { line, word }) => {
+/** Puts the cursor into a line of the source, in sight, and waits until keys that are pressed go there. */
+async function goTo(marker: string, text = ''): Promise<void> {
+  const line = lineOf(marker);
+  await bench.api(
+    async (vscode, { at, word }) => {
       const editor = vscode.window.visibleTextEditors.find(({ document }) => document.uri.scheme === 'file')!;
       await vscode.window.showTextDocument(editor.document, editor.viewColumn);
-      const column = Math.max(0, editor.document.lineAt(line - 1).text.indexOf(word));
-      const position = new vscode.Position(line - 1, column + (word === '' ? 0 : 1));
+      const column = Math.max(0, editor.document.lineAt(at - 1).text.indexOf(word));
+      const position = new vscode.Position(at - 1, column + (word === '' ? 0 : 1));
       editor.selection = new vscode.Selection(position, position);
-      editor.revealRange(
-        new vscode.Range(position, position),
-        vscode.TextEditorRevealType.InCenterIfOutsideViewport,
-      );
+      const range = new vscode.Range(position, position);
+      editor.revealRange(range, vscode.TextEditorRevealType.InCenterIfOutsideViewport);
     },
-    { line: lineOf(marker), word: text },
+    { at: line, word: text },
   );
+  const cursor = bench.page.locator('.statusbar-item').filter({ hasText: new RegExp(`Ln ${line},`) });
+  await cursor.first().waitFor();
+  await bench.page.locator('.part.editor .monaco-editor.focused').first().waitFor();
+}
+/** Types into the field that opens below a line for a breakpoint's condition or message. */
+async function typeBelow(command: string, text: string, shot?: string): Promise<void> {
+  await bench.command(command);
+  await bench.page.locator('.breakpoint-widget .monaco-editor.focused').first().waitFor();
+  await bench.page.keyboard.type(text);
+  if (shot !== undefined) await bench.screenshot(shot);
+  await bench.page.keyboard.press('Enter');
+  await bench.page.locator('.breakpoint-widget').waitFor({ state: 'detached' });
 }
 const scope = (name: string) =>
   bench.page.locator('.debug-variables .monaco-list-row[aria-level="1"]').filter({ hasText: name }).first();
@@ -277,10 +288,7 @@ test('coverage marks the lines that ran and those that did not, over two runs', 
 test('a condition and a log message are typed where breakpoints are; a typo is told at once', async () => {
   await removeBreakpoints();
   await goTo('#GUARD');
-  await bench.command('Debug: Add Conditional Breakpoint');
-  await bench.page.locator('.breakpoint-widget').waitFor();
-  await bench.page.keyboard.type('port ==');
-  await bench.page.keyboard.press('Enter');
+  await typeBelow('Debug: Add Conditional Breakpoint', 'port ==');
   const problem = await until(async () => {
     const [first] = await breakpoints();
     return first && first.verified === false ? first.message : undefined;
@@ -290,16 +298,9 @@ test('a condition and a log message are typed where breakpoints are; a typo is t
   await removeBreakpoints();
 
   await goTo('#GUARD');
-  await bench.command('Debug: Add Conditional Breakpoint');
-  await bench.page.locator('.breakpoint-widget').waitFor();
-  await bench.page.keyboard.type('port == 80 && first == 1');
-  await bench.screenshot('condition');
-  await bench.page.keyboard.press('Enter');
+  await typeBelow('Debug: Add Conditional Breakpoint', 'port == 80 && first == 1', 'condition');
   await goTo('#PORT');
-  await bench.command('Debug: Add Logpoint');
-  await bench.page.locator('.breakpoint-widget').waitFor();
-  await bench.page.keyboard.type('from {ip->saddr}, first {first}');
-  await bench.page.keyboard.press('Enter');
+  await typeBelow('Debug: Add Logpoint', 'from {ip->saddr}, first {first}');
   await bench.command('Debug: Restart');
   await restsAt('#GUARD');
   await until(async () => /^from .*, first 1/m.test(await consoleText(bench)), 'the log message');
