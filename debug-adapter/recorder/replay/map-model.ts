@@ -111,6 +111,11 @@ export class MapModel {
     return this.maps.get(map)?.shape;
   }
 
+  /** Number of changes up to the present step. */
+  get changes(): number {
+    return this.undo.length;
+  }
+
   /** Takes back what was changed after a step. */
   undoTo(step: number): void {
     while ((this.undo.at(-1)?.step ?? -1) > step) {
@@ -288,6 +293,28 @@ export class MapModel {
     if (!map) return [];
     if (map.lost !== undefined && map.after) return [...map.after.values()].map(allKnown);
     return [...map.elements.values()].map((element) => this.read(map, element));
+  }
+
+  /** Where a slot of an entry's value lies; undefined before the run has shown it. */
+  valueAddress(handle: number, key: Uint8Array, slot = 0): bigint | undefined {
+    const map = this.maps.get(handle);
+    const element = map?.elements.get(identityOf(map.shape, key));
+    return map && element && this.addressOf(map, element, slot);
+  }
+
+  /** The entry, and the slot of its value, that an address lies in; `address` is that slot's. */
+  entryAt(address: bigint): { map: number; key: Uint8Array; slot: number; address: bigint } | undefined {
+    for (const [handle, map] of this.maps) {
+      const size = BigInt(map.shape.valueSize);
+      for (const element of map.elements.values()) {
+        for (let slot = 0; slot < map.shape.slots; slot++) {
+          const start = this.addressOf(map, element, slot);
+          if (start !== undefined && address >= start && address < start + size)
+            return { map: handle, key: element.key, slot, address: start };
+        }
+      }
+    }
+    return undefined;
   }
 
   lookup(handle: number, key: Uint8Array): MapEntry | undefined {
