@@ -60,7 +60,7 @@ function levelOf({ hits, branches }: LineCoverage): MarkLevel {
 
 function describeLine({ hits, branches }: LineCoverage, runs: number): vscode.MarkdownString {
   const text = new vscode.MarkdownString();
-  text.appendText(`${ranText(hits)} ${inRuns(runs)}`);
+  text.appendText(`${reachedText(hits)} ${inRuns(runs)}`);
   // What never ran has no branch to speak of.
   for (const branch of hits > 0 ? branches : []) {
     text.appendMarkdown('\n\n');
@@ -69,9 +69,9 @@ function describeLine({ hits, branches }: LineCoverage, runs: number): vscode.Ma
   return text;
 }
 
-function ranText(hits: number): string {
-  if (hits === 0) return vscode.l10n.t('Never ran');
-  return hits === 1 ? vscode.l10n.t('Ran once') : vscode.l10n.t('Ran {0} times', number(hits));
+function reachedText(hits: number): string {
+  if (hits === 0) return vscode.l10n.t('Never reached');
+  return hits === 1 ? vscode.l10n.t('Reached once') : vscode.l10n.t('Reached {0} times', number(hits));
 }
 
 function inRuns(runs: number): string {

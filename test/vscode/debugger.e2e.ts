@@ -274,7 +274,7 @@ test('coverage marks the lines that ran and those that did not, over two runs', 
   await bench.screenshot('coverage');
   await goTo('#GUARD', 'port');
   await bench.command('Show or Focus Hover');
-  await bench.page.locator('.monaco-hover').filter({ hasText: 'Ran once in one run.' }).first().waitFor();
+  await bench.page.locator('.monaco-hover').filter({ hasText: 'Reached once in one run.' }).first().waitFor();
   await bench.screenshot('coverage-hover');
   await bench.page.keyboard.press('Escape');
   await bench.command('Debug: Restart');
