@@ -10,6 +10,7 @@ import type { WallClock } from './clock';
 import { FlightRecorder } from './flight-recorder';
 import type { FlightRun } from './flight-runs';
 import type { Instrumentation } from './instrumentation';
+import type { Told } from '../recorder/instrument/flight-code';
 import type { StopCondition } from './stop-condition';
 
 /** Runs that are kept to be opened after they were listed. */
@@ -47,6 +48,12 @@ export class FlightFeed {
     this.stoppedAt = undefined;
     this.notRecorded = [];
     if (enabled) this.counts = { runs: 0, checked: 0 };
+  }
+
+  /** Which runs of a program the kernel has to tell of. */
+  told({ facts }: AttachedProgram): Told {
+    const { condition } = this.wanted ?? {};
+    return condition ? (condition.inKernel(facts.programType) ?? 'all') : 'none';
   }
 
   private recorderOf(program: AttachedProgram): FlightRecorder | undefined {

@@ -6,7 +6,7 @@ import type { Btf } from '../../toolchain/btf/btf';
 import type { CannotRecord, PreparedProgram } from '../recorder/instrument/instrument';
 import { instrumentLive } from '../recorder/instrument/live';
 import type { LiveInstrumented, LiveWanted } from '../recorder/instrument/live';
-import type { ReturnCondition } from '../recorder/instrument/flight-code';
+import type { Told } from '../recorder/instrument/flight-code';
 import { RING } from '../recorder/instrument/ring';
 import { packetFields } from '../recorder/instrument/snapshot-code';
 import type { SnapshotDetail } from '../recorder/instrument/snapshot-code';
@@ -19,7 +19,7 @@ import type { StopPlace } from './stops';
 export interface Watched {
   /** Places of breakpoints, by the breakpoint's id. */
   stops: readonly { breakpoint: number; place: StopPlace }[];
-  flight?: { condition?: ReturnCondition | undefined } | undefined;
+  flight?: { told: Told } | undefined;
 }
 
 export interface Instrumentation {
@@ -78,7 +78,7 @@ export async function loadInstrumentation(
     const loaded = await loadFirst(watched, (detail) => ({
       ...(snapshots ? { snapshots: { ring: snapshots.layout, stops, detail } } : {}),
       ...(flight
-        ? { flight: { ring: flight.layout, condition: wanted.flight?.condition, packet: detail.packet } }
+        ? { flight: { ring: flight.layout, told: wanted.flight?.told ?? 'none', packet: detail.packet } }
         : {}),
       packet: packetFields(watched.program.type),
       parametersOf: (type) => parametersOf(watched.btf, type),

@@ -155,8 +155,14 @@ export function startCode(
   ];
 }
 
+/**
+ * Which runs are told to whoever looks for one: none, all, or those that returned something. Every word that is counted
+ * up by all CPUs costs time, so that there is but one for each run.
+ */
+export type Told = 'none' | 'all' | ReturnCondition;
+
 /** Before the program's `exit`, where all registers but R0 are at nobody's service any more. */
-export function endCode(ring: TraceLayout, depth: number, condition: ReturnCondition | undefined): Insn[] {
+export function endCode(ring: TraceLayout, depth: number, told: Told): Insn[] {
   const keep = (register: number, offset: number) => stx(1, register, TRACE_HEADER + offset);
   const count = (offset: number, fetch: boolean) => [
     mapValue(1, ring.map),
@@ -179,9 +185,9 @@ export function endCode(ring: TraceLayout, depth: number, condition: ReturnCondi
     keep(0, END.RETURNED),
     restore(2, slotOffset(depth, START_SLOT)),
     keep(2, END.START),
-    ...count(RING.RUNS, false),
-    ...(condition ? [unless(condition, length)] : []),
-    ...matched,
+    ...(told === 'all' ? [] : count(RING.RUNS, false)),
+    ...(typeof told === 'object' ? [unless(told, length)] : []),
+    ...(told === 'none' ? [] : matched),
   ];
 }
 
