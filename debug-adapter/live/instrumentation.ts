@@ -38,12 +38,17 @@ export interface WatchedProgram {
   prepared: PreparedProgram;
   license: string;
   btf: Btf | undefined;
+  /** Of how many programs it is one, which share the memory that rings may take. */
+  among: number;
 }
 
-/** Bytes of the rings: as long as a reader may take for its next look when a million hits a second are taken. */
+/**
+ * Bytes of the rings of all programs together: at a million hits a second, what comes between two looks of the reader
+ * has room in the one; the other holds the last second of a run each two microseconds.
+ */
 const SNAPSHOT_CAPACITY = 16 * 1024 * 1024;
 const FLIGHT_CAPACITY = 64 * 1024 * 1024;
-const SMALL_CAPACITY = 2 * 1024 * 1024;
+const SMALL_CAPACITY = 1024 * 1024;
 
 /** From all that can be taken to what every kernel and program allows. */
 const DETAILS: readonly SnapshotDetail[] = [
@@ -69,7 +74,8 @@ export async function loadInstrumentation(
   const closeRings = () => Promise.all(rings.map((ring) => ring.close()));
   try {
     const create = async (name: string, capacity: number) => {
-      const ring = await createRing(watched.kernel, name, capacity);
+      const share = capacity >> Math.ceil(Math.log2(watched.among));
+      const ring = await createRing(watched.kernel, name, Math.max(share, SMALL_CAPACITY));
       rings.push(ring);
       return ring;
     };

@@ -72,10 +72,11 @@ export class LiveSession implements LiveTraffic {
     hooks: LiveHooks,
   ): Promise<LiveSession> {
     const session = new LiveSession(loaded, listener, hooks);
-    for (const program of loaded.programs) {
-      const mine = attachments.filter(({ handle }) => handle === program.handle);
-      if (mine.length > 0) session.programs.push(await AttachedProgram.open(loaded, program, mine));
-    }
+    const hooksOf = ({ handle: mine }: { handle: number }) =>
+      attachments.filter(({ handle }) => handle === mine);
+    const programs = loaded.programs.filter((program) => hooksOf(program).length > 0);
+    for (const program of programs)
+      session.programs.push(await AttachedProgram.open(loaded, program, hooksOf(program), programs.length));
     return session;
   }
 
