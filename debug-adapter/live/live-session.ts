@@ -221,10 +221,13 @@ export class LiveSession implements LiveTraffic {
     return this.flightFeed.state;
   }
 
-  async runs(limit: number): Promise<RecordedRunSummary[]> {
+  async runs(limit: number, thread?: number): Promise<RecordedRunSummary[]> {
     let runs: RecordedRunSummary[] = [];
+    const programs = this.programs.filter(
+      (program) => thread === undefined || this.thread(program).id === thread,
+    );
     await this.enqueue(async () => {
-      runs = await this.flightFeed.newest(this.programs, limit);
+      runs = await this.flightFeed.newest(programs, limit);
     });
     return runs;
   }
