@@ -86,7 +86,6 @@ export const requests = {
     instructionOffset: integer.optional(),
     instructionCount: reference,
   }),
-  source: z.looseObject({ sourceReference: integer }),
   threads: z.unknown(),
   stackTrace: z.looseObject({
     threadId: integer,
@@ -101,6 +100,10 @@ export const requests = {
     count: reference.optional(),
   }),
   loadedSources: z.unknown(),
+  source: z.looseObject({
+    source: z.looseObject({ path: z.string().optional() }).optional(),
+    sourceReference: reference,
+  }),
   setVariable: z.looseObject({ variablesReference: reference, name: z.string(), value: z.string() }),
   setExpression: z.looseObject({
     expression: z.string(),

@@ -298,7 +298,7 @@ export class BpfDebugSession extends ProtocolServer {
 
   /** A run that was recorded has lines to stop at. */
   private placeBreakpoints(): void {
-    if (!this.debuggee?.stepping) return;
+    if (!this.debuggee?.stepping && !this.debuggee?.live) return;
     void placeBreakpoints(this.breakpoints.all, this.debuggee).then(
       (placed) =>
         placed.forEach((breakpoint) =>

@@ -81,11 +81,16 @@ function unplaced(breakpoint: Breakpoint, message: string): DebugProtocol.Breakp
 }
 
 function described(breakpoint: Breakpoint, place: Placement): DebugProtocol.Breakpoint {
-  const { verified, message, path, line, column, insn } = place;
   const asked = breakpoint.kind === 'line' ? breakpoint.line : undefined;
+  return describePlacement(breakpoint.id, place, asked);
+}
+
+/** @param asked the line that was asked for, where it stands if nothing else is said. */
+export function describePlacement(id: number, place: Placement, asked?: number): DebugProtocol.Breakpoint {
+  const { verified, message, path, line, column, insn } = place;
   const at = line ?? asked;
   return {
-    id: breakpoint.id,
+    id,
     verified,
     ...(message === undefined ? {} : { message }),
     ...(at === undefined ? {} : { line: at }),

@@ -61,9 +61,9 @@ export function steppingHandlers(
       else session.soon(async () => debuggee.announce());
     },
     disassemble: ({ memoryReference, offset, instructionOffset = 0, instructionCount }) => {
-      const { stepper } = session.stepping('disassemble');
+      const { run, sources } = session.stepping('disassemble').stepper;
       const first = insnAt(memoryReference, offset) + instructionOffset;
-      return { instructions: disassembly(stepper.run, stepper.sources, first, instructionCount) };
+      return { instructions: disassembly(run, sources, first, instructionCount) };
     },
   };
 }
