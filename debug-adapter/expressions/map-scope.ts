@@ -28,16 +28,18 @@ export function mapScope(
   types: TypeSpace,
   read: ReadEntry,
 ): MapScope {
-  const own = maps.filter((map) => !map.globals);
-  const globals = maps.filter((map) => map.globals).flatMap((map) => globalsOf(map, types, object.btf, read));
+  // Most conditions ask for neither, and one is asked at each of a million steps.
+  let found: ReturnType<typeof globalsOf> | undefined;
+  const globals = () =>
+    (found ??= maps.filter((map) => map.globals).flatMap((map) => globalsOf(map, types, object.btf, read)));
   return {
     map: (name) => {
-      const map = own.find((candidate) => candidate.name === name);
+      const map = maps.find((candidate) => !candidate.globals && candidate.name === name);
       return map && mapTypes(map, object);
     },
     lookup: (typed, key) => read(typed.map, key),
-    names: () => [...own.map(({ name }) => name), ...globals.map(({ name }) => name)],
-    global: (name) => globals.find((variable) => variable.name === name),
+    names: () => [...maps.filter((map) => !map.globals), ...globals()].map(({ name }) => name),
+    global: (name) => globals().find((variable) => variable.name === name),
     read,
   };
 }
