@@ -24,6 +24,8 @@ import { OutputLimit } from './runner/output-limit';
 import { RecordReaders } from './runner/records';
 import { TracePipe } from './runner/trace-pipe';
 import { KernelError } from '../kernel/client/errors';
+import { LiveSession } from './live/live-session';
+import type { Breakpoint, Placement } from './stepping/breakpoints/store';
 import { VariableContext } from './variables/context';
 
 const REFRESH_MS = 1000;
@@ -68,6 +70,7 @@ class Live implements Debuggee {
   private subscription: { dispose(): void } | undefined;
   private timer: NodeJS.Timeout | undefined;
   private stopping: Promise<void> | undefined;
+  live: LiveSession | undefined;
   private readonly limit: OutputLimit;
 
   constructor(
@@ -80,7 +83,10 @@ class Live implements Debuggee {
   }
 
   get threads(): DebuggeeThread[] {
-    return this.attachments.map(({ thread }) => thread);
+    const { opened } = this;
+    return this.attachments.map(({ thread }) =>
+      opened?.kind === 'run' && opened.thread === thread.id ? { ...thread, frame: opened.title } : thread,
+    );
   }
 
   async start(): Promise<void> {
@@ -99,9 +105,40 @@ class Live implements Debuggee {
       'stdout',
       attached.map(({ program, description }) => `Attached ${program}: ${description}.`),
     );
+    this.live = await LiveSession.open(this.loaded, attached, listener, {
+      threadOf: (program) =>
+        this.attachments.find(({ attachment }) => attachment.program === program)?.thread,
+    });
+    const { flightRecorder = false } = this.given;
+    if (flightRecorder !== false)
+      await this.live.setFlightRecorder({
+        enabled: true,
+        ...(flightRecorder === true ? {} : flightRecorder),
+      });
     await this.readIterators();
     this.tellState();
     this.schedule();
+  }
+
+  place(wanted: readonly Breakpoint[]): Promise<readonly Placement[]> | undefined {
+    return this.live?.place(wanted);
+  }
+
+  private get opened() {
+    return this.live?.opened;
+  }
+  get snapshot() {
+    return this.opened?.kind === 'snapshot' ? this.opened : undefined;
+  }
+  get stepping() {
+    return this.opened?.kind === 'run' ? this.opened.stepping : undefined;
+  }
+  get recording() {
+    return this.opened?.kind === 'run' ? this.opened.recording : undefined;
+  }
+  /** Of the thread that something of the past is shown on. */
+  get shownThread() {
+    return this.opened?.thread;
   }
 
   /** An iterator does nothing by itself: it runs, and writes its text, when it is read. */
@@ -167,7 +204,12 @@ class Live implements Debuggee {
   }
 
   async resume(): Promise<void> {
-    await this.readIterators();
+    const { stepping } = this;
+    if (stepping && !stepping.stepper.isAtEnd) {
+      await stepping.move('continue', 'line');
+      return;
+    }
+    if (!this.live?.leave()) await this.readIterators();
     await this.context.refresh();
     this.announce();
   }
@@ -184,12 +226,14 @@ class Live implements Debuggee {
   private async release(): Promise<void> {
     clearTimeout(this.timer);
     this.subscription?.dispose();
+    await this.live?.close();
     const { kernel, listener } = this.environment;
     const problems = await detachAll(
       kernel,
       this.attachments.map(({ attachment }) => attachment),
     );
     if (problems.length > 0) listener.output('stderr', problems);
+    await this.live?.unload();
     await this.readers?.close();
     await this.trace?.close();
     this.limit.close();

@@ -1,5 +1,6 @@
 /** What a session debugs: a program that was run, or programs that are attached. DAP is none of its business. */
 import type { KernelClient } from '../kernel/client/client';
+import type { OpenedSnapshot } from './live/opened';
 import type { Standpoint } from './expressions/ask';
 import type { LiveTraffic } from './live/live-traffic';
 import type { LiveEvents, SessionStateEvent } from './protocol';
@@ -60,6 +61,8 @@ export interface Listener {
   /** Nothing is left to debug. */
   ended(reason: string): void;
   state(state: SessionStateEvent): void;
+  /** What became of a breakpoint after it was answered. */
+  breakpoint(id: number, placement: Placement): void;
   /** What happens in programs that are attached. */
   live<E extends keyof LiveEvents>(event: E, body: LiveEvents[E]): void;
 }
@@ -107,6 +110,10 @@ export interface Debuggee {
   readonly recording?: Recording | undefined;
   /** Present while programs are attached. */
   readonly live?: LiveTraffic | undefined;
+  /** One that is looked at instead of what is live. */
+  readonly snapshot?: OpenedSnapshot | undefined;
+  /** Of several threads, the one whose run or snapshot is looked at; the others show their hooks. */
+  readonly shownThread?: number | undefined;
   /** Runs again, or reads again what is attached; reports `stopped` when done. */
   resume(): Promise<void>;
   /** Reports the state it is in as `stopped`, once the client is ready to hear it. */

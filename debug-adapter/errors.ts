@@ -58,6 +58,11 @@ export const pathFormat = () =>
 export const noException = () => forClient(1012, 'The run does not rest at an exception.');
 export const cannotGo = (step: number, length: number) =>
   forClient(1013, `The run has no step ${step}: its steps are 0 to ${length}.`);
+export const noSource = (what: string) =>
+  forClient(
+    1014,
+    `The recording has no source ${what}; only the files that its lines are in are kept with it.`,
+  );
 export const nothingRecorded = () =>
   forUser(1011, 'No run was recorded that could be saved: run a program with F5 first, without "repeat".');
 export const notCounted = (reason: string) =>

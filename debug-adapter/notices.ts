@@ -1,6 +1,7 @@
 /** What a debuggee tells, as DAP events. */
 import { Event } from '@vscode/debugadapter';
 import type { Listener } from './debuggee';
+import { describePlacement } from './handlers/breakpoints';
 import { SessionState } from './protocol';
 
 export interface NoticeContext {
@@ -78,6 +79,8 @@ export function listenerFor({
       finish();
     },
     state: (state) => send(new Event(SessionState, state)),
+    breakpoint: (id, placement) =>
+      send(new Event('breakpoint', { reason: 'changed', breakpoint: describePlacement(id, placement) })),
     live: (event, body) => send(new Event(event, body)),
   };
 }

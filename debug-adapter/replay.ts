@@ -61,7 +61,7 @@ export async function replay(file: string, listener: Listener): Promise<Debuggee
     context,
     stepping,
     recording,
-    place: (wanted) => stepping.place(wanted),
+    place: async (wanted) => stepping.place(wanted),
     resume: () => stepping.move('continue', 'line'),
     announce: () => stepping.announce(),
     stop: async () => stepping.interrupt(),

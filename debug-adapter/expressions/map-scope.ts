@@ -79,7 +79,7 @@ function globalsOf(
 }
 
 /** Maps as they were at the present step of a run. */
-export function mapsOfRun({ recording, object, maps }: OpenedRun, types: TypeSpace): MapScope {
+export function mapsOfRun({ recording, object, maps, timeline }: OpenedRun, types: TypeSpace): MapScope {
   return mapScope(recording.maps, object, types, (map, key) => {
     if (!maps.shape(map.handle))
       return fail(
@@ -88,11 +88,11 @@ export function mapsOfRun({ recording, object, maps }: OpenedRun, types: TypeSpa
         'Go to the end of the run to see it as it is now.',
       );
     const lost = maps.lost.find((one) => one.map === map.handle);
-    if (lost)
+    if (lost && timeline.machine.step < timeline.length)
       return fail(
         'expression/not-followed',
-        `What ${map.name} held at this step is not known: ${lost.reason}.`,
-        'The Maps scope shows it as it was after the run.',
+        `${map.name} could not be followed through the run: ${lost.reason}.`,
+        'Go to the end of the run to see it as it was then.',
       );
     const entry = maps.lookup(map.handle, key);
     if (!entry) return succeed(null);

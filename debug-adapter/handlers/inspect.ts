@@ -1,8 +1,9 @@
 /** Requests that look at what is debugged: threads, frames, variables, memory. */
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import type { DebuggeeThread } from '../debuggee';
-import { unknownReference } from '../errors';
-import { frameOf, stackFrames } from '../stepping/requests';
+import { noSource } from '../errors';
+import { describeFrame, frameOf, stackFrames } from '../stepping/requests';
+import { SourceFiles } from '../stepping/source-files';
 import type { Handlers, SessionAccess } from './handler';
 
 export function inspectionHandlers(
@@ -13,6 +14,8 @@ export function inspectionHandlers(
   | 'stackTrace'
   | 'scopes'
   | 'variables'
+  | 'loadedSources'
+  | 'source'
   | 'setVariable'
   | 'setExpression'
   | 'evaluate'
@@ -22,35 +25,50 @@ export function inspectionHandlers(
   const { view } = session;
   /** The frame that an expression is about; the innermost one if the client names none. */
   const standpoint = (frameId: number | undefined) => {
-    const stepping = session.current()?.stepping;
-    if (!stepping) return undefined;
+    const { stepping, snapshot } = session.current() ?? {};
+    const inSnapshot = snapshot?.frames().find(({ id }, index) => (frameId ? id === frameId : index === 0));
+    if (snapshot && inSnapshot) return { at: { moment: snapshot.moment, frame: inSnapshot } };
+    if (!stepping || (frameId !== undefined && frameId > THREAD_FRAMES)) return undefined;
     return stepping.standpoint(
       frameId === undefined ? stepping.stepper.frames()[0]! : frameOf(stepping, frameId),
     );
   };
   return {
     threads: () => ({ threads: (session.current()?.threads ?? []).map(({ id, name }) => ({ id, name })) }),
-    source: ({ sourceReference }) => {
-      const content = session.stepping('source').stepper.sources.text(sourceReference);
-      if (content === undefined) throw unknownReference('source', sourceReference);
-      return { content, mimeType: 'text/x-c' };
-    },
     stackTrace: ({ threadId, startFrame = 0, levels = 0 }) => {
       const own = threadFrame(session.thread(threadId));
-      const { stepping } = session.started('stackTrace');
-      const frames = stepping ? stackFrames(stepping.stepper, own.name) : [own];
-      const end = levels === 0 ? frames.length : startFrame + levels;
-      return { stackFrames: frames.slice(startFrame, end), totalFrames: frames.length };
+      const { stepping, snapshot, shownThread = threadId } = session.started('stackTrace');
+      const frames = () => {
+        if (shownThread !== threadId) return [own];
+        if (snapshot) return snapshot.frames().map((frame) => describeFrame(frame, SourceFiles.onDisk([])));
+        return stepping ? stackFrames(stepping.stepper, own.name) : [own];
+      };
+      const all = frames();
+      const end = levels === 0 ? all.length : startFrame + levels;
+      return { stackFrames: all.slice(startFrame, end), totalFrames: all.length };
     },
     scopes: ({ frameId }) => {
-      const { stepping } = session.started('scopes');
-      if (stepping) return { scopes: view.scopes(stepping.scopes(frameOf(stepping, frameId))) };
-      session.thread(frameId);
+      const { stepping, snapshot } = session.started('scopes');
+      const inSnapshot = snapshot?.frames().find(({ id }) => id === frameId);
+      if (inSnapshot) return { scopes: view.scopes(snapshot?.scopes(inSnapshot)) };
+      if (stepping && frameId < THREAD_FRAMES)
+        return { scopes: view.scopes(stepping.scopes(frameOf(stepping, frameId))) };
+      session.thread(frameId - THREAD_FRAMES);
       return { scopes: view.scopes() };
     },
     variables: async ({ variablesReference, filter, start, count }) => {
       session.started('variables');
       return { variables: await view.variables(variablesReference, filter, start, count) };
+    },
+    loadedSources: () => ({ sources: session.current()?.stepping?.stepper.sources.all ?? [] }),
+    source: ({ source, sourceReference }) => {
+      const { sources } = session.stepping('source').stepper;
+      const content = sources.text({
+        ...(source?.path === undefined ? {} : { path: source.path }),
+        sourceReference,
+      });
+      if (content === undefined) throw noSource(source?.path ?? String(sourceReference));
+      return { content, mimeType: 'text/x-c' };
     },
     setVariable: async ({ variablesReference, name, value }) => {
       session.started('setVariable');
@@ -79,10 +97,13 @@ export function inspectionHandlers(
   };
 }
 
+/** Frames of threads that nobody can look into are numbered from here on, apart from those of runs and snapshots. */
+const THREAD_FRAMES = 1 << 24;
+
 /** The one frame of a thread that nobody can look into. */
 function threadFrame({ id, frame, place }: DebuggeeThread): DebugProtocol.StackFrame {
   return {
-    id,
+    id: THREAD_FRAMES + id,
     name: frame,
     line: place?.line ?? 0,
     column: place ? 1 : 0,

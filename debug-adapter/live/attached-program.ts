@@ -68,6 +68,12 @@ export class AttachedProgram {
     return this.present;
   }
 
+  async unload(): Promise<void> {
+    const { present } = this;
+    this.present = undefined;
+    await present?.close();
+  }
+
   /**
    * Watches this from now on instead of what was watched before, and nothing if it is empty. What the rings held is
    * gone then. Returns in words what stands in the way, and what the change did: a moment without a program.

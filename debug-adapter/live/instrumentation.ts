@@ -27,7 +27,8 @@ export interface Instrumentation {
   program: number;
   detail: SnapshotDetail;
   snapshots?: { ring: Ring; instrumented: LiveInstrumented; breakpoints: ReadonlyMap<number, number> };
-  flight?: { ring: Ring; instrumented: LiveInstrumented };
+  /** `withPacket`: the record of a run's beginning holds the packet's first bytes. */
+  flight?: { ring: Ring; instrumented: LiveInstrumented; withPacket: boolean };
   close(): Promise<void>;
 }
 
@@ -87,12 +88,13 @@ export async function loadInstrumentation(
       return loaded;
     }
     const { program, detail, instrumented } = loaded;
+    const hasPacket = packetFields(watched.program.type) !== undefined;
     const breakpoints = new Map(wanted.stops.map(({ breakpoint }, index) => [index + 1, breakpoint]));
     return {
       program,
       detail,
       ...(snapshots ? { snapshots: { ring: snapshots, instrumented, breakpoints } } : {}),
-      ...(flight ? { flight: { ring: flight, instrumented } } : {}),
+      ...(flight ? { flight: { ring: flight, instrumented, withPacket: detail.packet && hasPacket } } : {}),
       async close() {
         await watched.kernel.request('programVariantClose', { program });
         await closeRings();

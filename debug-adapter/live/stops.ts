@@ -16,7 +16,7 @@ export class StopFinder {
   /** Jumps by where they lead. */
   private readonly jumps = new Map<number, number[]>();
   private readonly above = new Map<number, number>();
-  /** Line of each instruction; one without a line belongs to the line above it. */
+  /** Line of each instruction; one without a line belongs to the line that it follows, if that is known. */
   private readonly line: Int32Array;
 
   constructor(
@@ -31,9 +31,11 @@ export class StopFinder {
       if (!insn) return;
       if (starts.has(index)) previous = undefined;
       if (previous !== undefined) {
-        if ((this.line[index] as number) < 0) this.line[index] = this.line[previous] as number;
         const above = this.flow.insns[previous]!;
-        if (!isGoto(above) && !isExit(above)) this.above.set(index, previous);
+        if (!isGoto(above) && !isExit(above)) {
+          this.above.set(index, previous);
+          if ((this.line[index] as number) < 0) this.line[index] = this.line[previous] as number;
+        }
       }
       previous = index;
       if (!isJump(insn)) return;
@@ -66,6 +68,16 @@ export class StopFinder {
         stops.push({ insn: index, passedFromAbove, isPassedFrom });
     });
     return stops;
+  }
+
+  /** Beginning of a function of the program that has code of its own. */
+  beginningOf(name: string): StopPlace[] {
+    const found = this.flow.subprograms.filter(({ start }) => this.source.functionAt(start)?.name === name);
+    return found.map(({ start }) => ({ insn: start, passedFromAbove: false, isPassedFrom: () => true }));
+  }
+
+  instruction(insn: number): StopPlace[] {
+    return this.flow.insns[insn] ? [{ insn, passedFromAbove: false, isPassedFrom: () => false }] : [];
   }
 
   /** As `Statements` of a replay sees it: another line, or the same one again from its beginning. */

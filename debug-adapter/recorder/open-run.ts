@@ -14,7 +14,7 @@ import { CallLog } from './replay/calls';
 import { replayCode } from './replay/code';
 import type { ReplayCode } from './replay/code';
 import { Machine } from './replay/machine';
-import type { Ending } from './replay/machine';
+import type { Ending } from './replay/machine-state';
 import { MapModel } from './replay/map-model';
 import { shapeOf } from './replay/map-shape';
 import type { PacketInput, PacketState } from './replay/packet';
@@ -38,15 +38,30 @@ export interface OpenedRun {
   ending: Ending;
 }
 
-/** Fails only when the recording's object cannot be read; a run that diverges is opened as far as it agrees. */
-export function openRun(recording: Recording): Outcome<OpenedRun> {
-  const read = readBpfObject(recording.object);
-  if (!read.ok) return read;
-  const object = read.value;
+/** What runs of one program have in common. */
+export type ReadProgram = Pick<OpenedRun, 'object' | 'dwarf' | 'types' | 'source'>;
+
+export function readProgram(
+  object: BpfObject,
+  { prepared, program, file }: Pick<Recording, 'prepared' | 'program' | 'file'>,
+): ReadProgram {
   const dwarf = readDwarf(object.elf);
   const types = dwarf && new DwarfTypes(dwarf, object.elf.littleEndian);
-  const { prepared, program, file, addresses } = recording;
-  const source = new SourceMap(prepared, program.name, object, dwarf, file);
+  return { object, dwarf, types, source: new SourceMap(prepared, program.name, object, dwarf, file) };
+}
+
+/**
+ * Fails only when the recording's object cannot be read; a run that diverges is opened as far as it agrees.
+ * @param read what {@link readProgram} gave for another run of the program.
+ */
+export function openRun(recording: Recording, read?: ReadProgram): Outcome<OpenedRun> {
+  if (read) return succeed(openWith(recording, read));
+  const object = readBpfObject(recording.object);
+  return object.ok ? succeed(openWith(recording, readProgram(object.value, recording))) : object;
+}
+
+function openWith(recording: Recording, { object, dwarf, types, source }: ReadProgram): OpenedRun {
+  const { prepared, addresses } = recording;
   const addressOf = new Map(addresses);
   const { records, stackDepth } = recording;
   const kfuncs = new Map(
@@ -79,27 +94,15 @@ export function openRun(recording: Recording): Outcome<OpenedRun> {
     maps.compareWithKernel();
   }
   const ending = checked(timeline.ending, machine, recording);
-  return succeed({
-    recording,
-    object,
-    dwarf,
-    types,
-    source,
-    code,
-    timeline,
-    statements,
-    maps,
-    calls,
-    ending,
-  });
+  return { recording, object, dwarf, types, source, code, timeline, statements, maps, calls, ending };
 }
 
 /** Memory whose content after the run is known. */
 function* shownAfter({ result }: Recording, { tracked }: Machine, maps: MapModel) {
   yield* maps.valuesAfter();
   if (!tracked) return;
-  const { data, length, metadata } = tracked.state;
-  const bytes = result.data.subarray(metadata);
+  const { data, length } = tracked.state;
+  const bytes = packetAfter(tracked.state, result.data);
   if (length === bytes.length) yield { address: data, bytes };
 }
 
@@ -117,16 +120,20 @@ function checked(ending: Ending, machine: Machine, recording: Recording): Ending
   return difference === undefined ? ending : diverged(difference);
 }
 
-function packetDifference(
-  machine: Machine,
-  { data, length, metadata }: PacketState,
-  output: Uint8Array,
-): string | undefined {
+/** Newer kernels give XDP's metadata back in front of the packet, 5.10 without. */
+function packetAfter({ length, metadata, isFragmented }: PacketState, output: Uint8Array): Uint8Array {
+  const packet = output.length === length ? output : output.subarray(metadata);
+  return isFragmented ? packet.subarray(0, length) : packet;
+}
+
+function packetDifference(machine: Machine, state: PacketState, output: Uint8Array): string | undefined {
+  const { data, length } = state;
   if (length === undefined || output.length === 0) return undefined;
-  if (length + metadata !== output.length)
-    return `the kernel's packet has ${output.length - metadata} bytes after the run, and re-execution's ${length}`;
+  const after = packetAfter(state, output);
+  if (length !== after.length)
+    return `the kernel's packet has ${after.length} bytes after the run, and re-execution's ${length}`;
   const { bytes, known } = machine.memory.bytes(data, length);
-  const differs = bytes.findIndex((byte, at) => known[at] === 1 && byte !== output[metadata + at]);
+  const differs = bytes.findIndex((byte, at) => known[at] === 1 && byte !== after[at]);
   return differs < 0 ? undefined : `the packet differs from the kernel's at byte ${differs}`;
 }
 

@@ -116,7 +116,10 @@ function withTypesOf(maps: readonly LoadedMap[], { btfId, ...inner }: LoadedMap)
 }
 
 /** The files that the program's lines are in, as far as they can be read. */
-async function sourcesOf(prepared: PreparedProgram, { file }: LoadedObject): Promise<Recording['sources']> {
+export async function sourcesOf(
+  prepared: PreparedProgram,
+  { file }: LoadedObject,
+): Promise<Recording['sources']> {
   const { btf } = file.object;
   const names = new Set(
     parseLineInfo(prepared.lineInfo).map(({ fileOffset }) => btf?.string(fileOffset) ?? ''),

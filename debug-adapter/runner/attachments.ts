@@ -140,7 +140,7 @@ function describeFailure(
 /**
  * Lets an attachment run another variant of its program, or with the program's own handle the program itself: from one
  * moment to the next where the kernel can exchange the program of such a link, and otherwise by attaching anew.
- * Returns what deserves to be told. Throws a KernelError when the kernel refuses; nothing is attached then.
+ * Returns what deserves to be told. Throws a KernelError when the kernel refuses; the program itself is attached then, if the kernel takes that.
  */
 export async function reattach(
   { kernel }: LoadedObject,
@@ -153,7 +153,13 @@ export async function reattach(
   const detached = performance.now();
   await kernel.request('detach', { link });
   await kernel.request('programExchange', { program, variant });
-  Object.assign(attachment, await kernel.request('attach', { program, spec }));
+  try {
+    Object.assign(attachment, await kernel.request('attach', { program, spec }));
+  } catch (error) {
+    await kernel.request('programExchange', { program, variant: program });
+    Object.assign(attachment, await kernel.request('attach', { program, spec }));
+    throw error;
+  }
   const gap = (performance.now() - detached).toFixed(0);
   return [
     `${name} was detached from ${attachment.description} for ${gap} ms: the kernel cannot exchange the program of such an attachment. What happened meanwhile was not seen.`,

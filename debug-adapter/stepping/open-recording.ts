@@ -23,7 +23,7 @@ export interface OpenedRecording {
 }
 
 export interface OpeningOptions {
-  /** Where the program's sources are read. */
+  /** Where the program's sources are read; this machine's disk when left out. */
   sources?: SourceFiles;
   /** Does the run again with something changed, and gives the kernel of the new run; left out where it cannot. */
   rerun?: (change: InputChange, what: string) => Promise<KernelRequests>;
@@ -33,11 +33,19 @@ export interface OpeningOptions {
 export function openRecording(
   recording: Recording,
   kernel: KernelRequests,
-  { sources = SourceFiles.onDisk, rerun }: OpeningOptions = {},
+  options: OpeningOptions = {},
 ): Outcome<OpenedRecording> {
   const opened = openRun(recording);
-  if (!opened.ok) return opened;
-  const run = opened.value;
+  return opened.ok ? succeed(steppable(opened.value, kernel, options)) : opened;
+}
+
+/** The same of a run that is opened already. */
+export function steppable(
+  run: OpenedRun,
+  kernel: KernelRequests,
+  { sources = SourceFiles.onDisk(run.recording.sources), rerun }: OpeningOptions = {},
+): OpenedRecording {
+  const { recording } = run;
   const nameOf = (map: number) => recording.maps.find(({ handle }) => handle === map)?.name ?? 'a map';
   const edit: EditEntry | undefined =
     rerun &&
@@ -46,12 +54,12 @@ export function openRecording(
   const all = [...recording.maps, ...recording.innerMaps];
   const past = replayedKernel(kernel, run.maps, all, edit);
   const file = { path: recording.file, bytes: recording.object, object: run.object };
-  return succeed({
+  return {
     stepper: new Stepper(run, sources),
     context: new VariableContext({ file, maps: recording.maps, kernel: past }),
     notices: noticesOf(run),
     ...(rerun ? { inputs: inputsOf(run, async (change, what) => void (await rerun(change, what))) } : {}),
-  });
+  };
 }
 
 function noticesOf({ recording, maps }: OpenedRun): string[] {

@@ -1,7 +1,7 @@
 /** Going through an opened recording on behalf of a session: moves it, says where it rests, shows what is there. */
 import type { Listener, Stepping, StopReason } from '../debuggee';
+import type { Ending } from '../recorder/replay/machine-state';
 import type { Standpoint } from '../expressions/ask';
-import type { Ending } from '../recorder/replay/machine';
 import type { OpenedRecording } from './open-recording';
 import { isCancelled } from '../errors';
 import type { Printed, Stop } from './breakpoints/stops';

@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 import { editToExplanation, editToVerdict, keystroke } from './editor';
 import { READER_ARGUMENT, logReading, readerProcess } from './log';
 import { hasBpftool, readMap, verifyObjects, vmStart } from './kernel';
+import { flightRecorder, snapshots } from './live';
 import type { Line } from './measure';
 import { longReplay, recordingCost } from './recording';
 import { openWorkshop, type Workshop } from './workshop';
@@ -24,6 +25,8 @@ const benchmarks: Record<string, (workshop: Workshop) => Promise<Line | Line[]>>
   vm: vmStart,
   recording: recordingCost,
   replay: longReplay,
+  snapshots,
+  flight: flightRecorder,
 };
 
 async function main(): Promise<number> {

@@ -110,6 +110,39 @@ describe('commands from a pipe', () => {
     expect(stdout).toContain('There are no breakpoints');
   });
 
+  test('breakpoints ask conditions, count hits, print, stand at functions, and go when they were to stop once', async () => {
+    const { stdout, stderr, status } = await piped(
+      long,
+      `break ${lineOf('#ROUND')} if i == 2`,
+      'continue',
+      'print i',
+      'delete',
+      'tbreak weigh',
+      'reverse-continue',
+      'info breakpoints',
+      'finish',
+      'reverse-step',
+      'backtrace',
+      'reverse-finish',
+      'rc',
+      `dprintf ${lineOf('#ROUND')}, round {i}`,
+      'c',
+    );
+    expect(stderr).toBe('');
+    expect(status).toBe(0);
+    expect(stdout).toContain(`Breakpoint 1 at steps.bpf.c:${lineOf('#ROUND')} if i == 2`);
+    expect(stdout).toMatch(/^i = 2$/m);
+    expect(stdout).toMatch(/^Breakpoint 2.*\nweigh at /m);
+    expect(stdout).toContain('There are no breakpoints');
+    expect(stdout).toMatch(/^#0 {2}weigh at .*\n#1 {2}steps at /m);
+    expect(stdout.match(/^round \d$/gm)).toEqual(['round 0', 'round 1', 'round 2', 'round 3']);
+  });
+
+  test('a condition that is no C is refused at once, in words', async () => {
+    const { stdout } = await piped(long, `break ${lineOf('#ROUND')} if i ==`, 'continue');
+    expect(stdout).toMatch(/^Breakpoint 1 at .*\n {2}\S.*i ==/m);
+  });
+
   test('instructions go both ways; finish leaves a function', async () => {
     const { stdout, status } = await piped(
       long,
@@ -129,7 +162,7 @@ describe('commands from a pipe', () => {
     const wrong: [command: string, answer: RegExp][] = [
       ['stepp', /There is no command stepp; did you mean step\?/],
       ['frobnicate', /There is no command frobnicate; help lists them/],
-      ['re', /re may be any of reverse-next, reverse-continue, reverse-stepi/],
+      ['re', /re may be any of reverse-step, reverse-next/],
       ['step many', /step takes a number of at least 1, not many/],
       ['break nowhere.c:3', /no code from a file nowhere\.c; it has from .*steps\.bpf\.c/],
       ['break !', /! is no place to stop at/],

@@ -1,5 +1,5 @@
 /** A network namespace with a veth pair whose other end answers, for programs that are attached to real hooks. */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 
 export interface Network {
   /** Path for attach specifications. */
@@ -8,6 +8,10 @@ export interface Network {
   interface: string;
   /** Sends echo requests through the interface; resolves when they are answered. */
   ping(count: number): void;
+  /** Sends so many echo requests with a payload of so many bytes, and waits a little for answers: how many were lost. */
+  send(size: number, count: number): number;
+  /** Id of the XDP program at the interface. */
+  xdpProgram(): number | undefined;
   deleteInterface(): void;
   dispose(): void;
 }
@@ -31,6 +35,17 @@ export function makeNetwork(): Network {
     ping(count) {
       // From the peer, so that the requests arrive at the interface.
       ip('netns', 'exec', peer, 'ping', '-q', '-i', '0.01', '-w', '5', '-c', String(count), '10.77.0.1');
+    },
+    send(size, count) {
+      const options = ['-q', '-i', '0.01', '-W', '0.2', '-s', String(size), '-c', String(count)];
+      const words = ['netns', 'exec', peer, 'ping', ...options, '10.77.0.1'];
+      const { stdout } = spawnSync('ip', words, { encoding: 'utf8' });
+      return count - Number(/(\d+) received/.exec(stdout)?.[1]);
+    },
+    xdpProgram() {
+      const words = ['-j', '-n', id, 'link', 'show', 'veth0'];
+      const [link] = JSON.parse(ip(...words).toString()) as [{ xdp?: { prog: { id: number } } }];
+      return link.xdp?.prog.id;
     },
     deleteInterface() {
       ip('-n', id, 'link', 'del', 'veth0');

@@ -154,3 +154,9 @@ export function isDropVerdict(type: string, raw: number): boolean {
 export function isAbortVerdict(type: string, raw: number): boolean {
   return type === 'xdp' && (raw >>> 0 === 0 || raw >>> 0 > 4);
 }
+
+/** The value that a program type's return value has by its name in C; undefined for other names. */
+export function namedReturnValue(programType: string, name: string): number | undefined {
+  const found = Object.entries(NAMES[programType] ?? {}).find(([, candidate]) => candidate === name);
+  return found && Number(found[0]);
+}

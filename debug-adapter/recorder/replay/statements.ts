@@ -27,6 +27,8 @@ export class Statements {
   private lastLine = -1;
   private lastDepth = -1;
   private lastPc = -1;
+  /** Lowest instruction of the present statement so far. */
+  private lowestPc = 0;
   /** The line that was last at each depth, which is where a return goes back to. */
   private readonly lineAt = new Map<number, number>();
 
@@ -41,12 +43,16 @@ export class Statements {
       this.lastPc = pc;
       return;
     }
-    // Going back within a line is another round of a loop that stands on one line.
-    if (line !== this.lastLine || depth !== this.lastDepth || pc <= this.lastPc) {
+    // Going back within a line to where it has been is another round of a loop that stands on one line; to where it
+    // has not been, it is code that the compiler has put apart.
+    const isRound = pc <= this.lastPc && pc >= this.lowestPc;
+    if (line !== this.lastLine || depth !== this.lastDepth || isRound) {
       this.add(machine.step, line, depth, pc);
       this.lastLine = line;
       this.lastDepth = depth;
+      this.lowestPc = pc;
     }
+    this.lowestPc = Math.min(this.lowestPc, pc);
     this.lastPc = pc;
   }
 
