@@ -91,8 +91,8 @@ export function mapsOfRun({ recording, object, maps, timeline }: OpenedRun, type
     if (lost && timeline.machine.step < timeline.length)
       return fail(
         'expression/not-followed',
-        `${map.name} could not be followed through the run: ${lost.reason}.`,
-        'Go to the end of the run to see it as it was then.',
+        `What ${map.name} held at this step is not known: ${lost.reason}.`,
+        'The Maps scope shows it as it was after the run.',
       );
     const entry = maps.lookup(map.handle, key);
     if (!entry) return succeed(null);

@@ -79,6 +79,7 @@ function fieldNode(packet: Packet, field: DissectedField, path: string, layer: s
     path: `${path}/${field.name}`,
     name: field.name,
     value: field.text,
+    place: rangeOf(field.offset, field.length),
     evaluateName: `$packet.${layer}.${field.name}`,
   };
   const { bytes, inputs } = packet;
@@ -104,7 +105,8 @@ function byteRows(packet: Packet): VariableNode[] {
     const value = seen.includes(0)
       ? hexColumns(Array.from(row, (byte, at) => (seen[at] ? byte : undefined)))
       : shown.slice(name.length + 2);
-    const node: VariableNode = { path: `packet/bytes/${name}`, name, value };
+    const place = rangeOf(offset, row.length);
+    const node: VariableNode = { path: `packet/bytes/${name}`, name, value, place };
     if (!inputs) return { ...node, readOnly: NO_RERUN };
     node.assign = async (text) => {
       const encoded = orThrow(encodeRow(text, row.length), `The packet's bytes at ${name}`);
@@ -113,6 +115,11 @@ function byteRows(packet: Packet): VariableNode[] {
     };
     return node;
   });
+}
+
+/** Bytes of the packet as history/find-place.ts reads them. */
+function rangeOf(offset: number, length: number): string {
+  return `packet[${offset}..${offset + length - 1}]`;
 }
 
 const NO_RERUN = 'this run cannot be done again from here; run the program with F5 to change its packet';
