@@ -204,7 +204,7 @@ test('F5 on an XDP program, with a packet of its own when nobody described one, 
   await restsAt('#CALL');
   await bench.screenshot('breakpoint');
   // Leaves the Variables view room for more than ten rows.
-  for (const pane of ['Watch', 'Breakpoints']) await foldPane(bench, pane);
+  for (const pane of ['Watch', 'Call Stack', 'Breakpoints']) await foldPane(bench, pane);
   await look('Locals');
   await sees(/^data/);
   await bench.screenshot('locals');
