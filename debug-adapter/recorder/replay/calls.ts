@@ -8,7 +8,7 @@ export interface HelperCall {
   /** Step at which it was called. */
   step: number;
   insn: number;
-  /** `bpf_map_lookup_elem`; `kfunc#1234` for a kernel function, by its BTF id. */
+  /** `bpf_map_lookup_elem`; a kernel function's own name, or `kfunc#1234` by its BTF id. */
   name: string;
   /** R1 to R5; undefined where nothing was in the register. */
   arguments: (bigint | undefined)[];
@@ -54,7 +54,7 @@ export class CallLog {
       call = {
         step: machine.step,
         insn: pc,
-        name: isHelper ? helperName(insn.imm) : `kfunc#${insn.imm}`,
+        name: isHelper ? helperName(insn.imm) : (machine.code.kfuncs.get(pc) ?? `kfunc#${insn.imm}`),
         arguments: [1, 2, 3, 4, 5].map(argument),
         result: undefined,
       };
