@@ -105,7 +105,8 @@ function treeItem(row: Row): vscode.TreeItem {
     snapshot.time === undefined ? undefined : place,
     snapshot.cpu === undefined ? undefined : vscode.l10n.t('CPU {0}', snapshot.cpu),
   ];
-  item.description = [...where, locals.join(', ')].filter(Boolean).join(' · ');
+  // A side bar is narrow; what differs from row to row stands first.
+  item.description = [locals.join(', '), ...where].filter(Boolean).join(' · ');
   item.iconPath = new vscode.ThemeIcon('device-camera');
   item.tooltip = new vscode.MarkdownString()
     .appendText(`${snapshot.function}, ${place}\n${snapshot.hook}`)
