@@ -18,7 +18,7 @@ import type { RingHeader } from './ring';
 import type { StopCondition } from './stop-condition';
 
 /** How far back runs are looked for at first, and at most. */
-const FIRST_WINDOW = 1 << 20;
+const FIRST_WINDOW = 1 << 16;
 const MAX_WINDOW = 1 << 24;
 /** Time for trying a condition, at a look. */
 const PATIENCE_MS = 100;
