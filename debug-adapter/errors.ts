@@ -58,6 +58,11 @@ export const pathFormat = () =>
 export const noException = () => forClient(1012, 'The run does not rest at an exception.');
 export const cannotGo = (step: number, length: number) =>
   forClient(1013, `The run has no step ${step}: its steps are 0 to ${length}.`);
+export const noSource = (what: string) =>
+  forClient(
+    1014,
+    `The recording has no source ${what}; only the files that its lines are in are kept with it.`,
+  );
 export const nothingRecorded = () =>
   forUser(1011, 'No run was recorded that could be saved: run a program with F5 first, without "repeat".');
 export const notCounted = (reason: string) =>
@@ -80,6 +85,11 @@ export const notAttached = (command: string) =>
 export const badConfiguration = (problem: string) => forUser(1101, problem);
 export const programFileUnreadable = (path: string, reason: string) =>
   forUser(1102, `The program file ${path} cannot be read: ${reason}. Name a .bpf.c source or a .o object.`);
+export const recordingUnreadable = (path: string, reason: string) =>
+  forUser(
+    1109,
+    `The recording ${path} cannot be read: ${reason}. Name a .bpfrec file, such as BPF: Save Recording or bpf-studio record write.`,
+  );
 export const compilationFailed = (path: string, output: string) =>
   forUser(1103, `${path} does not compile:\n${output}`, showProblems);
 export const badObject = (message: string, hint: string) => forUser(1104, `${message} ${hint}`);

@@ -150,6 +150,7 @@ class Run implements Debuggee {
       } else {
         this.environment.listener.output('console', [
           `This run cannot be stepped through: ${recorded.reason}.`,
+          'Its result, packet and maps are shown as after the run; bpf_printk shows values on the way.',
         ]);
       }
       return recorded.result;

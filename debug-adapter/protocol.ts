@@ -203,7 +203,7 @@ export interface DecisionsArguments {
 export interface Decision extends Moment {
   /** Function that it was made in, inlined ones among them. */
   function: string;
-  /** The condition in C as the source has it, else the instruction; `text` is for people: `if (data + 14 > end)`. */
+  /** The condition in C as the source has it, `data + 14 > end`, else the instruction. */
   condition: string;
   /** Whether the jump was taken. */
   jumped: boolean;

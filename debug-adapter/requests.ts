@@ -5,7 +5,7 @@ const integer = z.number().int();
 const reference = integer.min(0);
 const positive = integer.min(1);
 const asking = { condition: z.string().optional(), hitCondition: z.string().optional() };
-const address = z.string().regex(/^0x[0-9a-f]{1,8}$/i);
+const address = z.string().regex(/^0x[0-9a-f]{1,16}$/i);
 const granularity = z.enum(['statement', 'line', 'instruction']).optional();
 
 /** Unknown members are let through: DAP grows, and clients send what newer versions have. */
@@ -45,6 +45,20 @@ export const requests = {
   setInstructionBreakpoints: z.looseObject({
     breakpoints: z.array(z.object({ instructionReference: address, offset: integer.optional(), ...asking })),
   }),
+  dataBreakpointInfo: z.looseObject({
+    variablesReference: reference.optional(),
+    name: z.string(),
+    frameId: integer.optional(),
+  }),
+  setDataBreakpoints: z.looseObject({
+    breakpoints: z.array(
+      z.object({
+        dataId: z.string(),
+        accessType: z.enum(['read', 'write', 'readWrite']).optional(),
+        ...asking,
+      }),
+    ),
+  }),
   setExceptionBreakpoints: z.looseObject({
     filters: z.array(z.string()),
     filterOptions: z
@@ -72,7 +86,6 @@ export const requests = {
     instructionOffset: integer.optional(),
     instructionCount: reference,
   }),
-  source: z.looseObject({ sourceReference: integer }),
   threads: z.unknown(),
   stackTrace: z.looseObject({
     threadId: integer,
@@ -85,6 +98,11 @@ export const requests = {
     filter: z.enum(['indexed', 'named']).optional(),
     start: reference.optional(),
     count: reference.optional(),
+  }),
+  loadedSources: z.unknown(),
+  source: z.looseObject({
+    source: z.looseObject({ path: z.string().optional() }).optional(),
+    sourceReference: reference,
   }),
   setVariable: z.looseObject({ variablesReference: reference, name: z.string(), value: z.string() }),
   setExpression: z.looseObject({
@@ -116,6 +134,18 @@ export const requests = {
     value: z.string(),
     flags: z.enum(['any', 'noexist', 'exist']).optional(),
   }),
+  'bpf/lastWrite': z.looseObject({
+    variablesReference: reference.optional(),
+    name: z.string().optional(),
+    expression: z.string().optional(),
+    frameId: integer.optional(),
+  }),
+  'bpf/whenBecame': z.looseObject({
+    expression: z.string().optional(),
+    condition: z.string().optional(),
+    frameId: integer.optional(),
+  }),
+  'bpf/decisions': z.looseObject({ count: positive.max(10_000).optional() }).optional(),
   'bpf/goToStep': z.looseObject({ step: integer }),
   'bpf/stepBack': z.looseObject({ threadId: integer, kind: z.enum(['into', 'out']), granularity }),
   'bpf/saveRecording': z.looseObject({ path: z.string().min(1) }),

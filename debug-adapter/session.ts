@@ -18,6 +18,7 @@ import { breakpointHandlers, placeBreakpoints } from './handlers/breakpoints';
 import { customHandlers } from './handlers/custom';
 import type { Handler, Handlers, SessionAccess } from './handlers/handler';
 import { gotoHandlers } from './handlers/goto';
+import { historyHandlers } from './handlers/history';
 import { inspectionHandlers } from './handlers/inspect';
 import { liveHandlers } from './handlers/live';
 import { steppingHandlers } from './handlers/stepping';
@@ -138,6 +139,7 @@ export class BpfDebugSession extends ProtocolServer {
     ...breakpointHandlers(this.access),
     ...steppingHandlers(this.access),
     ...gotoHandlers(this.access),
+    ...historyHandlers(this.access),
     ...customHandlers(this.access),
     ...liveHandlers(this.access),
     initialize: (given) => {
@@ -264,6 +266,11 @@ export class BpfDebugSession extends ProtocolServer {
       view: this.view,
       breakpoints: this.breakpoints,
       listener: this.listener,
+      place: async (fresh) => {
+        const ids = new Set(fresh.map(({ id }) => id));
+        const placed = await placeBreakpoints(this.breakpoints.all, this.debuggee);
+        return { breakpoints: placed.filter(({ id }) => ids.has(id!)) };
+      },
       current: () => this.debuggee,
       started: (command) => this.started(command),
       stepping: (command) => {

@@ -37,7 +37,10 @@ export class Adapter {
       pathFormat: 'path',
     });
     await adapter.request('launch', { recording });
-    await adapter.stopAfter(() => adapter.request('configurationDone'));
+    await adapter.stopAfter(async () => {
+      await adapter.request('configurationDone');
+      return true;
+    });
     // Without breakpoints that was the run's end.
     return { adapter, stop: await adapter.move('reverseContinue') };
   }
@@ -57,8 +60,21 @@ export class Adapter {
   }
 
   /** Goes on or back; answers where the run rests then. */
-  move(command: string, given: object = {}): Promise<Stop> {
-    return this.stopAfter(() => this.request(command, { threadId: this.thread, ...given }));
+  async move(command: string, given: object = {}): Promise<Stop> {
+    return (await this.stopAfter(async () => {
+      await this.request(command, { threadId: this.thread, ...given });
+      return true;
+    }))!;
+  }
+
+  /** Asks a question whose answer, when it has an `at`, goes there. */
+  async ask<T extends { at?: unknown }>(command: string, given: object): Promise<{ answer: T; stop?: Stop }> {
+    let answer: T | undefined;
+    const stop = await this.stopAfter(async () => {
+      answer = await this.request<T>(command, given);
+      return answer.at !== undefined;
+    });
+    return stop ? { answer: answer!, stop } : { answer: answer! };
   }
 
   /** Ends a move that takes long. */
@@ -77,11 +93,11 @@ export class Adapter {
     await this.request('disconnect');
   }
 
-  private async stopAfter(work: () => Promise<unknown>): Promise<Stop> {
+  /** @param work tells whether a stop follows. */
+  private async stopAfter(work: () => Promise<boolean>): Promise<Stop | undefined> {
     const stopped = new Promise<Stop>((resolve) => (this.onStop = resolve));
     try {
-      await work();
-      return await stopped;
+      return (await work()) ? await stopped : undefined;
     } finally {
       this.onStop = undefined;
     }

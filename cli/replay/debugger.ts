@@ -79,13 +79,17 @@ export class Debugger {
     await this.printDisplays();
   }
 
+  /** What is new: steps and places that somebody went to speak for themselves. */
   private printReason(): void {
-    const { reason, description, hitBreakpointIds, text } = this.stop;
-    if (reason === 'step' && text === undefined) return;
-    const numbers = this.breakpoints.numbersOf(hitBreakpointIds ?? []);
+    const { reason, description, hitBreakpointIds = [], text } = this.stop;
+    const numbers = this.breakpoints.numbersOf(hitBreakpointIds);
     const which = numbers.length > 0 ? `Breakpoint ${numbers.join(', ')}` : undefined;
-    if (reason === 'breakpoint') this.print(which ?? 'Breakpoint', 'strong');
-    else this.print([which, text ?? description].filter(Boolean).join(': ') || reason, 'strong');
+    const why =
+      text ?? (reason === 'entry' || reason === 'pause' || reason === 'exception' ? description : undefined);
+    const told = [which, why].filter((part) => part !== undefined).join(': ');
+    if (told !== '') this.print(told, 'strong');
+    // As in gdb: after a stop that nobody has gone to, the function is named again.
+    if (numbers.length > 0) this.shown = '';
   }
 
   /** The function when it is another one than before, and the line. */

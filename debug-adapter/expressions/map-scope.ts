@@ -28,16 +28,18 @@ export function mapScope(
   types: TypeSpace,
   read: ReadEntry,
 ): MapScope {
-  const own = maps.filter((map) => !map.globals);
-  const globals = maps.filter((map) => map.globals).flatMap((map) => globalsOf(map, types, object.btf, read));
+  // Most conditions ask for neither, and one is asked at each of a million steps.
+  let found: ReturnType<typeof globalsOf> | undefined;
+  const globals = () =>
+    (found ??= maps.filter((map) => map.globals).flatMap((map) => globalsOf(map, types, object.btf, read)));
   return {
     map: (name) => {
-      const map = own.find((candidate) => candidate.name === name);
+      const map = maps.find((candidate) => !candidate.globals && candidate.name === name);
       return map && mapTypes(map, object);
     },
     lookup: (typed, key) => read(typed.map, key),
-    names: () => [...own.map(({ name }) => name), ...globals.map(({ name }) => name)],
-    global: (name) => globals.find((variable) => variable.name === name),
+    names: () => [...maps.filter((map) => !map.globals), ...globals()].map(({ name }) => name),
+    global: (name) => globals().find((variable) => variable.name === name),
     read,
   };
 }
@@ -77,7 +79,7 @@ function globalsOf(
 }
 
 /** Maps as they were at the present step of a run. */
-export function mapsOfRun({ recording, object, maps }: OpenedRun, types: TypeSpace): MapScope {
+export function mapsOfRun({ recording, object, maps, timeline }: OpenedRun, types: TypeSpace): MapScope {
   return mapScope(recording.maps, object, types, (map, key) => {
     if (!maps.shape(map.handle))
       return fail(
@@ -86,7 +88,7 @@ export function mapsOfRun({ recording, object, maps }: OpenedRun, types: TypeSpa
         'Go to the end of the run to see it as it is now.',
       );
     const lost = maps.lost.find((one) => one.map === map.handle);
-    if (lost)
+    if (lost && timeline.machine.step < timeline.length)
       return fail(
         'expression/not-followed',
         `What ${map.name} held at this step is not known: ${lost.reason}.`,

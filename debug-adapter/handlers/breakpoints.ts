@@ -5,15 +5,12 @@ import type { Breakpoint, Placement } from '../stepping/breakpoints/store';
 import { noException } from '../errors';
 import { exceptionFilters } from '../stepping/breakpoints/exceptions';
 import { locations } from '../stepping/breakpoints/lines';
-import { addressOf } from '../stepping/requests';
+import { addressOf, insnAt } from '../stepping/disassembly';
 import type { Handlers, SessionAccess } from './handler';
 
 const NOT_YET = 'Placed when the program has run.';
 const NOT_RECORDED =
   'The kernel runs a BPF program as a whole, and this run was not recorded, so that there is nothing to stop in.';
-
-/** Bytes of an instruction: references to them count bytes. */
-const INSN_SIZE = 8;
 
 export function breakpointHandlers(
   session: SessionAccess,
@@ -25,13 +22,7 @@ export function breakpointHandlers(
   | 'exceptionInfo'
   | 'breakpointLocations'
 > {
-  const { breakpoints } = session;
-  /** Places all, since a run is stopped in by what all of them ask; answers for those that were just set. */
-  const answer = async (fresh: readonly Breakpoint[]) => {
-    const ids = new Set(fresh.map(({ id }) => id));
-    const placed = await placeBreakpoints(breakpoints.all, session.current());
-    return { breakpoints: placed.filter(({ id }) => ids.has(id!)) };
-  };
+  const { breakpoints, place: answer } = session;
   return {
     setBreakpoints: ({ source, breakpoints: wanted = [] }) =>
       answer(breakpoints.setLines(source.path ?? '', wanted)),
@@ -41,7 +32,7 @@ export function breakpointHandlers(
         breakpoints.setInstructions(
           wanted.map(({ instructionReference, offset = 0, ...asked }) => ({
             ...asked,
-            insn: Math.floor((Number(instructionReference) + offset) / INSN_SIZE),
+            insn: insnAt(instructionReference, offset),
           })),
         ),
       ),

@@ -2,7 +2,7 @@
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import type { Debuggee, DebuggeeThread, Listener, Stepping } from '../debuggee';
 import type { Arguments, Command } from '../requests';
-import type { Breakpoints } from '../stepping/breakpoints/store';
+import type { Breakpoint, Breakpoints } from '../stepping/breakpoints/store';
 import type { VariablesView } from '../variables/view';
 
 /** A request's body, or a promise of it; what it throws becomes the error that the client shows. */
@@ -14,6 +14,8 @@ export type Handlers<C extends Command> = { [Each in C]: Handler<Each> };
 export interface SessionAccess {
   readonly view: VariablesView;
   readonly breakpoints: Breakpoints;
+  /** Places all breakpoints again, since what is debugged is stopped in by all of them; answers for `fresh`. */
+  place(fresh: readonly Breakpoint[]): Promise<{ breakpoints: DebugProtocol.Breakpoint[] }>;
   readonly listener: Listener;
   /** What is debugged, or undefined before the launch is done. */
   current(): Debuggee | undefined;

@@ -1,9 +1,9 @@
 /** Requests that look at what is debugged: threads, frames, variables, memory. */
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import type { DebuggeeThread } from '../debuggee';
-import { SourceFiles } from '../stepping/source-files';
+import { noSource } from '../errors';
 import { describeFrame, frameOf, stackFrames } from '../stepping/requests';
-import { unknownReference } from '../errors';
+import { SourceFiles } from '../stepping/source-files';
 import type { Handlers, SessionAccess } from './handler';
 
 export function inspectionHandlers(
@@ -14,6 +14,7 @@ export function inspectionHandlers(
   | 'stackTrace'
   | 'scopes'
   | 'variables'
+  | 'loadedSources'
   | 'setVariable'
   | 'setExpression'
   | 'evaluate'
@@ -33,17 +34,12 @@ export function inspectionHandlers(
   };
   return {
     threads: () => ({ threads: (session.current()?.threads ?? []).map(({ id, name }) => ({ id, name })) }),
-    source: ({ sourceReference }) => {
-      const content = session.stepping('source').stepper.sources.text(sourceReference);
-      if (content === undefined) throw unknownReference('source', sourceReference);
-      return { content, mimeType: 'text/x-c' };
-    },
     stackTrace: ({ threadId, startFrame = 0, levels = 0 }) => {
       const own = threadFrame(session.thread(threadId));
       const { stepping, snapshot, shownThread = threadId } = session.started('stackTrace');
       const frames = () => {
         if (shownThread !== threadId) return [own];
-        if (snapshot) return snapshot.frames().map((frame) => describeFrame(frame, SourceFiles.onDisk));
+        if (snapshot) return snapshot.frames().map((frame) => describeFrame(frame, SourceFiles.onDisk([])));
         return stepping ? stackFrames(stepping.stepper, own.name) : [own];
       };
       const all = frames();
@@ -62,6 +58,16 @@ export function inspectionHandlers(
     variables: async ({ variablesReference, filter, start, count }) => {
       session.started('variables');
       return { variables: await view.variables(variablesReference, filter, start, count) };
+    },
+    loadedSources: () => ({ sources: session.current()?.stepping?.stepper.sources.all ?? [] }),
+    source: ({ source, sourceReference }) => {
+      const { sources } = session.stepping('source').stepper;
+      const content = sources.text({
+        ...(source?.path === undefined ? {} : { path: source.path }),
+        sourceReference,
+      });
+      if (content === undefined) throw noSource(source?.path ?? String(sourceReference));
+      return { content, mimeType: 'text/x-c' };
     },
     setVariable: async ({ variablesReference, name, value }) => {
       session.started('setVariable');

@@ -1,6 +1,6 @@
 /** Requests that go through a run, or go on with it. */
 import { steppingUnsupported, unknownReference } from '../errors';
-import { disassembly } from '../stepping/requests';
+import { disassembly, insnAt } from '../stepping/disassembly';
 import { callsAhead } from '../stepping/targets';
 import type { Move } from '../stepping/stepper';
 import type { Handlers, SessionAccess } from './handler';
@@ -60,14 +60,10 @@ export function steppingHandlers(
       if (debuggee.stepping?.isSearching) debuggee.stepping.interrupt();
       else session.soon(async () => debuggee.announce());
     },
-    disassemble: ({ memoryReference, offset, instructionOffset, instructionCount }) => ({
-      instructions: disassembly(
-        session.stepping('disassemble'),
-        memoryReference,
-        offset ?? 0,
-        instructionOffset ?? 0,
-        instructionCount,
-      ),
-    }),
+    disassemble: ({ memoryReference, offset, instructionOffset = 0, instructionCount }) => {
+      const { run, sources } = session.stepping('disassemble').stepper;
+      const first = insnAt(memoryReference, offset) + instructionOffset;
+      return { instructions: disassembly(run, sources, first, instructionCount) };
+    },
   };
 }

@@ -13,6 +13,8 @@ import { Machine } from './replay/machine';
 
 const COUNT = Number(process.env.BPF_STUDIO_FUZZ_PROGRAMS ?? 300);
 const SEED = Number(process.env.BPF_STUDIO_FUZZ_SEED ?? 1);
+/** For one program; emulated machines take their time. */
+const PATIENCE_MS = process.env.BPF_STUDIO_TEST_TARGET ? 2000 : 50;
 let kernel: { client: KernelClient; dispose(): Promise<void> };
 let loaded: Loaded;
 
@@ -26,7 +28,7 @@ SEC("xdp") int prog(struct xdp_md *ctx) { return value[1]; }`;
 });
 afterAll(() => kernel?.dispose());
 
-test(`${COUNT} random programs`, { timeout: 60_000 + COUNT * 50 }, async () => {
+test(`${COUNT} random programs`, { timeout: 60_000 + COUNT * PATIENCE_MS }, async () => {
   const { client } = kernel;
   const program = loaded.program('prog');
   const valueMap = loaded.map('.bss').handle;

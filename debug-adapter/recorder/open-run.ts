@@ -14,7 +14,7 @@ import { CallLog } from './replay/calls';
 import { replayCode } from './replay/code';
 import type { ReplayCode } from './replay/code';
 import { Machine } from './replay/machine';
-import type { Ending } from './replay/machine';
+import type { Ending } from './replay/machine-state';
 import { MapModel } from './replay/map-model';
 import { shapeOf } from './replay/map-shape';
 import type { PacketInput, PacketState } from './replay/packet';
@@ -101,8 +101,8 @@ function openWith(recording: Recording, { object, dwarf, types, source }: ReadPr
 function* shownAfter({ result }: Recording, { tracked }: Machine, maps: MapModel) {
   yield* maps.valuesAfter();
   if (!tracked) return;
-  const { data, length, metadata } = tracked.state;
-  const bytes = result.data.subarray(metadata);
+  const { data, length } = tracked.state;
+  const bytes = packetAfter(tracked.state, result.data);
   if (length === bytes.length) yield { address: data, bytes };
 }
 
@@ -120,16 +120,20 @@ function checked(ending: Ending, machine: Machine, recording: Recording): Ending
   return difference === undefined ? ending : diverged(difference);
 }
 
-function packetDifference(
-  machine: Machine,
-  { data, length, metadata }: PacketState,
-  output: Uint8Array,
-): string | undefined {
+/** Newer kernels give XDP's metadata back in front of the packet, 5.10 without. */
+function packetAfter({ length, metadata, isFragmented }: PacketState, output: Uint8Array): Uint8Array {
+  const packet = output.length === length ? output : output.subarray(metadata);
+  return isFragmented ? packet.subarray(0, length) : packet;
+}
+
+function packetDifference(machine: Machine, state: PacketState, output: Uint8Array): string | undefined {
+  const { data, length } = state;
   if (length === undefined || output.length === 0) return undefined;
-  if (length + metadata !== output.length)
-    return `the kernel's packet has ${output.length - metadata} bytes after the run, and re-execution's ${length}`;
+  const after = packetAfter(state, output);
+  if (length !== after.length)
+    return `the kernel's packet has ${after.length} bytes after the run, and re-execution's ${length}`;
   const { bytes, known } = machine.memory.bytes(data, length);
-  const differs = bytes.findIndex((byte, at) => known[at] === 1 && byte !== output[metadata + at]);
+  const differs = bytes.findIndex((byte, at) => known[at] === 1 && byte !== after[at]);
   return differs < 0 ? undefined : `the packet differs from the kernel's at byte ${differs}`;
 }
 

@@ -37,6 +37,8 @@ export interface RecordedRun {
   /** Header and records. */
   trace: Uint8Array;
   result: Results['testRun'];
+  /** Handle of what ran, until it is closed. */
+  program: number;
   /** Unloads what ran. Until then its addresses, as in stack traces, have names; and it keeps the trace in memory. */
   close(): Promise<void>;
   /** Instructions that the verifier processed of the rewritten program. */
@@ -81,6 +83,8 @@ export async function openRecorder(
   const request = { signal };
   const trace = await createTrace(kernel, wanted, signal);
   const { map, capacity } = trace;
+  const { major, minor } = kernel.hello.kernel.version;
+  const options = { withCpu: withCpu === true, longJumps: major > 6 || (major === 6 && minor >= 6) };
   const read = async (offset: number, length: number) => {
     const { data } = await kernel.request('sharedRead', { map, offset, length }, request);
     return data;
@@ -112,7 +116,7 @@ export async function openRecorder(
   return {
     async run(prepared, stackDepth, input, recording, btf) {
       const parameters = (type: number) => parametersOf(btf, type);
-      const instrumented = instrument(prepared, stackDepth, trace, recording, parameters, withCpu);
+      const instrumented = instrument(prepared, stackDepth, trace, recording, parameters, options);
       if ('reason' in instrumented) return instrumented;
       const probe = addressProbe(prepared.instructions, trace);
       const addresses = new Map<number, bigint>();
@@ -142,6 +146,7 @@ export async function openRecorder(
         addresses,
         trace: await read(0, TRACE_HEADER + written),
         result,
+        program: handle,
         close: () => closeVariant(handle),
         ...(stats ? { verifiedInsns: stats.insns } : {}),
       };

@@ -161,8 +161,49 @@ SEC("xdp") int prog(struct xdp_md *ctx)
 }`,
 };
 
-/** `major * 100 + minor` of the first kernel that runs a program: bpf_loop, atomics that fetch. */
-const SINCE: Record<string, number> = { 'calls back': 517, 'computes in every way': 512 };
+const GO_ON = 'asm volatile goto("may_goto %l[enough]" :::: enough);';
+Object.assign(programs, {
+  'loops as long as the kernel lets it': `
+__u64 rounds;
+SEC("xdp") int prog(struct xdp_md *ctx)
+{
+	__u32 sum = 0;
+
+	for (int outer = 0; outer < 3; outer++) {
+		for (;;) {
+			${GO_ON}
+			sum = sum * 5 + 1;
+			rounds++;
+			if (sum % 7 == outer)
+				break;
+		}
+	}
+enough:
+	return sum & 3;
+}`,
+  'has jumps that become too long': `
+__u64 value = 3;
+SEC("xdp") int prog(struct xdp_md *ctx)
+{
+	__u64 sum = bpf_get_prandom_u32(), loaded;
+
+	for (int i = 0; i < 2; i++) {
+		if (sum & 1)
+			asm volatile(".rept 14000; %[loaded] = *(u64 *)(%[value] + 0); %[sum] += %[loaded]; .endr"
+				     : [sum]"+r"(sum), [loaded]"=&r"(loaded) : [value]"r"(&value));
+		value += sum & 7;
+		sum ^= 1;
+	}
+	return sum & 3;
+}`,
+});
+/** `major * 100 + minor` of the first kernel that runs a program: bpf_loop, atomics that fetch, may_goto, jumps of 32 bits. */
+const SINCE: Record<string, number> = {
+  'calls back': 517,
+  'computes in every way': 512,
+  'loops as long as the kernel lets it': 609,
+  'has jumps that become too long': 606,
+};
 
 describe.each(['full', 'lean'] as const)('%s', (recording) => {
   test.each(Object.entries(programs))('a program that %s', async (name, source) => {

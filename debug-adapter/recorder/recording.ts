@@ -69,7 +69,11 @@ const recordingSchema = z.object({
       id: integer.min(1),
       size: integer.min(8),
       points: z.array(
-        z.object({ insn: integer.min(0), side: z.enum(['before', 'after']), fields: z.array(field) }),
+        z.object({
+          insn: integer.min(0),
+          side: z.enum(['before', 'ahead', 'after']),
+          fields: z.array(field),
+        }),
       ),
     }),
   ),

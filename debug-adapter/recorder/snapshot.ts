@@ -4,7 +4,7 @@ import { KernelError } from '../../kernel/client/errors';
 import type { LoadedMap, Results } from '../../kernel/protocol';
 import type { Recording } from './recording';
 import { holdsMaps, isFollowedType } from './replay/map-shape';
-import type { PlainEntry } from './replay/map-model';
+import type { PlainEntry } from './replay/map-entry';
 
 /** A map with more in it is not followed: its values are shown as they are after the run. */
 const MAX_BYTES = 32 * 1024 * 1024;

@@ -23,7 +23,7 @@ export interface OpenedRecording {
 }
 
 export interface OpeningOptions {
-  /** Where the program's sources are read. */
+  /** Where the program's sources are read; this machine's disk when left out. */
   sources?: SourceFiles;
   /** Does the run again with something changed, and gives the kernel of the new run; left out where it cannot. */
   rerun?: (change: InputChange, what: string) => Promise<KernelRequests>;
@@ -33,18 +33,17 @@ export interface OpeningOptions {
 export function openRecording(
   recording: Recording,
   kernel: KernelRequests,
-  { sources = SourceFiles.onDisk, rerun }: OpeningOptions = {},
+  options: OpeningOptions = {},
 ): Outcome<OpenedRecording> {
   const opened = openRun(recording);
-  return opened.ok ? succeed(steppable(opened.value, kernel, sources, rerun)) : opened;
+  return opened.ok ? succeed(steppable(opened.value, kernel, options)) : opened;
 }
 
 /** The same of a run that is opened already. */
 export function steppable(
   run: OpenedRun,
   kernel: KernelRequests,
-  sources: SourceFiles = SourceFiles.onDisk,
-  rerun?: OpeningOptions['rerun'],
+  { sources = SourceFiles.onDisk(run.recording.sources), rerun }: OpeningOptions = {},
 ): OpenedRecording {
   const { recording } = run;
   const nameOf = (map: number) => recording.maps.find(({ handle }) => handle === map)?.name ?? 'a map';

@@ -2,7 +2,9 @@
 import { KernelError } from '../../kernel/client/errors';
 import type { KernelRequests } from '../../kernel/client/client';
 import type { LoadedMap, Method, Params, Results } from '../../kernel/protocol';
-import type { MapEntry, MapModel } from '../recorder/replay/map-model';
+import { u32 } from '../recorder/replay/map-entry';
+import type { MapEntry } from '../recorder/replay/map-entry';
+import type { MapModel } from '../recorder/replay/map-model';
 
 /**
  * Changes what an entry is at the run's beginning, null removing it, and does the run again; who answers for maps from
@@ -27,14 +29,16 @@ export function replayedKernel(
       const entry = maps.lookup(map, key);
       return { value: entry ? shown(entry).value : null };
     },
-    mapEntries: ({ map }) => {
-      const entries = maps.entries(map).map(shown);
+    mapEntries: ({ map, cursor, limit }) => {
+      const from = cursor ? u32(cursor) : 0;
+      const entries = maps.entries(map, from, limit).map(shown);
       const { stride = 0, slots = 0 } = maps.shape(map) ?? {};
       return {
         keys: Buffer.concat(entries.map(({ key }) => key)),
         values: Buffer.concat(entries.map(({ value }) => value)),
         count: entries.length,
         valueStride: stride * slots,
+        ...(entries.length < limit ? {} : { cursor: cursorAt(from + limit) }),
       };
     },
     mapUpdate: () => refuse(),
@@ -69,6 +73,12 @@ export function replayedKernel(
       return new Promise((resolve) => resolve(answer(params) as never));
     },
   };
+}
+
+function cursorAt(entry: number): Uint8Array {
+  const cursor = new Uint8Array(4);
+  new DataView(cursor.buffer).setUint32(0, entry, true);
+  return cursor;
 }
 
 /** Bytes that are not known cannot be told from zeros in an answer. */

@@ -1,5 +1,4 @@
 /** What can be looked at at a moment, apart from maps: locals, registers, stack, context, packet, calls. */
-import { disassemble } from '../../toolchain/insn/disassemble';
 import type { HelperCall } from '../recorder/replay/calls';
 import { note, PAGE, rangeNodes } from '../variables/node';
 import type { VariableNode } from '../variables/node';
@@ -8,7 +7,6 @@ import { memoryAt } from './known-memory';
 import { localNodes } from './local-rows';
 import type { Moment, StepFrame } from './moment';
 import { packetNodes } from './packet-rows';
-import type { Stepper } from './stepper';
 
 /** A part of the Variables view. */
 export interface StepScope {
@@ -65,6 +63,7 @@ function stackNodes({ code }: Moment, frame: StepFrame): VariableNode[] {
       name: `fp${offset}`,
       value: text,
       memory: async () => ({ bytes, known }),
+      place: `*(unsigned long *)($r10 - ${-offset})`,
     };
   });
 }
@@ -89,10 +88,4 @@ function callNode({ source }: Moment, call: HelperCall, index: number): Variable
     name: `${index + 1} ${call.name}`,
     value: `(${call.arguments.slice(0, given).map(hex).join(', ')}) = ${hex(call.result)}${line ? `, line ${line}` : ''}`,
   };
-}
-
-/** Instructions from one on, for the disassembly view. */
-export function instructionText(stepper: Stepper, insn: number): string | undefined {
-  const decoded = stepper.run.code.insns[insn];
-  return decoded && disassemble(decoded);
 }

@@ -4,34 +4,45 @@ import type { DebugProtocol } from '@vscode/debugprotocol';
 import type { Recording } from '../recorder/recording';
 
 export class SourceFiles {
-  /** @param texts of files that this machine does not have, or has otherwise; the first one has reference 1. */
-  private constructor(private readonly texts: Recording['sources']) {}
+  /**
+   * @param recorded files as they were when the run was recorded; the first one has reference 1.
+   * @param foreign of them, those that this machine does not have, or has otherwise.
+   */
+  private constructor(
+    private readonly recorded: Recording['sources'],
+    private readonly foreign: ReadonlySet<string>,
+  ) {}
 
-  /** All files are on this machine's disk. */
-  static readonly onDisk = new SourceFiles([]);
+  /** The files of a run that was recorded here and now. */
+  static onDisk(recorded: Recording['sources']): SourceFiles {
+    return new SourceFiles(recorded, new Set());
+  }
 
   /** Files that are here as they were when the run was recorded are shown from here, and can be edited. */
-  static async of(sources: Recording['sources']): Promise<SourceFiles> {
-    const differing = await Promise.all(
-      sources.map(async (source) => {
+  static async of(recorded: Recording['sources']): Promise<SourceFiles> {
+    const foreign = await Promise.all(
+      recorded.map(async ({ path, text }) => {
         // Not there, or not readable: either way the recording's text is what there is.
-        const here = await readFile(source.path, 'utf8').catch(() => undefined);
-        return here === source.text ? [] : [source];
+        const here = await readFile(path, 'utf8').catch(() => undefined);
+        return here === text ? [] : [path];
       }),
     );
-    return new SourceFiles(differing.flat());
+    return new SourceFiles(recorded, new Set(foreign.flat()));
   }
 
   source(path: string): DebugProtocol.Source {
     const name = path.split(/[\\/]/).at(-1)!;
-    const index = this.texts.findIndex((source) => source.path === path);
-    return index < 0
-      ? { name, path }
-      : { name, path, sourceReference: index + 1, origin: 'from the recording' };
+    if (!this.foreign.has(path)) return { name, path };
+    const sourceReference = this.recorded.findIndex((source) => source.path === path) + 1;
+    return { name, path, sourceReference, origin: 'from the recording' };
   }
 
-  /** The text behind a `sourceReference`. */
-  text(reference: number): string | undefined {
-    return this.texts[reference - 1]?.text;
+  get all(): DebugProtocol.Source[] {
+    return this.recorded.map(({ path }) => this.source(path));
+  }
+
+  /** The text behind a reference, or else a path; undefined when nothing of the kind was recorded. */
+  text({ path, sourceReference = 0 }: Partial<DebugProtocol.Source>): string | undefined {
+    return (this.recorded[sourceReference - 1] ?? this.recorded.find((one) => one.path === path))?.text;
   }
 }

@@ -7,6 +7,7 @@ import { arm } from './breakpoints/arm';
 import { Stops } from './breakpoints/stops';
 import type { Printed, Stop } from './breakpoints/stops';
 import type { Breakpoint, Placement } from './breakpoints/store';
+import { DataBreakpoints } from './history/data-breakpoints';
 import { frameViews } from './frame-view';
 import { lastKnownValues } from './last-known';
 import { framesOf, momentOf } from './moment';
@@ -25,11 +26,13 @@ export class Stepper {
   print: (printed: readonly Printed[], more: number) => void = () => {};
   /** The breakpoints that the run rests at. */
   stop: Stop | undefined;
+  readonly data: DataBreakpoints;
 
   constructor(
     readonly run: OpenedRun,
     readonly sources: SourceFiles,
   ) {
+    this.data = new DataBreakpoints(run);
     this.stops = this.stopsFor([]);
     this.run.timeline.seek(0);
   }
@@ -67,7 +70,9 @@ export class Stepper {
 
   /** Sets these breakpoints instead of those before; what became of each, in the same order. */
   async place(wanted: readonly Breakpoint[]): Promise<Placement[]> {
-    const found = await Promise.all(wanted.map((one) => arm(this.run, one, async () => NO_DATA)));
+    const found = await Promise.all(
+      wanted.map((one) => arm(this.run, one, (data) => this.data.site(data, this.frames()[0]))),
+    );
     this.stops = this.stopsFor(found.flatMap(({ armed }) => armed ?? []));
     return found.map(({ placement }) => placement);
   }
@@ -107,8 +112,18 @@ export class Stepper {
     this.run.timeline.seek(step);
   }
 
-  /** Work that moves the machine about, and leaves it where it was if it fails. */
-  async orStay<T>(work: (from: number) => Promise<T>): Promise<T> {
+  /** Work that moves the machine about; afterwards it is where it was. */
+  async orReturn<T>(work: () => Promise<T>): Promise<T> {
+    const from = this.step;
+    try {
+      return await work();
+    } finally {
+      this.run.timeline.seek(from);
+    }
+  }
+
+  /** Work that moves the machine, and leaves it where it was if it fails. */
+  private async orStay<T>(work: (from: number) => Promise<T>): Promise<T> {
     const from = this.step;
     try {
       return await work(from);
@@ -119,5 +134,4 @@ export class Stepper {
   }
 }
 
-const NO_DATA = { placement: { verified: false, message: 'Data cannot be watched yet.' } };
 const NEVER = new AbortController().signal;

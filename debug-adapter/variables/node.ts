@@ -10,6 +10,8 @@ export interface VariableNode {
   type?: string;
   /** An expression that evaluates to this node. */
   evaluateName?: string;
+  /** Where its value lies, for what watches it, when that is not `evaluateName`: `packet[12..13]`. */
+  place?: string;
   /** Number of children shown by position; absent when they are few, or nobody has counted. */
   indexed?: number;
   /** Children `start` to `start + count`; all without a range. */

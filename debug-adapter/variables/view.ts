@@ -184,6 +184,17 @@ export class VariablesView {
     return written;
   }
 
+  /** The place that a row stands for, as an expression, and the frame that it speaks of. */
+  expressionOf(reference: number, name: string): { expression: string; frameId: number | undefined } {
+    this.node(reference);
+    const row = this.served.get(reference)?.get(name);
+    const expression = row?.place ?? row?.evaluateName;
+    if (!row || expression === undefined)
+      throw cannotEvaluate(`${name} is a row of its own: no place of the program's memory stands behind it.`);
+    const frame = /^(?:locals|registers|stack)\/(\d+)\//.exec(row.path)?.[1];
+    return { expression, frameId: frame === undefined ? undefined : Number(frame) };
+  }
+
   private mapNamed(name: string): TypedMap {
     const map = userMaps(this.context).find((candidate) => candidate.name === name);
     if (!map) throw cannotSet(`There is no map "${name}".`);

@@ -2,20 +2,26 @@
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import type { KernelClient } from '../../kernel/client/client';
 import type { LoadedProgram } from '../../kernel/protocol';
+import { openRun } from '../../debug-adapter/recorder/open-run';
 import { openRecorder } from '../../debug-adapter/recorder/record';
 import type { RecordedRun } from '../../debug-adapter/recorder/record';
+import { recordProgram } from '../../debug-adapter/recorder/record-program';
 import { TRACE_HEADER } from '../../debug-adapter/recorder/instrument/emit';
 import { replayCode } from '../../debug-adapter/recorder/replay/code';
 import { Machine } from '../../debug-adapter/recorder/replay/machine';
-import { Timeline } from '../../debug-adapter/recorder/replay/timeline';
+import { loadObject } from '../../debug-adapter/runner/load';
+import type { LoadedObject } from '../../debug-adapter/runner/load';
 import { readBpfObject } from '../../toolchain/elf/object';
 import { testRunSupport } from '../../toolchain/program/test-run';
 import { root } from '../support/bpf-object';
 import { median, milliseconds, percentile, run, type Line } from './measure';
 import type { Workshop } from './workshop';
 
-const FIXTURES = path.join(root, 'test/fixtures/verifier/accepted');
+const FIXTURES = ['test/fixtures/verifier/accepted', 'test/fixtures/debug'].map((name) =>
+  path.join(root, name),
+);
 /** A packet that passes the checks of most programs: Ethernet, IPv4, UDP. */
 const PACKET = Buffer.from(
   '020000000002020000000001080045000020000100004011f96c0a0000010a00000230390035000c000068656c6c'.padEnd(
@@ -24,51 +30,67 @@ const PACKET = Buffer.from(
   ),
   'hex',
 );
-const CAPACITY = 1 << 26;
+
+/** Fewer programs than these say nothing about programs in general. */
+const FEWEST = 20;
+const REPEAT = 20_000;
+const ROUNDS = 5;
 
 interface Recorded {
-  run: RecordedRun;
-  /** Instructions that the verifier processed: with the recording, and without. */
-  verified: { recorded: number; plain: number };
+  /** Ratios of recorded to plain: instructions that the verifier processed, and run time. */
+  verified: number;
+  time: number;
+  /** Bytes of trace a step; undefined of runs too short to tell. */
+  bytes: number | undefined;
 }
 
-/** Records one run of a program; undefined when it cannot be run or recorded. */
-async function record(workshop: Workshop, file: string, capacity: number): Promise<Recorded | undefined> {
-  const { client, clang, include, directory } = workshop;
-  const object = path.join(directory, `${path.basename(file)}.o`);
+/** Compiles and loads a source, and does something with it and its loaded programs. */
+async function withLoaded<T>(
+  { client, clang, include, directory }: Workshop,
+  file: string,
+  work: (loaded: LoadedObject) => Promise<T>,
+): Promise<T> {
+  const compiled = path.join(directory, `${path.basename(file)}.o`);
   const system = ['-idirafter', `/usr/include/${os.machine()}-linux-gnu`];
-  await run(clang, ['-O2', '-g', '-target', 'bpf', ...include, ...system, '-c', file, '-o', object]);
-  const bytes = new Uint8Array(readFileSync(object));
+  await run(clang, ['-O2', '-g', '-target', 'bpf', ...include, ...system, '-c', file, '-o', compiled]);
+  const bytes = new Uint8Array(readFileSync(compiled));
   const read = readBpfObject(bytes);
-  if (!read.ok) return undefined;
-  const opened = await client.request('objectOpen', { object: bytes });
+  if (!read.ok) throw new Error(read.problem.message);
+  const loaded = await loadObject(client, { path: file, bytes, object: read.value }, {});
   try {
-    const { programs } = await client.request('objectLoad', { object: opened.object, log: 'rejected' });
-    const program = programs.find(({ type }) => testRunSupport(type)?.packet !== undefined);
-    return program && (await recordPacket(workshop, program, read.value.license ?? '', capacity));
-  } catch {
-    // A kernel may lack what a fixture is about, or refuse its run.
-    return undefined;
+    return await work(loaded);
   } finally {
-    await client.request('objectClose', { object: opened.object });
+    await loaded.close();
   }
 }
 
-async function recordPacket(
-  { client }: Workshop,
-  program: LoadedProgram,
-  license: string,
-  capacity: number,
-): Promise<Recorded | undefined> {
+/** What recording a program's run on a packet costs; throws why it cannot be recorded or replayed. */
+async function costOf(client: KernelClient, program: LoadedProgram, license: string): Promise<Recorded> {
   const prepared = await client.request('programPrepared', { program: program.handle });
-  const recorder = await openRecorder(client, program, { license, capacity });
+  const recorder = await openRecorder(client, program, { license, capacity: 1 << 20 });
   try {
     const input = { data: PACKET, dataOutSize: 4096, contextOutSize: 0 };
     const stackDepth = program.verdict.stats?.stackDepth ?? [];
     const recorded = await recorder.run(prepared, stackDepth, input, 'lean', undefined);
-    if ('reason' in recorded) return undefined;
-    const plain = program.verdict.stats?.insns ?? NaN;
-    return { run: recorded, verified: { recorded: recorded.verifiedInsns ?? NaN, plain } };
+    if ('reason' in recorded) throw new Error(recorded.reason);
+    const machine = machineOf(recorded);
+    while (!machine.ending) machine.run();
+    if (machine.ending.kind === 'diverged') throw new Error(machine.ending.reason);
+    const duration = async (handle: number) =>
+      (await client.request('testRun', { program: handle, ...input, repeat: REPEAT })).duration;
+    const times = { recorded: [] as number[], plain: [] as number[] };
+    for (let round = 0; round < ROUNDS; round++) {
+      times.recorded.push(await duration(recorded.program));
+      times.plain.push(await duration(program.handle));
+    }
+    await recorded.close();
+    const bytes = recorded.trace.length - TRACE_HEADER;
+    return {
+      verified: (recorded.verifiedInsns ?? NaN) / (program.verdict.stats?.insns ?? NaN),
+      // The kernel's clock counts whole nanoseconds.
+      time: Math.max(1, Math.min(...times.recorded)) / Math.max(1, Math.min(...times.plain)),
+      bytes: machine.step >= 10 ? bytes / machine.step : undefined,
+    };
   } finally {
     await recorder.close();
   }
@@ -80,33 +102,47 @@ function machineOf({ prepared, records, stackDepth, addresses, trace }: Recorded
 
 /** Cost of the recording over the fixtures that can be run on a packet. */
 export async function recordingCost(workshop: Workshop): Promise<Line[]> {
-  const ratios: number[] = [];
-  const sizes: number[] = [];
-  for (const name of readdirSync(FIXTURES)) {
-    const recorded = await record(workshop, path.join(FIXTURES, name), 1 << 20).catch(() => undefined);
-    if (!recorded) continue;
-    ratios.push(recorded.verified.recorded / recorded.verified.plain);
-    const machine = machineOf(recorded.run);
-    while (!machine.ending) machine.run();
-    if (machine.step >= 10) sizes.push((recorded.run.trace.length - TRACE_HEADER) / machine.step);
-    await recorded.run.close().catch(() => undefined);
-  }
-  const count = `${ratios.length} programs`;
+  const costs: Recorded[] = [];
+  const failures: string[] = [];
+  const other: string[] = [];
+  for (const directory of FIXTURES)
+    for (const name of readdirSync(directory).filter((file) => file.endsWith('.bpf.c'))) {
+      try {
+        await withLoaded(workshop, path.join(directory, name), async ({ programs, file }) => {
+          const program = programs.find(({ type }) => testRunSupport(type)?.packet !== undefined);
+          if (program) costs.push(await costOf(workshop.client, program, file.object.license ?? ''));
+          else other.push(name);
+        });
+      } catch (error) {
+        failures.push(`${name}: ${(error as Error).message.split('\n')[0]}`);
+      }
+    }
+  console.log(
+    `recording: ${costs.length} programs measured, ${other.length} files have none that runs on a packet, ${failures.length} failed`,
+  );
+  for (const failure of failures) console.log(`  ${failure}`);
+  if (costs.length < FEWEST)
+    throw new Error(`only ${costs.length} programs were recorded, of at least ${FEWEST}`);
+  const line = (name: string, values: number[], bound: number): Line => {
+    return { name, ours: '', theirs: '', value: median(values), bound };
+  };
+  const count = `median of ${costs.length} programs`;
   return [
-    {
-      name: `recording: verified instructions, recorded / plain, median of ${count}`,
-      ours: '',
-      theirs: '',
-      value: median(ratios),
-      bound: 2.3,
-    },
-    {
-      name: 'recording: bytes of trace a step, median',
-      ours: '',
-      theirs: '',
-      value: median(sizes),
-      bound: 4,
-    },
+    line(
+      `recording: verified instructions, recorded / plain, ${count}`,
+      costs.map(({ verified }) => verified),
+      2.3,
+    ),
+    line(
+      `recording: run time, recorded / plain, ${count}`,
+      costs.map(({ time }) => time),
+      2,
+    ),
+    line(
+      'recording: bytes of trace a step, median',
+      costs.flatMap(({ bytes }) => bytes ?? []),
+      4,
+    ),
   ];
 }
 
@@ -146,20 +182,25 @@ SEC("xdp") int longest(struct xdp_md *ctx)
 }
 `,
   );
-  const recorded = await record(workshop, file, CAPACITY);
-  if (!recorded) throw new Error('the long run was not recorded');
-  let timeline: Timeline | undefined;
-  const opening = await milliseconds(() =>
-    Promise.resolve((timeline = new Timeline(machineOf(recorded.run)))),
-  );
-  const { length, machine } = timeline!;
+  const recording = await withLoaded(workshop, file, async (loaded) => {
+    const input = { data: PACKET, dataOutSize: 4096, contextOutSize: 0 };
+    const recorded = await recordProgram(loaded, loaded.programs[0]!, input, new AbortController().signal);
+    if ('reason' in recorded) throw new Error(`the long run was not recorded: ${recorded.reason}`);
+    await recorded.close();
+    return recorded.recording;
+  });
+  let opened: ReturnType<typeof openRun> | undefined;
+  const opening = await milliseconds(async () => (opened = openRun(recording)));
+  if (!opened?.ok || opened.value.ending.kind !== 'returned') throw new Error('the long run does not replay');
+  const { timeline } = opened.value;
+  const { length, machine } = timeline;
   const times: number[] = [];
   let seed = 1;
   for (let count = 0; count < 400; count++) {
     seed = (Math.imul(seed, 1103515245) + 12345) >>> 0;
-    if (count % 40 === 0) timeline!.seek(seed % length);
+    if (count % 40 === 0) timeline.seek(seed % length);
     const to = machine.step + (count % 2 ? 1 : -1) * (1 + (seed % 20));
-    times.push(await milliseconds(() => Promise.resolve(timeline!.seek(to))));
+    times.push(await milliseconds(() => Promise.resolve(timeline.seek(to))));
   }
   const steps = `${(length / 1e6).toFixed(1)} million steps`;
   return [

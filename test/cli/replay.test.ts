@@ -110,6 +110,67 @@ describe('commands from a pipe', () => {
     expect(stdout).toContain('There are no breakpoints');
   });
 
+  test('breakpoints ask conditions, count hits, print, stand at functions, and go when they were to stop once', async () => {
+    const { stdout, stderr, status } = await piped(
+      long,
+      `break ${lineOf('#ROUND')} if i == 2`,
+      'continue',
+      'print i',
+      'delete',
+      'tbreak weigh',
+      'reverse-continue',
+      'info breakpoints',
+      'finish',
+      'reverse-step',
+      'backtrace',
+      'reverse-finish',
+      'rc',
+      `dprintf ${lineOf('#ROUND')}, round {i}`,
+      'c',
+    );
+    expect(stderr).toBe('');
+    expect(status).toBe(0);
+    expect(stdout).toContain(`Breakpoint 1 at steps.bpf.c:${lineOf('#ROUND')} if i == 2`);
+    expect(stdout).toMatch(/^i = 2$/m);
+    expect(stdout).toMatch(/^Breakpoint 2.*\nweigh at /m);
+    expect(stdout).toContain('There are no breakpoints');
+    expect(stdout).toMatch(/^#0 {2}weigh at .*\n#1 {2}steps at /m);
+    expect(stdout.match(/^round \d$/gm)).toEqual(['round 0', 'round 1', 'round 2', 'round 3']);
+  });
+
+  test('tell where something was written, since when it is so, and which branches led here', async () => {
+    const { stdout, stderr, status } = await piped(
+      long,
+      `break ${lineOf('#VERDICT')}`,
+      'continue',
+      'decisions',
+      'lastwrite packet[0]',
+      'lastwrite lengths[48]',
+      'continue',
+      'became weight > 20',
+      'reverse-continue',
+      'delete',
+      `tbreak ${lineOf('#FIRST')}`,
+      'continue',
+      'watch runs',
+      'continue',
+      'print runs',
+    );
+    expect(stderr).toBe('');
+    expect(status).toBe(0);
+    expect(stdout).toMatch(new RegExp(`line ${lineOf('#COUNT') - 1}: count {2}did not hold`));
+    // The sum of both fields, 6, was written over the packet's first byte, 1.
+    expect(stdout).toMatch(new RegExp(`^Line ${lineOf('#WRITE')} .*packet\\[0\\].* 01 .* 06 `, 'm'));
+    expect(stdout).toMatch(new RegExp(`^Line ${lineOf('#UPDATE')} .*lengths\\[48\\]`, 'm'));
+    expect(stdout).toMatch(/^Breakpoint 3: .*runs/m);
+    expect(stdout).toMatch(/^runs = 1$/m);
+  });
+
+  test('a condition that is no C is refused at once, in words', async () => {
+    const { stdout } = await piped(long, `break ${lineOf('#ROUND')} if i ==`, 'continue');
+    expect(stdout).toMatch(/^Breakpoint 1 at .*\n {2}\S.*i ==/m);
+  });
+
   test('instructions go both ways; finish leaves a function', async () => {
     const { stdout, status } = await piped(
       long,
@@ -129,7 +190,7 @@ describe('commands from a pipe', () => {
     const wrong: [command: string, answer: RegExp][] = [
       ['stepp', /There is no command stepp; did you mean step\?/],
       ['frobnicate', /There is no command frobnicate; help lists them/],
-      ['re', /re may be any of reverse-next, reverse-continue, reverse-stepi/],
+      ['re', /re may be any of reverse-step, reverse-next/],
       ['step many', /step takes a number of at least 1, not many/],
       ['break nowhere.c:3', /no code from a file nowhere\.c; it has from .*steps\.bpf\.c/],
       ['break !', /! is no place to stop at/],
@@ -168,6 +229,7 @@ describe('a terminal', () => {
     const command = `${process.execPath} ${path.join(dist, 'cli.js')} replay ${long}`;
     const child = spawn('script', ['-qec', command, '/dev/null'], {
       env: { ...process.env, TERM: 'xterm', NO_COLOR: '1' },
+      timeout: 20_000,
     });
     let screen = '';
     let seen = 0;

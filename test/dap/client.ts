@@ -18,6 +18,8 @@ export interface DapError {
 
 export class DapClient {
   readonly events: DebugProtocol.Event[] = [];
+  /** How many answers each request has had, by its sequence number. */
+  readonly answers = new Map<number, number>();
   private readonly waiting: (() => void)[] = [];
   private readonly pending = new Map<number, (response: DebugProtocol.Response) => void>();
   private seq = 1;
@@ -211,6 +213,7 @@ export class DapClient {
         for (const wake of this.waiting.splice(0)) wake();
       } else if (message.type === 'response') {
         const response = message as DebugProtocol.Response;
+        this.answers.set(response.request_seq, (this.answers.get(response.request_seq) ?? 0) + 1);
         this.pending.get(response.request_seq)?.(response);
         this.pending.delete(response.request_seq);
       }

@@ -76,7 +76,7 @@ export class Steps {
     return (await this.stack())[0]!.line;
   }
 
-  /** The marker of the present line, or its number where there is none. */
+  /** The marker of the present line, or its text where there is none. */
   async marker(): Promise<string> {
     return markerOf(this.name, await this.line());
   }
@@ -101,5 +101,5 @@ export class Steps {
 
 export function markerOf(name: string, line: number): string {
   const text = readFileSync(fixture(name), 'utf8').split('\n')[line - 1] ?? '';
-  return /\/\/ (#\w+)/.exec(text)?.[1] ?? `line ${line}`;
+  return /\/\/ (#\w+)/.exec(text)?.[1] ?? `"${text.trim()}"`;
 }

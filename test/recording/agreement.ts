@@ -140,10 +140,12 @@ async function runLoaded(
     };
     const { taken, close } = await snapshotMaps(kernel, loaded.maps);
     for (const { map, entries } of taken) {
-      const { slots, stride } = shapeOf(map, kernel.hello.kernel.possibleCpus);
+      const { slots, stride, valueSize } = shapeOf(map, kernel.hello.kernel.possibleCpus);
       // On which CPU a run is, is chance.
       const values = (value: Uint8Array) =>
-        Array.from({ length: slots }, (_, slot) => hex(value.subarray(slot * stride, (slot + 1) * stride)))
+        Array.from({ length: slots }, (_, slot) =>
+          hex(value.subarray(slot * stride, slot * stride + valueSize)),
+        )
           .sort()
           .join(' ');
       effects[`map ${map.name}`] = entries

@@ -4,7 +4,7 @@ import type { KernelClient } from '../../kernel/client/client';
 import { Compiler, openTestKernel } from '../../kernel/host/testing';
 import { openRun } from '../../debug-adapter/recorder/open-run';
 import type { OpenedRun } from '../../debug-adapter/recorder/open-run';
-import { UDP, recordObject } from './record';
+import { UDP, isTooOld, recordObject } from './record';
 
 let kernel: { client: KernelClient; dispose(): Promise<void> };
 let compiler: Compiler;
@@ -43,6 +43,7 @@ const bounds = `
 interface Case {
   section: 'xdp' | 'tc';
   body: string;
+  since?: number;
   /** Forms of the packet after it is known where it is. */
   expected: string[];
 }
@@ -91,6 +92,7 @@ const cases: Record<string, Case> = {
   },
   'is stored to by a helper': {
     section: 'xdp',
+    since: 518,
     body: `${bounds} __u32 word = 0xaabbccdd; bpf_xdp_store_bytes(ctx, 30, &word, 4); return 2;`,
     expected: [original, `${original.slice(0, 60)}ddccbbaa${original.slice(68)}`],
   },
@@ -119,7 +121,8 @@ const cases: Record<string, Case> = {
 };
 
 describe('a packet that', () => {
-  test.each(Object.entries(cases))('%s', async (_name, { section, body, expected }) => {
+  test.each(Object.entries(cases))('%s', async (name, { section, body, expected, since = 0 }) => {
+    if (isTooOld(kernel.client, since, `a packet that ${name}`)) return;
     const context = section === 'xdp' ? 'struct xdp_md' : 'struct __sk_buff';
     const source = `SEC("${section}") int prog(${context} *ctx)\n{\n${body}\n}`;
     const run = await recordObject(kernel.client, await compiler.compile(source));
@@ -154,6 +157,7 @@ SEC("tc") int prog(struct __sk_buff *ctx)
   });
 
   test('is written through a dynptr is what the kernel gave back from there on', async () => {
+    if (isTooOld(kernel.client, 604, 'bpf_dynptr_from_xdp')) return;
     const run = await recordObject(
       kernel.client,
       await compiler.compile(`
@@ -173,6 +177,30 @@ SEC("xdp") int prog(struct xdp_md *ctx)
     const output = Buffer.from(run.recording.result.data).toString('hex');
     expect(output).toBe(`${original.slice(0, 60)}01020304${original.slice(68)}`);
     expect(forms(run).slice(1)).toEqual([original, output]);
+  });
+
+  test('lies in several pieces is followed in the first of them', async () => {
+    if (isTooOld(kernel.client, 518, 'xdp.frags')) return;
+    const object = await compiler.compile(`
+SEC("xdp.frags") int prog(struct xdp_md *ctx)
+{
+	__u32 word = 0x04030201;
+	${bounds}
+	data[0] = 5;
+	bpf_xdp_store_bytes(ctx, 4990, &word, 4);
+	bpf_xdp_adjust_tail(ctx, -2);
+	return 2;
+}`);
+    const data = Uint8Array.from({ length: 5000 }, (_, at) => at);
+    const run = await recordObject(kernel.client, object, 'prog', { data, dataOutSize: 8192 });
+    expect(run.ending).toEqual({ kind: 'returned' });
+    expect(run.recording.result.data).toHaveLength(4998);
+    expect(run.recording.result.data[4990]).toBe(1);
+    const [, before, after, end] = forms(run);
+    expect(before!.slice(0, 8)).toBe('00010203');
+    expect(after!.slice(0, 8)).toBe('05010203');
+    expect(after!.length / 2).toBeLessThan(5000);
+    expect(end).toBeUndefined();
   });
 
   test('comes with a context that the program writes', async () => {

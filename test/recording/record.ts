@@ -61,3 +61,11 @@ export function toCall({ calls, timeline }: OpenedRun, helper: string, nth = 0, 
   // A call's step is counted when it has been executed.
   timeline.seek(call.step - 1 + after);
 }
+
+/** Whether a kernel is too old for what a test is about, `since` being `major * 100 + minor`; says so. */
+export function isTooOld({ hello }: KernelClient, since: number, what: string): boolean {
+  const { major, minor } = hello.kernel.version;
+  const tooOld = major * 100 + minor < since;
+  if (tooOld) console.log(`not run on Linux ${major}.${minor}: ${what}`);
+  return tooOld;
+}

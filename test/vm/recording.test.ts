@@ -51,7 +51,7 @@ describe.each(['5.10', '7.3'])('Linux %s', (version) => {
   test('a run is recorded, replayed, and agrees with what the kernel gave back', async () => {
     const compiler = await Compiler.create(kernel.client);
     const run = await recordObject(kernel.client, await compiler.compile(source));
-    expect(run.recording.kernel).toMatch(new RegExp(`^${version.replace('.', '\\\\.')}`));
+    expect(run.recording.kernel.slice(0, version.length + 1)).toBe(`${version}.`);
     expect(run.ending).toEqual({ kind: 'returned' });
     expect(run.recording.result.returnValue).toBe(3);
     expect(run.maps.lost).toEqual([]);

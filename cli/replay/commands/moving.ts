@@ -1,4 +1,5 @@
 /** Commands that go through the run, in both directions. */
+import { StepBack } from '../../../debug-adapter/protocol';
 import type { Debugger } from '../debugger';
 import { countOf, type ReplayCommand } from './command';
 
@@ -15,14 +16,14 @@ function move(
   names: ReplayCommand['names'],
   command: string,
   summary: string,
-  granularity: 'line' | 'instruction' = 'line',
+  given: object = { granularity: 'line' },
 ): ReplayCommand {
   return {
     names,
     arguments: '[COUNT]',
     summary,
     repeats: true,
-    run: (replay, argument) => repeat(replay, command, { granularity }, countOf(argument, names[0])),
+    run: (replay, argument) => repeat(replay, command, given, countOf(argument, names[0])),
   };
 }
 
@@ -47,6 +48,8 @@ async function removeTemporary({ breakpoints, stop }: Debugger): Promise<void> {
   await breakpoints.remove(hit.filter((number) => breakpoints.find(number).isTemporary));
 }
 
+const BY_INSTRUCTION = { granularity: 'instruction' };
+
 export const moving: ReplayCommand[] = [
   move(['step', 's'], 'stepIn', 'to the next line, into functions'),
   move(['next', 'n'], 'next', 'to the next line, over functions'),
@@ -57,9 +60,11 @@ export const moving: ReplayCommand[] = [
     run: async (replay) => void (await replay.move('stepOut')),
   },
   carryOn(['continue', 'c', 'fg'], 'continue', 'to the next breakpoint, or the end'),
-  move(['stepi', 'si'], 'stepIn', 'one instruction on', 'instruction'),
-  move(['nexti', 'ni'], 'next', 'one instruction on, over functions', 'instruction'),
+  move(['stepi', 'si'], 'stepIn', 'one instruction on', BY_INSTRUCTION),
+  move(['nexti', 'ni'], 'next', 'one instruction on, over functions', BY_INSTRUCTION),
+  move(['reverse-step', 'rs'], StepBack, 'back to the line before, into functions', { kind: 'into' }),
   move(['reverse-next', 'rn'], 'stepBack', 'back to the line before, over functions'),
+  move(['reverse-finish', 'rfin'], StepBack, 'back to the line that called this function', { kind: 'out' }),
   carryOn(['reverse-continue', 'rc'], 'reverseContinue', 'back to the breakpoint before, or the beginning'),
-  move(['reverse-stepi', 'rsi'], 'stepBack', 'one instruction back', 'instruction'),
+  move(['reverse-stepi', 'rsi'], 'stepBack', 'one instruction back', BY_INSTRUCTION),
 ];

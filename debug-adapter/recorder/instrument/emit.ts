@@ -1,5 +1,5 @@
 /** The rewritten program: original instructions with the code between them that records. */
-import { bit, isJump, isSubprogramCall, jumpDistance } from '../../../toolchain/insn/effects';
+import { bit, isGoto, isJump, isSubprogramCall, jumpDistance } from '../../../toolchain/insn/effects';
 import { encodeInsns, slotsOf } from '../../../toolchain/insn/insn';
 import type { Insn } from '../../../toolchain/insn/insn';
 import {
@@ -49,12 +49,13 @@ export function emit(
   facts: RegisterFacts,
   trace: TraceLayout,
   stackDepth: (subprogram: number) => number,
+  longJumps: boolean,
 ): Emitted | TooFar {
   const writer: RecordWriter = {
     firstField: ({ size }) => TRACE_HEADER - size + RECORD_HEADER,
     reserve: (record, spill) => reserve(record, trace, spill),
   };
-  return layOut(flow, recordingCode(flow, records, facts, writer, stackDepth));
+  return layOut(flow, recordingCode(flow, records, facts, writer, stackDepth), longJumps);
 }
 
 /** How a record is begun. */
@@ -93,7 +94,9 @@ export function recordingCode(
   stackDepth: (subprogram: number) => number,
 ): Inserted {
   const entry = new Map<number, Insn[]>();
+  const before = new Map<number, Insn[]>();
   const after = new Map<number, Insn[]>();
+  const sides = { before: entry, ahead: before, after };
   for (const record of records) {
     const { insn: at } = record.points[0] as Point;
     const spill = spiller(stackDepth(flow.subprogramOf(at).index));
@@ -108,15 +111,36 @@ export function recordingCode(
       }
       if (index === record.points.length - 1 && record.spilled.includes(record.address))
         code.push(spill.restore(record.address, 0));
-      (point.side === 'before' ? entry : after).set(point.insn, code);
+      sides[point.side].set(point.insn, code);
     });
   }
-  return { entry, arrival: new Map(), before: new Map(), after };
+  return { entry, arrival: new Map(), before, after };
 }
 
-/** The program with code put into it. */
-export function layOut(flow: Flow, { entry, arrival, before, after }: Inserted): Emitted | TooFar {
+/**
+ * The program with code put into it.
+ * @param longJumps whether the kernel has jumps of 32 bits (CPU version 4, since Linux 6.6). Without, a jump that has
+ * become too long for its 16 bits is too far.
+ */
+export function layOut(flow: Flow, inserted: Inserted, longJumps = false): Emitted | TooFar {
+  const long = new Set<number>();
+  for (;;) {
+    const emitted = layOutWith(flow, inserted, long);
+    if ('instructions' in emitted || !longJumps || long.has(emitted.insn)) return emitted;
+    // With a longer jump in it the program is longer, and others may have become too long.
+    long.add(emitted.insn);
+  }
+}
+
+/** @param long jumps that are made by way of one of 32 bits. */
+function layOutWith(
+  flow: Flow,
+  { entry, arrival, before, after }: Inserted,
+  long: ReadonlySet<number>,
+): Emitted | TooFar {
   const { insns } = flow;
+  const takesDetour = (insn: number) => long.has(insn) && !isGoto(insns[insn] as Insn);
+  const detour = (insn: number) => (takesDetour(insn) ? DETOUR : 0);
   const start = new Int32Array(insns.length);
   /** Where jumps to an instruction go: behind what is recorded when a subprogram is entered. */
   const landing = new Int32Array(insns.length);
@@ -133,7 +157,7 @@ export function layOut(flow: Flow, { entry, arrival, before, after }: Inserted):
     landing[index] = length + slots(entry.get(index)) + (arrivals?.passedFromAbove ? 1 : 0);
     past[index] = (landing[index] as number) + slots(arrivals?.code);
     place[index] = (past[index] as number) + slots(before.get(index));
-    length = (place[index] as number) + slotsOf(insn) + slots(after.get(index));
+    length = (place[index] as number) + slotsOf(insn) + detour(index) + slots(after.get(index));
   });
 
   const output: Insn[] = [];
@@ -147,6 +171,8 @@ export function layOut(flow: Flow, { entry, arrival, before, after }: Inserted):
       const isPassed = arrival.get(target)?.isPassedFrom(index) === true;
       const distance = ((isPassed ? past : landing)[target] as number) - following;
       if (insn.code === (Class.JMP32 | Jump.JA)) insn.imm = distance;
+      else if (takesDetour(index)) insn.off = 1;
+      else if (long.has(index)) Object.assign(insn, { code: Class.JMP32 | Jump.JA, off: 0, imm: distance });
       else if (distance < -0x8000 || distance > 0x7fff) return { insn: index };
       else insn.off = distance;
     } else if (isSubprogramCall(insn) || (insn.code === LD_IMM64 && insn.src === Pseudo.FUNCTION)) {
@@ -155,10 +181,18 @@ export function layOut(flow: Flow, { entry, arrival, before, after }: Inserted):
     output.push(...(entry.get(index) ?? []));
     if (arrivals?.passedFromAbove) output.push(goto(slots(arrivals.code)));
     output.push(...(arrivals?.code ?? []), ...(before.get(index) ?? []));
-    output.push(insn, ...(after.get(index) ?? []));
+    output.push(insn);
+    if (takesDetour(index)) {
+      const target = (landing[index + 1 + jumpDistance(original)] as number) - following - DETOUR;
+      output.push(goto(1), { ...goto(0), code: Class.JMP32 | Jump.JA, imm: target });
+    }
+    output.push(...(after.get(index) ?? []));
   }
   return { instructions: encodeInsns(output), start };
 }
+
+/** Slots behind a jump for going on where it is not taken, and for the long jump that is taken instead. */
+const DETOUR = 2;
 
 export interface Spiller {
   save(register: number, slot: number): Insn;

@@ -5,6 +5,7 @@ import {
   isGoto,
   isHelperCall,
   isJump,
+  isMayGoto,
   isPacketLoad,
   isSubprogramCall,
   jumpDistance,
@@ -98,11 +99,11 @@ export function analyseFlow(insns: readonly (Insn | undefined)[]): Flow {
 const TAIL_CALL = 12;
 
 /**
- * Whether what follows an instruction may not be what runs next, or not at once: functions of the program run in
- * between, or the program ends here.
+ * Whether what follows an instruction may not be what runs next, or not at once, and nothing but the kernel knows:
+ * functions of the program run in between, the program ends here, or a loop is left.
  */
 export function mayNotReturn(insn: Insn): boolean {
-  if (isPacketLoad(insn)) return true;
+  if (isPacketLoad(insn) || isMayGoto(insn)) return true;
   if (!isCall(insn)) return false;
   return !isHelperCall(insn) || insn.imm === TAIL_CALL || CALLBACK_HELPERS.has(insn.imm);
 }

@@ -2,7 +2,7 @@
  * Rewrites a program so that while it runs in the kernel it records what cannot be recomputed: the content of memory
  * it loads, results of helpers and kfuncs, where its stack frames lie. Re-execution (../replay) computes the rest.
  */
-import { isCall, isHelperCall, isMayGoto } from '../../../toolchain/insn/effects';
+import { isCall, isHelperCall } from '../../../toolchain/insn/effects';
 import { decodeInsns } from '../../../toolchain/insn/insn';
 import type { Insn } from '../../../toolchain/insn/insn';
 import { Alu, Class, Jump, LD_IMM64, Pseudo, SOURCE_REGISTER } from '../../../toolchain/insn/opcodes';
@@ -40,7 +40,8 @@ export interface CannotRecord {
 
 /**
  * @param parametersOf number of parameters of a FUNC of the object's BTF.
- * @param withCpu whether to record the CPU of the run, as following per-CPU maps needs it.
+ * @param options `withCpu`: whether to record the CPU of the run, as following per-CPU maps needs it; `longJumps`: whether
+ * the kernel has jumps of 32 bits.
  * @param stackDepth bytes of stack by subprogram, in the order of the program, as the verifier's statistics list them.
  */
 export function instrument(
@@ -49,7 +50,7 @@ export function instrument(
   trace: TraceLayout,
   recording: Recording,
   parametersOf: (functionType: number) => number | undefined,
-  withCpu = false,
+  { withCpu = false, longJumps = false } = {},
 ): Instrumented | CannotRecord {
   const insns = decodeInsns(program.instructions);
   const obstacle = findObstacle(insns);
@@ -72,7 +73,7 @@ export function instrument(
       insn: full.points[0]!.insn,
     };
   }
-  const emitted = emit(flow, records, facts, trace, depth);
+  const emitted = emit(flow, records, facts, trace, depth, longJumps);
   if (!('instructions' in emitted))
     return {
       reason: 'with the recording in between, a jump would be too long for an instruction',
@@ -135,7 +136,6 @@ export function findObstacle(insns: readonly (Insn | undefined)[]): CannotRecord
 }
 
 function obstacle(insn: Insn): string | undefined {
-  if (isMayGoto(insn)) return 'may_goto leaves its loop by a clock of the kernel, which is not recorded yet';
   if (isHelperCall(insn) && LATER_CALLBACK_HELPERS.has(insn.imm))
     return 'a timer runs its callback after the program has ended, so that there is no one run to record';
   if (insn.code === (Class.ALU64 | Alu.MOV | SOURCE_REGISTER) && insn.off === 1)

@@ -6,6 +6,7 @@ import {
   isHelperCall,
   isKfuncCall,
   isLoad,
+  isMayGoto,
   isPacketLoad,
   writes,
 } from '../../../toolchain/insn/effects';
@@ -28,8 +29,11 @@ export type Field =
 /** A place in the program where values are recorded. */
 export interface Point {
   insn: number;
-  /** Before it runs: only where a subprogram begins. Otherwise after it. */
-  side: 'before' | 'after';
+  /**
+   * `before`: where a subprogram is entered. `ahead`: before each time that it runs. `after`: behind it, which of a jump
+   * is where it is not taken.
+   */
+  side: 'before' | 'ahead' | 'after';
   /** In the order in which they are recorded; none where it matters only that the program came by. */
   fields: Field[];
 }
@@ -67,6 +71,8 @@ export function choosePoints(
         ],
       });
     }
+    // That a loop is left shows by its not going on, if it is known that the question came up.
+    if (isMayGoto(insn)) points.push({ insn: index, side: 'ahead', fields: [] });
     const fields = fieldsAfter(insn, index, liveness, frame);
     if (recording === 'full') addChecks(fields, insn, liveness.after(index));
     if (fields.length > 0 || mustBeSeen(insn)) points.push({ insn: index, side: 'after', fields });
@@ -89,6 +95,7 @@ function givenByKernel(
 
 /** Whether re-execution has to know that the program came by, because something else may have run instead. */
 function mustBeSeen(insn: Insn): boolean {
+  if (isMayGoto(insn)) return true;
   return mayNotReturn(insn) && (isHelperCall(insn) || isKfuncCall(insn) || isPacketLoad(insn));
 }
 

@@ -128,8 +128,8 @@ function reach(
 }
 
 function* insnsBetween(flow: Flow, from: Point, to: Point): Generator<number> {
-  let index = from.side === 'before' ? from.insn : flow.next(from.insn);
-  const end = to.side === 'before' ? to.insn : flow.next(to.insn);
+  let index = from.side === 'after' ? flow.next(from.insn) : from.insn;
+  const end = to.side === 'after' ? flow.next(to.insn) : to.insn;
   for (; index < end; index = flow.next(index)) yield index;
 }
 
@@ -146,5 +146,5 @@ export function freeAt(point: Point, { liveness, may }: RegisterFacts): number {
 }
 
 function at({ insn, side }: Point, sets: RegisterSets): number {
-  return side === 'before' ? sets.before(insn) : sets.after(insn);
+  return side === 'after' ? sets.after(insn) : sets.before(insn);
 }

@@ -8,7 +8,7 @@ export interface HelperCall {
   /** Step at which it was called. */
   step: number;
   insn: number;
-  /** `bpf_map_lookup_elem`; `kfunc#1234` for a kernel function, by its BTF id. */
+  /** `bpf_map_lookup_elem`; a kernel function's own name, or `kfunc#1234` by its BTF id. */
   name: string;
   /** R1 to R5; undefined where nothing was in the register. */
   arguments: (bigint | undefined)[];
@@ -43,10 +43,9 @@ export class CallLog {
   /** To be called before a call runs; the function returned, after it, with R0 if it is known. */
   begin(machine: Machine, pc: number): (result: bigint | undefined) => void {
     const insn = machine.code.insns[pc]!;
-    const argument = (number: number) =>
-      machine.known & (1 << number) ? machine.register(number) : undefined;
+    const argument = (number: number) => argumentOf(machine, number);
     const isHelper = isHelperCall(insn);
-    const mapCall = isHelper ? this.mapCall(machine, insn.imm, argument) : undefined;
+    const mapCall = this.mapCall(machine, pc);
     // Going along the run again does not make its calls twice.
     const isNew = machine.step > this.lastStep && this.calls.length < MAX_CALLS;
     let call: HelperCall | undefined;
@@ -55,7 +54,7 @@ export class CallLog {
       call = {
         step: machine.step,
         insn: pc,
-        name: isHelper ? helperName(insn.imm) : `kfunc#${insn.imm}`,
+        name: isHelper ? helperName(insn.imm) : (machine.code.kfuncs.get(pc) ?? `kfunc#${insn.imm}`),
         arguments: [1, 2, 3, 4, 5].map(argument),
         result: undefined,
       };
@@ -67,12 +66,11 @@ export class CallLog {
     };
   }
 
-  private mapCall(
-    machine: Machine,
-    helper: number,
-    argument: (number: number) => bigint | undefined,
-  ): MapCall | undefined {
-    const operation = MAP_OPERATIONS[helper];
+  /** What the call that is about to run asks of a map; undefined when it asks nothing, or nothing that is known. */
+  mapCall(machine: Machine, pc: number): MapCall | undefined {
+    const insn = machine.code.insns[pc];
+    const argument = (number: number) => argumentOf(machine, number);
+    const operation = insn && isHelperCall(insn) ? MAP_OPERATIONS[insn.imm] : undefined;
     const pointer = operation && argument(1);
     const map = pointer === undefined ? undefined : (this.mapAt(pointer) ?? this.model.innerMapAt(pointer));
     const shape = map === undefined ? undefined : this.model.shape(map);
@@ -90,9 +88,13 @@ export class CallLog {
       map: shape.handle,
       operation,
       key: key.bytes,
-      cpu: helper === LOOKUP_PERCPU ? Number(argument(3)) : machine.cpu,
+      cpu: insn?.imm === LOOKUP_PERCPU ? Number(argument(3)) : machine.cpu,
       flags: argument(4),
       ...(valueAt === undefined ? {} : { value: machine.memory.bytes(valueAt, shape.valueSize) }),
     };
   }
+}
+
+function argumentOf(machine: Machine, number: number): bigint | undefined {
+  return machine.known & (1 << number) ? machine.register(number) : undefined;
 }

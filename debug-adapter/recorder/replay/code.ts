@@ -11,8 +11,10 @@ import {
   isHelperCall,
   isJump,
   isLoad,
+  isMayGoto,
   isPacketLoad,
   isSubprogramCall,
+  jumpDistance,
 } from '../../../toolchain/insn/effects';
 import { decodeInsns } from '../../../toolchain/insn/insn';
 import type { Insn } from '../../../toolchain/insn/insn';
@@ -27,6 +29,7 @@ export const Kind = {
   SUBPROGRAM: 6,
   CALL: 7,
   EXIT: 8,
+  MAY_GOTO: 9,
 } as const;
 
 /** A point of recording. */
@@ -53,6 +56,7 @@ export interface ReplayCode {
   /** 1 for a load whose result the trace gives. */
   isInput: Uint8Array;
   before: (ReplayPoint | undefined)[];
+  ahead: (ReplayPoint | undefined)[];
   after: (ReplayPoint | undefined)[];
   /** Names of the kernel functions that are called, by instruction. */
   kfuncs: ReadonlyMap<number, string>;
@@ -89,6 +93,7 @@ export function replayCode(
     isGoto: new Uint8Array(count),
     isInput: new Uint8Array(count),
     before: new Array<ReplayPoint | undefined>(count).fill(undefined),
+    ahead: new Array<ReplayPoint | undefined>(count).fill(undefined),
     after: new Array<ReplayPoint | undefined>(count).fill(undefined),
     kfuncs,
     entries: new Map(),
@@ -107,8 +112,7 @@ export function replayCode(
     code.next[index] = flow.next(index);
     if (isGoto(insn)) code.isGoto[index] = 1;
     if (isJump(insn)) {
-      const distance = insn.code === Class.JMP32 ? insn.imm : insn.off;
-      code.target[index] = index + 1 + distance;
+      code.target[index] = index + 1 + jumpDistance(insn);
     } else if (isSubprogramCall(insn)) {
       code.target[index] = flow.target(index);
     }
@@ -120,9 +124,10 @@ export function replayCode(
   });
   for (const { id, points } of records) {
     points.forEach(({ insn, side, fields }, position) => {
-      (side === 'before' ? code.before : code.after)[insn] = { record: position === 0 ? id : 0, fields };
+      code[side][insn] = { record: position === 0 ? id : 0, fields };
       if (side === 'before') code.entries.set(id, insn);
-      else if (fields.some((field) => field.kind === 'register' && !field.checked)) code.isInput[insn] = 1;
+      if (side === 'after' && fields.some((field) => field.kind === 'register' && !field.checked))
+        code.isInput[insn] = 1;
     });
   }
   return code;
@@ -136,6 +141,7 @@ function kindOf(insn: Insn): number {
   if (isCall(insn) || isPacketLoad(insn)) return Kind.CALL;
   if (isHelperCall(insn)) return Kind.CALL;
   if (isExit(insn)) return Kind.EXIT;
+  if (isMayGoto(insn)) return Kind.MAY_GOTO;
   if (isJump(insn)) return Kind.JUMP;
   const group = insn.code & 7;
   return group === Class.ALU || group === Class.ALU64 ? Kind.ALU : Kind.STORE;

@@ -5,52 +5,20 @@
 import { isHelperCall, isKfuncCall, isPacketLoad } from '../../../toolchain/insn/effects';
 import type { Insn } from '../../../toolchain/insn/insn';
 import { Atomic, Class, Mode, accessSize } from '../../../toolchain/insn/opcodes';
-import { TRACE_HEADER } from '../instrument/emit';
 import { REGISTER_FILE_SIZE, isTaken, runAlu } from './alu';
 import type { RegisterFile } from './alu';
+import { atomicResultOf } from './atomic';
+import type { Ending, Frame, MachineState } from './machine-state';
 import { Kind } from './code';
 import type { ReplayCode, ReplayPoint } from './code';
 import type { CallLog } from './calls';
 import type { MapModel } from './map-model';
 import { Outputs } from './outputs';
 import { Packet } from './packet';
-import type { PacketBounds, PacketInput, PacketState } from './packet';
+import type { PacketBounds, PacketInput } from './packet';
 import { helperWrites } from '../instrument/helpers';
+import { TraceReader } from './trace-reader';
 import { Memory, add, halves, highOf, joined } from './memory';
-
-/** A call that has not returned. */
-export interface Frame {
-  /** The call instruction: of the program, or of the helper that called this function. */
-  call: number;
-  /** The kernel called it, from within a helper. */
-  isCallback: boolean;
-  /** R6 to R10 of the caller. */
-  lo: Int32Array;
-  hi: Int32Array;
-}
-
-export type Ending =
-  /** The program returned. */
-  | { kind: 'returned' }
-  /** A tail call replaced it by another program, whose run is not recorded; or an exception ended it. */
-  | { kind: 'left'; insn: number }
-  /** Re-execution and recording disagree, or the trace ends too early or too late. */
-  | { kind: 'diverged'; insn: number; reason: string };
-
-/** All of a machine's state but the memory, which keeps its own history. */
-export interface MachineState {
-  step: number;
-  pc: number;
-  trace: number;
-  /** Registers whose content is known: bit n is Rn. */
-  known: number;
-  lo: Int32Array;
-  hi: Int32Array;
-  frames: readonly Frame[];
-  memoryChanges: number;
-  packet: PacketState | undefined;
-  ending: Ending | undefined;
-}
 
 const CALLER_SAVED = 0x3f;
 /** Above BPF_COMPLEXITY_LIMIT_INSNS: the verifier goes through every round of a loop that it cannot tell the end of. */
@@ -81,11 +49,9 @@ export class Machine {
   readonly outputs = new Outputs(this.memory);
   /** Undefined for programs without a packet. */
   readonly tracked: Packet | undefined;
-  private trace = TRACE_HEADER;
+  private readonly trace: TraceReader;
   /** Step at which the program last came by a place where something is recorded. */
   private recordedAt = 0;
-  private readonly end: number;
-  private readonly records: DataView;
   private readonly loaded = new Int32Array(2);
   private readonly contextLo: number;
   private readonly contextHi: number;
@@ -99,8 +65,7 @@ export class Machine {
     input?: PacketInput,
   ) {
     this.tracked = input && new Packet(this.memory, this.outputs, () => this.step, input);
-    this.records = new DataView(traceBytes.buffer, traceBytes.byteOffset, traceBytes.byteLength);
-    this.end = Math.min(TRACE_HEADER + Number(this.records.getBigUint64(0, true)), traceBytes.byteLength);
+    this.trace = new TraceReader(traceBytes);
     this.enter(0);
     this.contextLo = this.registers.lo[1] as number;
     this.contextHi = this.registers.hi[1] as number;
@@ -125,7 +90,7 @@ export class Machine {
     return {
       step,
       pc,
-      trace,
+      trace: trace.at,
       known,
       lo: registers.lo.slice(),
       hi: registers.hi.slice(),
@@ -140,7 +105,7 @@ export class Machine {
   restore(state: MachineState): void {
     this.step = state.step;
     this.pc = state.pc;
-    this.trace = state.trace;
+    this.trace.at = state.trace;
     this.known = state.known;
     this.registers.lo.set(state.lo);
     this.registers.hi.set(state.hi);
@@ -191,6 +156,9 @@ export class Machine {
       case Kind.CALL:
         this.callKernel(pc);
         return;
+      case Kind.MAY_GOTO:
+        this.mayGoto(pc);
+        return;
       default:
         this.exit();
         return;
@@ -240,6 +208,19 @@ export class Machine {
     // A loop that no record shows the rounds of is one whose end the verifier has seen.
     if (this.pc <= pc && (this.step - this.recordedAt > MAX_UNRECORDED || this.step > MAX_STEPS))
       this.diverge(pc, 'it goes on for longer than any program may');
+  }
+
+  /** A loop is left when the kernel has had enough of it: only where it goes on something is recorded. */
+  private mayGoto(pc: number): void {
+    const { code } = this;
+    const arrived = code.ahead[pc];
+    const goesOn = code.after[pc];
+    if (arrived && !this.consume(arrived, pc)) return;
+    if (!goesOn?.record || this.trace.upcoming !== goesOn.record) {
+      this.pc = code.target[pc] as number;
+      return;
+    }
+    if (this.consume(goesOn, pc)) this.pc = code.next[pc] as number;
   }
 
   private load(pc: number): void {
@@ -345,7 +326,7 @@ export class Machine {
     const { code } = this;
     const point = code.after[pc];
     if (point?.record) {
-      const upcoming = this.upcoming();
+      const upcoming = this.trace.upcoming;
       const entry = upcoming === point.record ? undefined : code.entries.get(upcoming);
       if (entry !== undefined) {
         this.call(pc, true, entry);
@@ -365,10 +346,10 @@ export class Machine {
   private exit(): void {
     const frame = this.frames.pop();
     if (!frame) {
-      if (this.trace !== this.end) {
+      if (this.trace.rest !== 0) {
         this.diverge(
           this.pc,
-          `the program has returned, but ${this.end - this.trace} bytes of its recording are left`,
+          `the program has returned, but ${this.trace.rest} bytes of its recording are left`,
         );
         return;
       }
@@ -392,15 +373,10 @@ export class Machine {
     this.pc = this.code.next[frame.call] as number;
   }
 
-  /** Number of the next record; 0 at the trace's end. */
-  private upcoming(): number {
-    return this.trace + 8 <= this.end ? this.records.getUint32(this.trace, true) : 0;
-  }
-
   /** Reads the values that were recorded at a point. False when they contradict what was computed. */
   private consume({ record, fields }: ReplayPoint, insn: number): boolean {
     if (record) {
-      const found = this.upcoming();
+      const found = this.trace.upcoming;
       if (found !== record) {
         this.diverge(
           insn,
@@ -408,17 +384,16 @@ export class Machine {
         );
         return false;
       }
-      this.trace += 8;
+      this.trace.skip();
       this.recordedAt = this.step;
     }
-    if (this.trace + 8 * fields.length > this.end) {
+    if (8 * fields.length > this.trace.rest) {
       this.diverge(insn, 'the recording ends within this');
       return false;
     }
     for (const field of fields) {
-      const lo = this.records.getInt32(this.trace, true);
-      const hi = this.records.getInt32(this.trace + 4, true);
-      this.trace += 8;
+      const { low: lo, high: hi } = this.trace;
+      this.trace.skip();
       if (field.kind === 'stack') {
         const { registers } = this;
         const [atLo, atHi] = add(registers.lo[10] as number, registers.hi[10] as number, field.offset);
@@ -444,35 +419,5 @@ export class Machine {
 
   private diverge(insn: number, reason: string): void {
     this.ending = { kind: 'diverged', insn, reason };
-  }
-}
-
-/** What an atomic instruction leaves in memory. */
-function atomicResultOf(
-  operation: number,
-  old: bigint,
-  operand: bigint,
-  expected: bigint,
-  size: number,
-): bigint {
-  switch (operation) {
-    case Atomic.LOAD_ACQUIRE:
-      return old;
-    case Atomic.STORE_RELEASE:
-    case Atomic.XCHG:
-      return operand;
-    case Atomic.CMPXCHG:
-      return BigInt.asUintN(8 * size, old) === BigInt.asUintN(8 * size, expected) ? operand : old;
-    default:
-  }
-  switch (operation & 0xf0) {
-    case Atomic.ADD:
-      return old + operand;
-    case Atomic.OR:
-      return old | operand;
-    case Atomic.AND:
-      return old & operand;
-    default:
-      return old ^ operand;
   }
 }

@@ -14,30 +14,10 @@ import {
   prefixOf,
   updatesInPlace,
 } from './map-shape';
+import { allKnown, copyOf, u32, withSlot } from './map-entry';
+import type { Element, MapEntry, PlainEntry } from './map-entry';
 import type { MapShape } from './map-shape';
 import type { Memory, Shown } from './memory';
-
-/** `value` and `known` have all slots of the entry; see {@link MapShape}. */
-interface Element {
-  key: Uint8Array;
-  value: Uint8Array;
-  known: Uint8Array;
-  /**
-   * Where the value of a slot lies, from the first look-up on that returned it: its bytes are then those of the
-   * memory there.
-   */
-  addresses: readonly (bigint | undefined)[];
-}
-
-export interface MapEntry {
-  key: Uint8Array;
-  value: Uint8Array;
-  known: Uint8Array;
-}
-export interface PlainEntry {
-  key: Uint8Array;
-  value: Uint8Array;
-}
 
 /** A call that concerns a map, with what its pointer arguments led to when it was made. */
 export interface MapCall {
@@ -93,8 +73,9 @@ export class MapModel {
     private readonly mapOfId: (id: number) => number | undefined = () => undefined,
   ) {
     for (const { shape, entries, after } of maps) {
+      // Never written to: who changes an element makes a copy.
+      const known = new Uint8Array(shape.stride * shape.slots).fill(1);
       const elements = entries.map(({ key, value }): [string, Element] => {
-        const known = new Uint8Array(value.length).fill(1);
         return [identityOf(shape, key), { key, value, known, addresses: [] }];
       });
       this.maps.set(shape.handle, {
@@ -109,6 +90,11 @@ export class MapModel {
 
   shape(map: number): MapShape | undefined {
     return this.maps.get(map)?.shape;
+  }
+
+  /** Number of changes up to the present step. */
+  get changes(): number {
+    return this.undo.length;
   }
 
   /** Takes back what was changed after a step. */
@@ -282,12 +268,49 @@ export class MapModel {
     return { key: element.key, value, known };
   }
 
-  /** A map's entries as they are now; of a map that could not be followed, as they are after the run. */
-  entries(handle: number): MapEntry[] {
+  /**
+   * A map's entries as they are now, `count` of them from number `from` on; of a map that could not be followed, as they
+   * are after the run. Their order stays as long as the step does.
+   */
+  entries(handle: number, from = 0, count = Infinity): MapEntry[] {
     const map = this.maps.get(handle);
     if (!map) return [];
-    if (map.lost !== undefined && map.after) return [...map.after.values()].map(allKnown);
-    return [...map.elements.values()].map((element) => this.read(map, element));
+    if (map.lost !== undefined && map.after)
+      return [...map.after.values()].slice(from, from + count).map(allKnown);
+    const wanted: MapEntry[] = [];
+    let number = 0;
+    for (const element of map.elements.values()) {
+      if (wanted.length >= count) break;
+      if (number++ >= from) wanted.push(this.read(map, element));
+    }
+    return wanted;
+  }
+
+  /** Another value after each change of which entries there are and where they lie. */
+  get version(): unknown {
+    return this.undo.at(-1) ?? null;
+  }
+
+  /** Where a slot of an entry's value lies; undefined before the run has shown it. */
+  valueAddress(handle: number, key: Uint8Array, slot = 0): bigint | undefined {
+    const map = this.maps.get(handle);
+    const element = map?.elements.get(identityOf(map.shape, key));
+    return map && element && this.addressOf(map, element, slot);
+  }
+
+  /** The entry, and the slot of its value, that an address lies in; `address` is that slot's. */
+  entryAt(address: bigint): { map: number; key: Uint8Array; slot: number; address: bigint } | undefined {
+    for (const [handle, map] of this.maps) {
+      const size = BigInt(map.shape.valueSize);
+      for (const element of map.elements.values()) {
+        for (let slot = 0; slot < map.shape.slots; slot++) {
+          const start = this.addressOf(map, element, slot);
+          if (start !== undefined && address >= start && address < start + size)
+            return { map: handle, key: element.key, slot, address: start };
+        }
+      }
+    }
+    return undefined;
   }
 
   lookup(handle: number, key: Uint8Array): MapEntry | undefined {
@@ -339,7 +362,9 @@ export class MapModel {
       }
       const { value, known } = this.read(map, element);
       if (known.includes(0)) return 'a helper has written to it what the run does not show';
-      if (value.some((byte, at) => byte !== theirs.value[at]))
+      // Behind the values of a per-CPU map are bytes of no meaning: older kernels copy what is there into them.
+      const { stride, valueSize } = map.shape;
+      if (value.some((byte, at) => at % stride < valueSize && byte !== theirs.value[at]))
         return 'an entry has another value after the run than it should have';
     }
     if (after.size !== map.elements.size)
@@ -348,37 +373,10 @@ export class MapModel {
   }
 }
 
-function withSlot(
-  { stride }: MapShape,
-  element: Element,
-  slot: number,
-  { bytes, known: bytesKnown }: Shown,
-): Element {
-  const value = copyOf(element.value);
-  const known = copyOf(element.known);
-  value.set(bytes, slot * stride);
-  known.set(bytesKnown, slot * stride);
-  return { ...element, value, known };
-}
-
-/** `slice` of a Buffer, which is what decoding gives, is no copy. */
-function copyOf(bytes: Uint8Array): Uint8Array {
-  return new Uint8Array(bytes);
-}
-
 function longestMatch({ elements }: FollowedMap, key: Uint8Array): Element | undefined {
   let best: Element | undefined;
   for (const element of elements.values()) {
     if (coversKey(element.key, key) && (!best || prefixOf(element.key) > prefixOf(best.key))) best = element;
   }
   return best;
-}
-
-/** An array's key is its index, the value of a map of maps an id. */
-function u32(bytes: Uint8Array): number {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getUint32(0, true);
-}
-
-function allKnown({ key, value }: PlainEntry): MapEntry {
-  return { key, value, known: new Uint8Array(value.length).fill(1) };
 }

@@ -31,6 +31,8 @@ export interface PacketState {
   isFresh: boolean;
   /** Where the packet ends, as the program has read it since a helper may have moved it. */
   readEnd: bigint | undefined;
+  /** Bytes behind `length` are in fragments, which a program reaches by helpers only. */
+  isFragmented: boolean;
   /** Bytes of XDP metadata before `data`, which a test run gives back in front of the packet. */
   metadata: number;
 }
@@ -55,6 +57,7 @@ export class Packet {
       isPlaced: false,
       isFresh: false,
       readEnd: undefined,
+      isFragmented: false,
       metadata: input.metadata,
     };
     memory.writeShown(UNPLACED, { bytes: input.bytes, known: new Uint8Array(input.bytes.length).fill(1) });
@@ -72,16 +75,24 @@ export class Packet {
     if (offset === this.input.dataOffset) {
       this.beginsAt(value);
     } else if (offset === this.input.endOffset) {
-      const { data, isFresh, length } = this.state;
-      this.state = { ...this.state, readEnd: value, length: isFresh ? Number(value - data) : length };
+      this.state = { ...this.state, readEnd: value };
+      if (this.state.isFresh) this.endsAt(value);
     }
   }
 
   private beginsAt(data: bigint): void {
     const { data: before, length, readEnd } = this.state;
     if (data !== before) this.memory.writeShown(data, this.memory.bytes(before, length ?? 0));
-    const now = readEnd === undefined ? length : Number(readEnd - data);
-    this.state = { ...this.state, data, length: now, isPlaced: true, isFresh: true };
+    this.state = { ...this.state, data, isPlaced: true, isFresh: true };
+    if (readEnd !== undefined) this.endsAt(readEnd);
+  }
+
+  private endsAt(end: bigint): void {
+    const { data, length, isFragmented } = this.state;
+    const read = Number(end - data);
+    // A length that nobody expected is that of the first part of a packet in several.
+    const hasMore = isFragmented || (length !== undefined && read < length);
+    this.state = { ...this.state, length: read, isFragmented: hasMore };
   }
 
   /**
@@ -124,7 +135,12 @@ export class Packet {
   }
 
   forget(offset: number, length: number): void {
-    this.outputs.write(this.step(), PACKET, this.state.data + BigInt(offset), length);
+    this.outputs.write(this.step(), PACKET, this.state.data + BigInt(offset), this.within(offset, length));
+  }
+
+  /** How many bytes of a range are in the packet, or its first piece. */
+  private within(offset: number, length: number): number {
+    return Math.max(0, Math.min(length, (this.state.length ?? 0) - offset));
   }
 
   moveMetadata(distance: number): void {
@@ -133,8 +149,9 @@ export class Packet {
 
   /** Bytes of the program's that a helper has put into the packet. */
   copyFrom(address: bigint | undefined, offset: number, length: number): void {
-    if (address === undefined) this.forget(offset, length);
-    else this.memory.writeShown(this.state.data + BigInt(offset), this.memory.bytes(address, length));
+    if (address === undefined) return this.forget(offset, length);
+    const bytes = this.memory.bytes(address, this.within(offset, length));
+    this.memory.writeShown(this.state.data + BigInt(offset), bytes);
   }
 
   /** Moves the beginning; bytes that are new are what the kernel's memory has there, or zero. */
@@ -146,12 +163,14 @@ export class Packet {
   }
 
   moveEnd(distance: number): void {
-    const { length } = this.state;
-    if (length !== undefined) this.setLength(length + distance);
+    const { length, isFragmented } = this.state;
+    if (isFragmented) this.becomeUnknown();
+    else if (length !== undefined) this.setLength(length + distance);
   }
 
   setLength(wanted: number): void {
-    const { data, length } = this.state;
+    const { data, length, isFragmented } = this.state;
+    if (isFragmented) return this.becomeUnknown();
     if (length !== undefined) this.zero(data + BigInt(length), data + BigInt(wanted));
     this.state = { ...this.state, length: wanted };
   }

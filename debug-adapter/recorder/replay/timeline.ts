@@ -2,7 +2,8 @@
  * A recorded run as a line in time that can be gone along in both directions: the state of the machine is kept every so
  * many steps, and any other step is reached from the one before it by re-execution.
  */
-import type { Ending, Machine, MachineState } from './machine';
+import type { Machine } from './machine';
+import type { Ending, MachineState } from './machine-state';
 
 /** Steps between kept states: as many as re-execution does in a millisecond or two. Searches go by pieces as long. */
 export const INTERVAL = 8192;

@@ -78,3 +78,11 @@ export async function expandVariable(bench: Workbench, name: string | RegExp): P
   if ((await row.getAttribute('aria-expanded')) === 'false') await row.locator('.monaco-tl-twistie').click();
   await until(async () => (await row.getAttribute('aria-expanded')) !== 'false', `${String(name)} to open`);
 }
+
+/** Folds a view of the side bar, so that the others have more room. */
+export async function foldPane(bench: Workbench, name: string): Promise<void> {
+  const header = bench.page.locator(`.sidebar .pane-header[aria-label^="${name}"]`).first();
+  await header.waitFor();
+  if ((await header.getAttribute('aria-expanded')) === 'true') await header.click();
+  await until(async () => (await header.getAttribute('aria-expanded')) === 'false', `${name} to fold`);
+}

@@ -1,0 +1,359 @@
+/**
+ * The debugger as somebody meets it: F5 on an XDP program, through its run and back, its variables, packet and maps at
+ * two moments, breakpoints that ask, what ran, another packet, and the run kept in a file.
+ */
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { startServer, type EditorServer } from './harness/server';
+import { consoleText, expandVariable, foldPane, lensesOf, variableRows } from './harness/steps';
+import { openWorkbench, until, type Workbench } from './harness/workbench';
+
+const FILE = 'guard.bpf.c';
+const SOURCE = `// Drops packets to a guarded port and counts those of each source.
+#include "vmlinux.h"
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#define ETH_P_IP 0x0800
+
+struct source {
+	__u64 packets;
+	__u64 bytes;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __be32);
+	__type(value, struct source);
+} sources SEC(".maps");
+
+__u32 guarded = 80;
+
+static __noinline int count(__be32 address, __u64 bytes)
+{
+	struct source *source = bpf_map_lookup_elem(&sources, &address); // #LOOKUP
+	if (!source) {
+		struct source fresh = { .packets = 1, .bytes = bytes };
+		bpf_map_update_elem(&sources, &address, &fresh, BPF_ANY); // #UPDATE
+		return 1; // #NEW
+	}
+	source->packets += 1; // #COUNT
+	source->bytes += bytes;
+	return 0;
+}
+
+SEC("xdp")
+int guard(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data;
+	void *end = (void *)(long)ctx->data_end;
+	struct ethhdr *eth = data;
+	struct iphdr *ip = data + sizeof(*eth);
+	struct tcphdr *tcp = (void *)(ip + 1);
+
+	if ((void *)(tcp + 1) > end)
+		return XDP_PASS; // #SHORT
+	if (eth->h_proto != bpf_htons(ETH_P_IP)) // #TYPE
+		return XDP_PASS;
+	int first = count(ip->saddr, end - data); // #CALL
+	__u16 port = bpf_ntohs(tcp->dest); // #PORT
+	ip->ttl -= 1; // #TTL
+	if (port == guarded) // #GUARD
+		return XDP_DROP; // #DROP
+	return first ? XDP_TX : XDP_PASS; // #VERDICT
+}
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";
+`;
+/** More rounds, and so more records, than the recording has room for. */
+const LONG_FILE = 'long.bpf.c';
+const LONG = `#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+__u64 total;
+
+static long add(__u32 round, void *unused)
+{
+	total += bpf_get_prandom_u32();
+	return 0;
+}
+
+SEC("xdp")
+int rounds(struct xdp_md *ctx)
+{
+	bpf_loop(8000000, add, 0, 0);
+	return XDP_PASS;
+}
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";
+`;
+const lineOf = (marker: string): number => SOURCE.split('\n').findIndex((line) => line.includes(marker)) + 1;
+
+let server: EditorServer;
+let bench: Workbench;
+
+beforeAll(async () => {
+  server = await startServer({ [FILE]: SOURCE, [LONG_FILE]: LONG });
+  bench = await openWorkbench(server, 'debugger');
+});
+afterEach(async ({ task }) => {
+  if (task.result?.state === 'fail') await bench?.screenshot('FAILED');
+});
+afterAll(async () => {
+  await bench?.close();
+  await server?.stop();
+});
+
+/** Where the debugger rests; undefined while it does not. */
+function rest(): Promise<{ line: number; name: string } | undefined> {
+  return bench.api(async (vscode) => {
+    const session = vscode.debug.activeDebugSession;
+    if (!session) return undefined;
+    try {
+      const { stackFrames } = (await session.customRequest('stackTrace', { threadId: 1 })) as {
+        stackFrames: { line: number; name: string }[];
+      };
+      return stackFrames[0] && { line: stackFrames[0].line, name: stackFrames[0].name };
+    } catch {
+      // The session is being started, or its run is under way.
+      return undefined;
+    }
+  });
+}
+const restsAt = (marker: string): Promise<unknown> =>
+  until(async () => (await rest())?.line === lineOf(marker), `the stop at ${marker}`);
+const restsAtEnd = (): Promise<unknown> =>
+  until(async () => / = XDP_/.test((await rest())?.name ?? ''), 'the end of the run');
+const button = (name: string): Promise<void> =>
+  bench.page.locator(`.debug-toolbar .action-label[aria-label^="${name}"]`).first().click();
+/** Puts the cursor into a line of the source, in sight, and waits until keys that are pressed go there. */
+async function goTo(marker: string, text = ''): Promise<void> {
+  const line = lineOf(marker);
+  await bench.api(
+    async (vscode, { at, word }) => {
+      const editor = vscode.window.visibleTextEditors.find(({ document }) => document.uri.scheme === 'file')!;
+      await vscode.window.showTextDocument(editor.document, editor.viewColumn);
+      const column = Math.max(0, editor.document.lineAt(at - 1).text.indexOf(word));
+      const position = new vscode.Position(at - 1, column + (word === '' ? 0 : 1));
+      editor.selection = new vscode.Selection(position, position);
+      const range = new vscode.Range(position, position);
+      editor.revealRange(range, vscode.TextEditorRevealType.InCenterIfOutsideViewport);
+    },
+    { at: line, word: text },
+  );
+  const cursor = bench.page.locator('.statusbar-item').filter({ hasText: new RegExp(`Ln ${line},`) });
+  await cursor.first().waitFor();
+  await bench.page.locator('.part.editor .monaco-editor.focused').first().waitFor();
+}
+/** Types into the field that opens below a line for a breakpoint's condition or message. */
+async function typeBelow(command: string, text: string, shot?: string): Promise<void> {
+  await bench.command(command);
+  await bench.page.locator('.breakpoint-widget .monaco-editor.focused').first().waitFor();
+  await bench.page.keyboard.type(text);
+  if (shot !== undefined) await bench.screenshot(shot);
+  await bench.page.keyboard.press('Enter');
+  await bench.page.locator('.breakpoint-widget').waitFor({ state: 'detached' });
+}
+const scope = (name: string) =>
+  bench.page.locator('.debug-variables .monaco-list-row[aria-level="1"]').filter({ hasText: name }).first();
+async function fold(name: string, wanted: 'open' | 'closed'): Promise<void> {
+  const row = scope(name);
+  await row.waitFor();
+  const isOpen = (await row.getAttribute('aria-expanded')) === 'true';
+  if (isOpen !== (wanted === 'open')) await row.locator('.monaco-tl-twistie').click();
+  await until(
+    async () => ((await row.getAttribute('aria-expanded')) === 'true') === (wanted === 'open'),
+    `${name} to be ${wanted}`,
+  );
+}
+/** Shows one scope of the Variables view and folds the others: the list draws only rows that are in sight. */
+async function look(name: string): Promise<void> {
+  for (const other of ['Locals', 'Registers', 'Stack', 'Context', 'Packet', 'Calls', 'Maps', 'Globals'])
+    if (other !== name && (await scope(other).count()) > 0) await fold(other, 'closed');
+  await fold(name, 'open');
+}
+const removeBreakpoints = (): Promise<void> =>
+  bench.api((vscode) => vscode.debug.removeBreakpoints(vscode.debug.breakpoints));
+async function stop(): Promise<void> {
+  await button('Stop');
+  await until(async () => (await rest()) === undefined, 'the end of the session');
+}
+const variable = (pattern: RegExp) =>
+  bench.page.locator('.debug-variables .monaco-list-row').filter({ hasText: pattern }).first();
+/** What the adapter has said of the breakpoints. */
+function breakpoints(): Promise<{ verified: boolean; message?: string }[]> {
+  return bench.api(async (vscode) => {
+    const session = vscode.debug.activeDebugSession;
+    const all = await Promise.all(
+      vscode.debug.breakpoints.map((breakpoint) => session?.getDebugProtocolBreakpoint(breakpoint)),
+    );
+    return all.flatMap((one) => (one ? [one as { verified: boolean; message?: string }] : []));
+  });
+}
+const sees = (pattern: RegExp): Promise<unknown> =>
+  until(async () => (await variableRows(bench)).find((row) => pattern.test(row)), `a row ${pattern}`);
+
+test('F5 on an XDP program, with a packet of its own when nobody described one, stops at a breakpoint', async () => {
+  await bench.open(FILE);
+  await until(async () => (await lensesOf(bench)).some((title) => /accepted/.test(title)), 'the verdict');
+  await goTo('#CALL');
+  await bench.page.keyboard.press('F9');
+  await bench.page.keyboard.press('F5');
+  await restsAt('#CALL');
+  await bench.screenshot('breakpoint');
+  // Leaves the Variables view room for more than ten rows.
+  for (const pane of ['Watch', 'Breakpoints']) await foldPane(bench, pane);
+  await look('Locals');
+  await sees(/^data/);
+  await bench.screenshot('locals');
+});
+
+test('a packet layer and a map at two moments: before the program has changed them, and after', async () => {
+  await look('Packet');
+  await expandVariable(bench, /^ipv4/);
+  await sees(/^ttl\W+64/);
+  await bench.screenshot('packet-before');
+  await look('Maps');
+  await sees(/^sources.*0 entries/);
+  await goTo('#GUARD');
+  await bench.page.keyboard.press('F9');
+  await bench.page.keyboard.press('F5');
+  await restsAt('#GUARD');
+  await look('Maps');
+  await sees(/^sources.*1 entry/);
+  await look('Packet');
+  await expandVariable(bench, /^ipv4/);
+  await sees(/^ttl\W+63/);
+  await bench.screenshot('packet-after');
+});
+
+test('steps back, into the function that was called and out of it', async () => {
+  await button('Reverse');
+  await restsAt('#CALL');
+  await until(async () => {
+    await bench.page.keyboard.press('F11');
+    return (await rest())?.name === 'count';
+  }, 'the way into count()');
+  await until(async () => {
+    await bench.page.keyboard.press('F10');
+    return (await rest())?.line === lineOf('#NEW') || (await rest())?.line === lineOf('#UPDATE');
+  }, 'the way through it');
+  await look('Locals');
+  await sees(/^address/);
+  await bench.screenshot('callee');
+  await button('Step Back');
+  await until(async () => ((await rest())?.line ?? 99) < lineOf('#UPDATE'), 'the line before');
+  await bench.screenshot('back');
+});
+
+test('the packet is changed, and the program runs on it anew, to the same place', async () => {
+  await bench.page.keyboard.press('F5');
+  await restsAt('#GUARD');
+  await look('Packet');
+  await expandVariable(bench, /^tcp/);
+  await sees(/^destination(Port)?\W+80/);
+  const row = variable(/^destination(Port)?\W+80/);
+  await row.dblclick();
+  const input = bench.page.locator('.debug-variables .monaco-inputbox input').first();
+  await input.fill('443');
+  await bench.screenshot('set-value');
+  await input.press('Enter');
+  await sees(/^destination(Port)?\W+443/);
+  await restsAt('#GUARD');
+  await bench.screenshot('rerun');
+  await bench.page.keyboard.press('F5');
+  await restsAtEnd();
+  await until(async () => / = XDP_TX/.test((await rest())?.name ?? ''), 'the other verdict');
+});
+
+test('coverage marks the lines that ran and those that did not, over two runs', async () => {
+  await bench.command('BPF: Show Coverage');
+  await bench.page.locator('.statusbar-item').filter({ hasText: 'lines ran' }).first().waitFor();
+  await bench.screenshot('coverage');
+  await goTo('#GUARD', 'port');
+  await bench.command('Show or Focus Hover');
+  await bench.page.locator('.monaco-hover').filter({ hasText: 'Reached once in one run.' }).first().waitFor();
+  await bench.screenshot('coverage-hover');
+  await bench.page.keyboard.press('Escape');
+  await bench.command('Debug: Restart');
+  await until(async () => (await rest())?.line === lineOf('#CALL'), 'the first breakpoint of the new run');
+  await bench.page.locator('.statusbar-item').filter({ hasText: 'lines ran' }).first().hover();
+  await bench.page.locator('.monaco-hover').filter({ hasText: 'of 2 runs' }).first().waitFor();
+  await bench.screenshot('coverage-two-runs');
+  await bench.command('BPF: Clear Coverage');
+});
+
+test('a condition and a log message are typed where breakpoints are; a typo is told at once', async () => {
+  await removeBreakpoints();
+  await goTo('#GUARD');
+  await typeBelow('Debug: Add Conditional Breakpoint', 'port ==');
+  const problem = await until(async () => {
+    const [first] = await breakpoints();
+    return first && first.verified === false ? first.message : undefined;
+  }, 'the breakpoint to be refused');
+  expect(problem).toMatch(/port ==/);
+  await bench.screenshot('condition-typo');
+  await removeBreakpoints();
+
+  await goTo('#GUARD');
+  await typeBelow('Debug: Add Conditional Breakpoint', 'port == 80 && first == 1', 'condition');
+  await goTo('#PORT');
+  await typeBelow('Debug: Add Logpoint', 'from {ip->saddr}, first {first}');
+  await bench.command('Debug: Restart');
+  await restsAt('#GUARD');
+  await until(async () => /^from .*, first 1/m.test(await consoleText(bench)), 'the log message');
+  await bench.screenshot('log-message');
+});
+
+test('the run is kept in a file, and gone through from it without a kernel', async () => {
+  await bench.command('BPF: Save Recording');
+  const input = bench.page.locator('.quick-input-widget input.input');
+  await input.waitFor();
+  const file = path.join(server.workspace, 'kept.bpfrec');
+  await input.fill(file);
+  await bench.page.keyboard.press('Enter');
+  await until(async () => existsSync(file), 'the file');
+  await stop();
+
+  await bench.command('BPF: Open Recording');
+  await input.waitFor();
+  await input.fill(file);
+  await bench.page.keyboard.press('Enter');
+  await restsAt('#GUARD');
+  const { configuration } = await bench.api((vscode) => ({
+    configuration: vscode.debug.activeDebugSession!.configuration as Record<string, unknown>,
+  }));
+  expect(configuration.hostSocket).toBeUndefined();
+  await look('Packet');
+  await expandVariable(bench, /^ipv4/);
+  await sees(/^ttl\W+63/);
+  await button('Reverse');
+  await until(async () => ((await rest())?.line ?? 99) < lineOf('#CALL'), 'the beginning of the run');
+  await bench.screenshot('recording');
+  await stop();
+});
+
+test('a breakpoint on a comment goes to the next line with code', async () => {
+  await removeBreakpoints();
+  await goTo('// Drops packets');
+  await bench.page.keyboard.press('F9');
+  await bench.page.keyboard.press('F5');
+  await until(async () => ((await rest())?.line ?? 0) > 1, 'the first stop');
+  await bench.screenshot('comment');
+  const [first] = await breakpoints();
+  expect(first).toMatchObject({ verified: true });
+  await stop();
+});
+
+test('a run that cannot be recorded says why, and what to do', async () => {
+  await removeBreakpoints();
+  await bench.open(LONG_FILE);
+  await until(async () => (await lensesOf(bench)).some((title) => /accepted/.test(title)), 'the verdict');
+  await bench.page.keyboard.press('F5');
+  await restsAtEnd();
+  await until(async () => /cannot be stepped through/.test(await consoleText(bench)), 'the reason');
+  await bench.page.keyboard.press('F10');
+  await bench.screenshot('not-recorded');
+});
