@@ -3,6 +3,7 @@
  * runs in its place, which takes the user's maps as they are.
  */
 import type { LoadedProgram } from '../../kernel/protocol';
+import type { BpfObject } from '../../toolchain/elf/object';
 import { readDwarf } from '../../toolchain/dwarf/dwarf';
 import { DwarfTypes } from '../../toolchain/dwarf/types-as-btf';
 import { reattach } from '../runner/attachments';
@@ -20,6 +21,20 @@ const NOT_EXCHANGED: Partial<Record<string, string>> = {
   struct_ops: 'the functions of a struct_ops are registered as a whole',
   ext: 'it replaces a function of another program',
 };
+
+type DebugInfo = Pick<ProgramFacts, 'dwarf' | 'types'>;
+const debugInfo = new WeakMap<BpfObject, DebugInfo>();
+
+/** Read once for all programs of an object. */
+function debugInfoOf(object: BpfObject): DebugInfo {
+  let info = debugInfo.get(object);
+  if (!info) {
+    const dwarf = readDwarf(object.elf);
+    info = { dwarf, types: dwarf && new DwarfTypes(dwarf, object.elf.littleEndian) };
+    debugInfo.set(object, info);
+  }
+  return info;
+}
 
 export class AttachedProgram {
   private present: Instrumentation | undefined;
@@ -45,13 +60,13 @@ export class AttachedProgram {
     const { kernel, file } = loaded;
     const { object } = file;
     const prepared = await kernel.request('programPrepared', { program: program.handle });
-    const dwarf = readDwarf(object.elf);
+    const { dwarf, types } = debugInfoOf(object);
     const facts: ProgramFacts = {
       programType: program.type,
       btf: object.btf,
       source: new SourceMap(prepared, program.name, object, dwarf, file.path),
       dwarf,
-      types: dwarf && new DwarfTypes(dwarf, object.elf.littleEndian),
+      types,
       code: codeOf(prepared, program.verdict.stats?.stackDepth ?? []),
     };
     const watched = { kernel, program, prepared, license: object.license ?? '', btf: object.btf, among };

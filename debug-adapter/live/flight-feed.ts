@@ -39,6 +39,7 @@ export class FlightFeed {
   private nextId = 1;
   private stoppedAt: number | undefined;
   private last = { text: '', at: 0 };
+  private lastLook = 0;
   private counts = { runs: 0, checked: 0 };
 
   constructor(
@@ -76,6 +77,10 @@ export class FlightFeed {
   async look(programs: readonly AttachedProgram[]): Promise<KeptRun | undefined> {
     if (!this.wanted) return undefined;
     const { condition } = this.wanted;
+    const now = performance.now();
+    // Without a condition there is nothing but counters to be read.
+    if (!condition && now - this.lastLook < STATE_MS) return undefined;
+    this.lastLook = now;
     let runs = 0;
     let checked = 0;
     let found: KeptRun | undefined;

@@ -1,8 +1,8 @@
 /** The flight recorder of one attached program: its newest runs, and the one of which a condition held. */
 import { FLIGHT, END } from '../recorder/instrument/flight-code';
 import { RING } from '../recorder/instrument/ring';
-import { openRun, readProgram } from '../recorder/open-run';
-import type { OpenedRun, ReadProgram } from '../recorder/open-run';
+import { openRun } from '../recorder/open-run';
+import type { OpenedRun } from '../recorder/open-run';
 import { sourcesOf } from '../recorder/record-program';
 import type { Recording } from '../recorder/recording';
 import { Machine } from '../recorder/replay/machine';
@@ -18,7 +18,7 @@ import type { RingHeader } from './ring';
 import type { StopCondition } from './stop-condition';
 
 /** How far back runs are looked for at first, and at most. */
-const FIRST_WINDOW = 1 << 20;
+const FIRST_WINDOW = 1 << 16;
 const MAX_WINDOW = 1 << 24;
 /** Time for trying a condition, at a look. */
 const PATIENCE_MS = 100;
@@ -34,7 +34,6 @@ export class FlightRecorder {
   private checkedHere = 0;
   private addresses: [number, bigint][] | undefined;
   private sources: Recording['sources'] | undefined;
-  private program: ReadProgram | undefined;
   private code: ReplayCode | undefined;
   counts: FlightCounts = { runs: 0, checked: 0 };
   /** Why the condition could not be tried on a run. */
@@ -159,8 +158,7 @@ export class FlightRecorder {
 
   private openSync(run: FlightRun): OpenedRun | undefined {
     const recording = this.recordingOf(run);
-    this.program ??= readProgram(this.loaded.file.object, recording);
-    const opened = openRun(recording, this.program);
+    const opened = openRun(recording, { object: this.loaded.file.object, ...this.attached.facts });
     return opened.ok ? opened.value : undefined;
   }
 

@@ -36,6 +36,8 @@ export class SnapshotReader {
     const { ring, instrumented, breakpoints } = this.source;
     // Counters are read before the position, so that what was counted is also there to be read.
     const counters = await ring.header();
+    this.count(counters);
+    if (counters.position === this.position) return [];
     const { position: end } = await ring.header();
     const from = Math.max(this.position, ring.oldest(end), end - limit);
     const isComplete = from === this.position;
@@ -47,7 +49,7 @@ export class SnapshotReader {
     let expected = from;
     const isGap = (at: number) => isComplete && at !== expected && this.awaited !== expected;
     for (const record of recordsIn(segments, (id) => layouts.get(id)?.size)) {
-      if (isGap(record.position)) return this.waitFor(expected, counters, found);
+      if (isGap(record.position)) return this.waitFor(expected, found);
       expected = record.position + record.size;
       // It was overwritten while it was read.
       if (record.position < oldest) continue;
@@ -58,18 +60,16 @@ export class SnapshotReader {
         snapshot: decodeSnapshot(record, layouts.get(id)!),
       });
     }
-    if (isGap(end)) return this.waitFor(expected, counters, found);
+    if (isGap(end)) return this.waitFor(expected, found);
     this.awaited = undefined;
     this.position = end;
-    this.count(counters);
     return found;
   }
 
   /** The record that begins there is looked for once more at the next look. */
-  private waitFor(position: number, counters: RingHeader, found: ReadSnapshot[]): ReadSnapshot[] {
+  private waitFor(position: number, found: ReadSnapshot[]): ReadSnapshot[] {
     this.awaited = position;
     this.position = position;
-    this.count(counters);
     return found;
   }
 

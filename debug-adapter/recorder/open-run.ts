@@ -41,7 +41,7 @@ export interface OpenedRun {
 /** What runs of one program have in common. */
 export type ReadProgram = Pick<OpenedRun, 'object' | 'dwarf' | 'types' | 'source'>;
 
-export function readProgram(
+function readProgram(
   object: BpfObject,
   { prepared, program, file }: Pick<Recording, 'prepared' | 'program' | 'file'>,
 ): ReadProgram {
@@ -52,7 +52,7 @@ export function readProgram(
 
 /**
  * Fails only when the recording's object cannot be read; a run that diverges is opened as far as it agrees.
- * @param read what {@link readProgram} gave for another run of the program.
+ * @param read what was read of the program already.
  */
 export function openRun(recording: Recording, read?: ReadProgram): Outcome<OpenedRun> {
   if (read) return succeed(openWith(recording, read));

@@ -7,6 +7,7 @@ import type { Insn } from '../../toolchain/insn/insn';
 import { Alu, Class, Jump, LD_IMM64, Mode, Pseudo } from '../../toolchain/insn/opcodes';
 import type { Btf } from '../../toolchain/btf/btf';
 import type { TraceLayout } from './instrument/emit';
+import { addressLoads } from './instrument/address-loads';
 import { TRACE_HEADER } from './instrument/emit';
 import { instrument } from './instrument/instrument';
 import type { CannotRecord, PreparedProgram } from './instrument/instrument';
@@ -216,16 +217,7 @@ function addressProbe(
   instructions: Uint8Array,
   { map }: TraceLayout,
 ): { instructions: Uint8Array; places: number[][] } {
-  const asked = new Map<string, { insn: Insn; places: number[] }>();
-  decodeInsns(instructions).forEach((insn, index) => {
-    if (insn?.code !== LD_IMM64) return;
-    if (insn.src !== Pseudo.MAP && insn.src !== Pseudo.MAP_VALUE && insn.src !== Pseudo.BTF_ID) return;
-    const key = `${insn.src} ${insn.imm} ${insn.high}`;
-    const known = asked.get(key);
-    if (known) known.places.push(index);
-    else asked.set(key, { insn, places: [index] });
-  });
-  const list = [...asked.values()];
+  const list = addressLoads(decodeInsns(instructions));
   const code: Insn[] = [{ code: LD_IMM64, dst: 1, src: Pseudo.MAP_VALUE, off: 0, imm: map, high: 0 }];
   list.forEach(({ insn }, index) => {
     const store = { code: Class.STX | Mode.MEM | 0x18, dst: 1, src: 2, off: TRACE_HEADER + 8 * index };

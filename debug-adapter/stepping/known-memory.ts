@@ -13,9 +13,6 @@ export interface KnownMemory {
   setter?(address: bigint, length: number): ((bytes: Uint8Array, what: string) => Promise<void>) | undefined;
 }
 
-/** BPF gives every function at most this much stack. */
-const MAX_STACK = 512n;
-
 export function memoryAt(moment: Moment, frame: StepFrame): KnownMemory {
   const { packet, inputs } = moment;
   const inPacket = (address: bigint, length: number) => {
@@ -44,10 +41,12 @@ export function memoryAt(moment: Moment, frame: StepFrame): KnownMemory {
   };
 }
 
-function describeStack({ views, source }: Moment, address: bigint): string | undefined {
+/** Below what a function uses of its stack is memory of the kernel's own functions that it called. */
+function describeStack({ views, source, code }: Moment, address: bigint): string | undefined {
   for (const view of views) {
     const top = view.register(10);
-    if (top === undefined || address >= top || address < top - MAX_STACK) continue;
+    const depth = BigInt(code.stackDepth.get(code.subprogramOf(view.insn)) ?? 0);
+    if (top === undefined || address >= top || address < top - depth) continue;
     const name = source.functionAt(view.insn)?.name;
     return `stack fp-${top - address}${name === undefined ? '' : ` of ${name}`}`;
   }

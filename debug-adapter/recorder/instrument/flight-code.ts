@@ -1,7 +1,8 @@
 /** Code of the flight recorder: where a run begins and ends, and how its records are told from those of other runs. */
+import type { AddressLoad } from './address-loads';
 import { slotsOf } from '../../../toolchain/insn/insn';
 import type { Insn } from '../../../toolchain/insn/insn';
-import { Alu, Class, Jump, LD_IMM64, Pseudo, R10, SOURCE_REGISTER } from '../../../toolchain/insn/opcodes';
+import { Alu, Class, Jump, R10, SOURCE_REGISTER } from '../../../toolchain/insn/opcodes';
 import { TRACE_HEADER, alu, ldx, stx } from './emit';
 import type { RecordWriter, TraceLayout } from './emit';
 import { RECORD_HEADER, freeAt } from './records';
@@ -88,25 +89,6 @@ export function flightWriter(
 /** Bytes of a record in the ring. */
 export function sizeOf({ size }: Pick<TraceRecord, 'size'>): number {
   return size - RECORD_HEADER + FLIGHT.FIELDS;
-}
-
-/** 64-bit immediate loads whose results the kernel tells to programs only, each with where the program has it. */
-export interface AddressLoad {
-  insn: Insn;
-  places: number[];
-}
-
-export function addressLoads(insns: readonly (Insn | undefined)[]): AddressLoad[] {
-  const found = new Map<string, AddressLoad>();
-  insns.forEach((insn, index) => {
-    if (insn?.code !== LD_IMM64) return;
-    if (insn.src !== Pseudo.MAP && insn.src !== Pseudo.MAP_VALUE && insn.src !== Pseudo.BTF_ID) return;
-    const key = `${insn.src} ${insn.imm} ${insn.high}`;
-    const known = found.get(key);
-    if (known) known.places.push(index);
-    else found.set(key, { insn, places: [index] });
-  });
-  return [...found.values()];
 }
 
 /** Writes the addresses once, to the header; an address is never 0. */

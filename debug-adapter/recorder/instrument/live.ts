@@ -5,20 +5,13 @@
 import { isExit } from '../../../toolchain/insn/effects';
 import { decodeInsns } from '../../../toolchain/insn/insn';
 import { RING, save, slotOffset } from './ring';
+import { addressLoads } from './address-loads';
 import { layOut, recordingCode } from './emit';
 import type { Arrival, Inserted, TraceLayout } from './emit';
 import { analyseFlow } from './flow';
 import type { Flow } from './flow';
 import { analyseFrame } from './frame';
-import {
-  FIRST_ID,
-  FLIGHT_SLOTS,
-  START_ID,
-  addressLoads,
-  endCode,
-  flightWriter,
-  startCode,
-} from './flight-code';
+import { FIRST_ID, FLIGHT_SLOTS, START_ID, endCode, flightWriter, startCode } from './flight-code';
 import type { Told } from './flight-code';
 import { findObstacle, functionParameters, movedInfo } from './instrument';
 import type { CannotRecord, PreparedProgram } from './instrument';

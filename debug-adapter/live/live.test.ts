@@ -1,0 +1,168 @@
+/** Variants of programs that are watched, on this machine's kernel under test runs: what they count, record and change. */
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { KernelClient } from '../../kernel/client/client';
+import { Compiler, openTestKernel, scratchDirectory } from '../../kernel/host/testing';
+import { readBpfObject } from '../../toolchain/elf/object';
+import { loadObject } from '../runner/load';
+import type { LoadedObject } from '../runner/load';
+import { AttachedProgram } from './attached-program';
+import { WallClock } from './clock';
+import { FlightRecorder } from './flight-recorder';
+import type { FlightRun } from './flight-runs';
+import { SnapshotReader } from './snapshot-reader';
+import { parseStopCondition } from './stop-condition';
+import type { StopCondition } from './stop-condition';
+
+let kernel: { client: KernelClient; dispose(): Promise<void> };
+let compiler: Compiler;
+const directory = scratchDirectory();
+beforeAll(async () => {
+  kernel = await openTestKernel();
+  compiler = await Compiler.create(kernel.client);
+});
+afterAll(() => kernel?.dispose());
+
+const packet = (length: number) => {
+  const bytes = Buffer.alloc(length);
+  Buffer.from('0200000000020200000000010800450000000000000040110000', 'hex').copy(bytes);
+  bytes.writeUInt16BE(length - 14, 16);
+  return new Uint8Array(bytes);
+};
+
+async function open(text: string): Promise<{ loaded: LoadedObject; program: AttachedProgram }> {
+  const bytes = await compiler.compile(text);
+  const object = readBpfObject(bytes);
+  if (!object.ok) throw new Error(object.problem.message);
+  const source = path.join(directory, 'prog.bpf.c');
+  writeFileSync(source, text);
+  const file = { path: source, bytes, object: object.value, bpf: undefined };
+  const loaded = await loadObject(kernel.client, file as never, {});
+  return { loaded, program: await AttachedProgram.open(loaded, loaded.programs[0]!, []) };
+}
+
+async function run(program: AttachedProgram, data: Uint8Array, repeat = 1): Promise<number> {
+  const { returnValue } = await kernel.client.request('testRun', {
+    program: program.instrumentation!.program,
+    data,
+    repeat,
+    dataOutSize: data.length + 256,
+    contextOutSize: 0,
+  });
+  return returnValue;
+}
+
+/** On a busy machine one look may not have the time for all runs. */
+async function foundBy(recorder: FlightRecorder, condition: StopCondition): Promise<FlightRun | undefined> {
+  let found: FlightRun | undefined;
+  await expect.poll(async () => (found ??= await recorder.look(condition))).toBeDefined();
+  return found;
+}
+
+const SUMS = `
+struct { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 4); __type(key, u32); __type(value, u64); } sums SEC(".maps");
+static __noinline int weigh(unsigned char *from, unsigned char *end)
+{
+	int weight = 0;
+	for (int i = 0; i < 20; i++) {
+		if (from + i + 1 > end)
+			return -1;
+		weight += from[i] * (i + 1);
+	}
+	return weight;
+}
+SEC("xdp") int prog(struct xdp_md *ctx)
+{
+	unsigned char *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	u32 key = (end - data) & 3;
+	u64 *sum = bpf_map_lookup_elem(&sums, &key);
+	int weight = weigh(data, end);
+
+	if (sum)
+		__sync_fetch_and_add(sum, weight);
+	return weight > 500 ? XDP_DROP : XDP_PASS;
+}`;
+
+test('every hit is counted, those that were overwritten too', async () => {
+  const { loaded, program } = await open(SUMS);
+  const [place] = program.stops.beginningOf('weigh');
+  expect(await program.watch({ stops: [{ breakpoint: 7, place: place! }] })).toEqual({ notes: [] });
+  const reader = new SnapshotReader(program.instrumentation!.snapshots!);
+  await run(program, packet(60), 3);
+  expect(await reader.look(1 << 20)).toHaveLength(3);
+  expect(reader.counted.get(7)).toEqual({ hits: 3, read: 3 });
+  // More than the ring holds.
+  await run(program, packet(60), 400_000);
+  const found = await reader.look(1 << 16);
+  const { hits, read } = reader.counted.get(7)!;
+  expect(hits).toBe(400_003);
+  expect(read).toBe(3 + found.length);
+  expect(found.length).toBeGreaterThan(100);
+  const [first] = found;
+  const { registers } = first!.snapshot;
+  expect(registers.get(2)! - registers.get(1)!).toBe(60n);
+  await program.unload();
+  await loaded.close();
+});
+
+test('a recorded run is the one that the kernel ran, and a condition finds it', async () => {
+  const { loaded, program } = await open(SUMS);
+  const condition = await parseStopCondition('returned == XDP_DROP && end - data == 77');
+  if (!condition.ok) throw new Error(condition.problem.message);
+  const told = condition.value.inKernel('xdp')!;
+  expect(told).toEqual({ operator: '==', value: 1 });
+  expect(await program.watch({ stops: [], flight: { told } })).toEqual({ notes: [] });
+  const recorder = new FlightRecorder(loaded, program, program.instrumentation!, new WallClock());
+  const large = packet(77).fill(9, 14);
+  const returned: number[] = [];
+  for (const data of [packet(60), packet(60), packet(60).fill(9, 14), large, packet(61)])
+    returned.push(await run(program, data));
+  expect(returned.slice(2, 4)).toEqual([1, 1]);
+  const found = await foundBy(recorder, condition.value);
+  // Looking ends with the one that is found.
+  expect(recorder.counts).toEqual({ runs: 5, checked: 4 });
+  expect(found!.packet).toEqual(large.subarray(0, 64));
+  const opened = await recorder.open(found!);
+  expect(opened.ending).toEqual({ kind: 'returned' });
+  const all = await recorder.newest(10);
+  expect(all.map(({ returned: value }) => Number(value)).reverse()).toEqual(returned);
+  for (const one of all) expect((await recorder.open(one)).ending).toEqual({ kind: 'returned' });
+  await program.unload();
+  await loaded.close();
+});
+
+test('a condition of which nothing is about the return value is tried on every run', async () => {
+  const { loaded, program } = await open(SUMS);
+  const condition = await parseStopCondition('weight < 0');
+  if (!condition.ok) throw new Error(condition.problem.message);
+  expect(condition.value.inKernel('xdp')).toBeUndefined();
+  await program.watch({ stops: [], flight: { told: 'all' } });
+  const recorder = new FlightRecorder(loaded, program, program.instrumentation!, new WallClock());
+  await run(program, packet(60), 3);
+  const counts = async () => {
+    expect(await recorder.look(condition.value)).toBeUndefined();
+    return recorder.counts;
+  };
+  await expect.poll(counts).toEqual({ runs: 3, checked: 3 });
+  await run(program, packet(18));
+  const found = await foundBy(recorder, condition.value);
+  expect(found && Number(found.returned)).toBe(2);
+  await program.unload();
+  await loaded.close();
+});
+
+test('a program whose stack is full is told of, and runs as it is', async () => {
+  const { loaded, program } = await open(`
+SEC("xdp") int prog(struct xdp_md *ctx)
+{
+	volatile u64 all[62];
+	for (int i = 0; i < 62; i++)
+		all[i] = i;
+	return all[ctx->rx_queue_index & 31] & 3;
+}`);
+  const answer = await program.watch({ stops: [], flight: { told: 'none' } });
+  expect(answer.reason).toMatch(/stack is full/);
+  expect(program.instrumentation).toBeUndefined();
+  await loaded.close();
+});
