@@ -15,8 +15,20 @@ export async function explainPrograms(
   input: Input,
   target: TargetFacts,
 ): Promise<(verdict: ProgramVerdict) => Diagnostic[]> {
+  return (await explainerOf(input, target)).explainProgram;
+}
+
+/** Needs `input.object`; see {@link explainer}. */
+export async function assumedOf(
+  input: Input,
+  target: TargetFacts,
+): Promise<(verdicts: readonly ProgramVerdict[]) => Diagnostic[]> {
+  return (await explainerOf(input, target)).assumed;
+}
+
+async function explainerOf(input: Input, target: TargetFacts): Promise<ReturnType<typeof explainer>> {
   const source = input.text === undefined ? undefined : await read(input.text);
-  return explainer(Uint8Array.from(input.object!), input.path, source, target).explainProgram;
+  return explainer(Uint8Array.from(input.object!), input.path, source, target);
 }
 
 /** What the accepted programs of a source name in their `SEC()` and the kernel does not have. */

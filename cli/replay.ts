@@ -79,7 +79,7 @@ async function cover(args: Arguments, io: Io): Promise<ExitStatus> {
     recordings.push(recording);
   }
   if (flag(args, 'lcov')) io.out(lcovCoverage(sum));
-  else if (io.json) jsonCoverage(sum, recordings.length, io);
-  else printCoverage(sum, recordings.length, recordings, io);
+  else if (io.json) jsonCoverage(sum, io);
+  else printCoverage(sum, recordings, io);
   return 0;
 }

@@ -89,15 +89,33 @@ export async function judged(
   const rejected = failures.some(({ verdict }) => verdict !== 'accepted');
   // Explaining takes the object's BTF and the catalogue; accepted programs need neither.
   const explain = rejected ? await (await import('./explain')).explainPrograms(input, target) : () => [];
+  const assumed = error ? [] : await assumedOf(input, target, answer.programs);
   const programs = answer.programs.map((verdict) => ({
     verdict,
     diagnostics: [...explain(verdict), ...hints.filter(({ data }) => data?.program === verdict.name)],
   }));
-  if (!error) return result(input, target.release, programs);
+  if (!error) {
+    return result({ ...input, diagnostics: [...input.diagnostics, ...assumed] }, target.release, programs);
+  }
   // What fails for the whole object is said of its first program, or of the file when it has none.
   for (const program of programs.slice(1)) program.diagnostics = [];
   const whole = programs.length > 0 ? [] : failures.flatMap(explain);
   return result({ ...input, diagnostics: [...input.diagnostics, ...whole] }, target.release, programs);
+}
+
+/** What had to be assumed for the verdicts; an object file has no place to say it at. */
+async function assumedOf(
+  input: Input,
+  target: TargetFacts,
+  verdicts: ProgramVerdict[],
+): Promise<Diagnostic[]> {
+  if (input.text === undefined || !input.object) return [];
+  const { assumptionsOf } = await import('../toolchain/load-failure/assumptions');
+  const { readBpfObject } = await import('../toolchain/elf/object');
+  const object = readBpfObject(Uint8Array.from(input.object));
+  // Most objects leave nothing open, and places in the source take a parser.
+  if (!object.ok || assumptionsOf(object.value, verdicts).length === 0) return [];
+  return (await (await import('./explain')).assumedOf(input, target))(verdicts);
 }
 
 /** Whether a finding is about the run and not about the code: then it has no place in a file. */

@@ -85,6 +85,11 @@ export const notAttached = (command: string) =>
 export const badConfiguration = (problem: string) => forUser(1101, problem);
 export const programFileUnreadable = (path: string, reason: string) =>
   forUser(1102, `The program file ${path} cannot be read: ${reason}. Name a .bpf.c source or a .o object.`);
+export const recordingUnreadable = (path: string, reason: string) =>
+  forUser(
+    1109,
+    `The recording ${path} cannot be read: ${reason}. Name a .bpfrec file, such as BPF: Save Recording or bpf-studio record write.`,
+  );
 export const compilationFailed = (path: string, output: string) =>
   forUser(1103, `${path} does not compile:\n${output}`, showProblems);
 export const badObject = (message: string, hint: string) => forUser(1104, `${message} ${hint}`);

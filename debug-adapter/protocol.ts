@@ -331,6 +331,8 @@ export const Runs = 'bpf/runs';
 export interface RunsArguments {
   /** 100 when left out. */
   limit?: number;
+  /** Only those of this hook's program. */
+  threadId?: number;
 }
 export interface RunsResponse {
   runs: RecordedRunSummary[];
@@ -347,8 +349,8 @@ export interface RecordedRunSummary {
   /** `XDP_DROP (1)`. */
   returned: string;
   returnValue: number;
-  /** Instructions. */
-  steps: number;
+  /** Instructions; left out of a long list, or of long runs. */
+  steps?: number;
 }
 
 /** The thread goes through a run, from its end; `stopped` follows. `continue` at its end goes back to what is live. */

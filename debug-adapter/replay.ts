@@ -4,7 +4,7 @@ import { KernelError } from '../kernel/client/errors';
 import type { KernelRequests } from '../kernel/client/client';
 import { describeReturnValue } from '../toolchain/program/return-values';
 import type { Debuggee, DebuggeeThread, Listener } from './debuggee';
-import { badObject, programFileUnreadable } from './errors';
+import { badObject, recordingUnreadable } from './errors';
 import { decodeRecording } from './recorder/recording';
 import type { Recording } from './recorder/recording';
 import { openRecording } from './stepping/open-recording';
@@ -20,7 +20,7 @@ async function readRecording(file: string): Promise<Recording> {
     bytes = await readFile(file);
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
-    throw programFileUnreadable(file, code === 'ENOENT' ? 'there is no such file' : message);
+    throw recordingUnreadable(file, code === 'ENOENT' ? 'there is no such file' : message);
   }
   const read = decodeRecording(bytes);
   if (!read.ok) throw badObject(`${file}: ${read.problem.message}`, read.problem.hint);

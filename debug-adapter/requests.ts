@@ -154,7 +154,9 @@ export const requests = {
   'bpf/listSnapshots': z.unknown(),
   'bpf/openSnapshot': z.looseObject({ id: integer }),
   'bpf/flightRecorder': z.looseObject({ enabled: z.boolean(), stopWhen: z.string().min(1).optional() }),
-  'bpf/runs': z.looseObject({ limit: integer.min(1).max(10_000).optional() }).optional(),
+  'bpf/runs': z
+    .looseObject({ limit: integer.min(1).max(10_000).optional(), threadId: integer.optional() })
+    .optional(),
   'bpf/openRun': z.looseObject({ id: integer }),
 } as const;
 

@@ -314,6 +314,8 @@ export interface ProgramDescription {
   typeNumber: number;
   /** `enum bpf_attach_type`'s name in lower case without prefix, when the section fixes one. */
   attachType?: string;
+  /** The section whose type was assumed, e.g. `classifier`, where libbpf has none for the program's own. */
+  typeOf?: string;
 }
 
 export interface VerifierStats {

@@ -1,6 +1,6 @@
 /** `replay --coverage`: what ran in one recording or several, as text, as JSON, or for tools that read LCOV. */
 import path from 'node:path';
-import { totals, type CoverageSum } from '../../debug-adapter/coverage/sum';
+import { isSamePlace, totals, type CoverageSum } from '../../debug-adapter/coverage/sum';
 import type { BranchCoverage, BranchSide, FileCoverage } from '../../debug-adapter/protocol';
 import type { Recording } from '../../debug-adapter/recorder/recording';
 import { printable } from '../render/columns';
@@ -11,12 +11,7 @@ import type { Io } from '../io';
 const MAX_GAP = 6;
 
 /** The sources with how often each line ran before it, and where branches went under it. */
-export function printCoverage(
-  sum: CoverageSum,
-  runs: number,
-  recordings: readonly Recording[],
-  io: Io,
-): void {
+export function printCoverage(sum: CoverageSum, recordings: readonly Recording[], io: Io): void {
   const sources = new Map(
     recordings.flatMap(({ sources: all }) => all.map(({ path: name, text }) => [name, text])),
   );
@@ -27,7 +22,7 @@ export function printCoverage(
     const name = path.relative(process.cwd(), file.path).startsWith('..')
       ? file.path
       : path.relative(process.cwd(), file.path);
-    io.out(`${style('strong', name)}: ${counts}${runs === 1 ? '' : `, in ${runs} runs`}\n`);
+    io.out(`${style('strong', name)}: ${counts}${file.runs === 1 ? '' : `, in ${file.runs} runs`}\n`);
     printFile(file, sources.get(file.path)?.split(/\r?\n/) ?? [], io);
   }
 }
@@ -59,13 +54,8 @@ function printFile({ lines }: FileCoverage, text: string[], io: Io): void {
 /** `column 6: to line 34 12 times, to line 40 never` */
 function branchText({ column, sides: [one, other] }: BranchCoverage): string {
   const where = column > 0 ? `branch at column ${column}` : 'branch';
-  if (isSamePlace(one, other)) return `${where}: one way ${timesText(one)}, the other ${timesText(other)}`;
+  if (isSamePlace([one, other])) return `${where}: one way ${timesText(one)}, the other ${timesText(other)}`;
   return `${where}: ${sideText(one, other)}, ${sideText(other, one)}`;
-}
-
-/** What both sides do has no line of its own, such as the constants of `a ? 1 : 2`. */
-function isSamePlace(one: BranchSide, other: BranchSide): boolean {
-  return one.line === other.line && one.column === other.column && one.path === other.path;
 }
 
 function timesText({ times }: BranchSide): string {
@@ -82,9 +72,8 @@ function sideText(side: BranchSide, other: BranchSide): string {
 }
 
 /** One JSON line a file: {@link FileCoverage} with its totals. */
-export function jsonCoverage(sum: CoverageSum, runs: number, io: Io): void {
-  for (const file of sum.values())
-    io.outJson({ type: 'coverage', ...file, runs, totals: totals(file.lines) });
+export function jsonCoverage(sum: CoverageSum, io: Io): void {
+  for (const file of sum.values()) io.outJson({ type: 'coverage', ...file, totals: totals(file.lines) });
 }
 
 /** An LCOV tracefile, see `man geninfo`. A branch's number is its place among those of its line. */

@@ -24,6 +24,7 @@ test('hits of several runs are added, also of lines that only one program has', 
   const first = withRun(none, [file('a', { 3: 1, 4: 0 })]);
   const { sum, replaced } = withRun(first.sum, [file('a', { 3: 2, 9: 5 })]);
   expect(replaced).toEqual([]);
+  expect(sum.get('/drop.bpf.c')!.runs).toBe(2);
   expect(sum.get('/drop.bpf.c')!.lines.map(({ line, hits }) => [line, hits])).toEqual([
     [3, 3],
     [4, 0],
@@ -45,6 +46,7 @@ test('lines of a changed text replace those of the old one', () => {
   const first = withRun(none, [file('a', { 3: 1, 4: 1 })]);
   const { sum, replaced } = withRun(first.sum, [file('b', { 3: 0 })]);
   expect(replaced).toEqual(['/drop.bpf.c']);
+  expect(sum.get('/drop.bpf.c')!.runs).toBe(1);
   expect(sum.get('/drop.bpf.c')!.lines).toEqual([{ line: 3, hits: 0, branches: [] }]);
 });
 

@@ -1,8 +1,13 @@
 /** Coverage of several runs added up, by source text: what ran in any of them, and how often in all. */
 import type { BranchCoverage, BranchSide, FileCoverage, LineCoverage } from '../protocol';
 
+export interface SummedCoverage extends FileCoverage {
+  /** Runs that were added up: those of programs with code from the file. */
+  runs: number;
+}
+
 /** Files by path. */
-export type CoverageSum = ReadonlyMap<string, FileCoverage>;
+export type CoverageSum = ReadonlyMap<string, SummedCoverage>;
 
 /**
  * The sum with one run more. A file whose text has changed between the runs has the lines of the new text only;
@@ -16,12 +21,10 @@ export function withRun(
   const replaced: string[] = [];
   for (const file of run) {
     const before = next.get(file.path);
-    if (before && before.digest === file.digest) {
-      next.set(file.path, { ...file, lines: addLines(before.lines, file.lines) });
-    } else {
-      if (before) replaced.push(file.path);
-      next.set(file.path, { ...file, lines: addLines([], file.lines) });
-    }
+    const isSame = before !== undefined && before.digest === file.digest;
+    if (before && !isSame) replaced.push(file.path);
+    const lines = addLines(isSame ? before.lines : [], file.lines);
+    next.set(file.path, { ...file, lines, runs: isSame ? before.runs + 1 : 1 });
   }
   return { sum: next, replaced };
 }
@@ -76,4 +79,9 @@ export function totals(lines: readonly LineCoverage[]): Totals {
     sides: sides.length,
     sidesTaken: sides.filter(({ times }) => times > 0).length,
   };
+}
+
+/** What both sides do has no line of its own, such as the constants of `a ? 1 : 2`. */
+export function isSamePlace([one, other]: BranchCoverage['sides']): boolean {
+  return one.line === other.line && one.column === other.column && one.path === other.path;
 }

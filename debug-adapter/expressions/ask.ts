@@ -8,6 +8,7 @@ import type { OpenedRun } from '../recorder/open-run';
 import { memoryAt } from '../stepping/known-memory';
 import { localNodes } from '../stepping/local-rows';
 import type { Moment, StepFrame } from '../stepping/moment';
+import { packetNodes } from '../stepping/packet-rows';
 import type { VariableContext } from '../variables/context';
 import type { VariableNode } from '../variables/node';
 import { evaluate } from './evaluate';
@@ -37,6 +38,8 @@ export async function ask(standpoint: Standpoint, text: string): Promise<Variabl
   const expression = parsed.value;
   const { at, context } = standpoint;
   const { outcome, scope } = await evaluateFetching(standpoint, expression);
+  const field = at && (await packetRow(at.moment, expression.text));
+  if (outcome.ok && field) return field;
   if (outcome.ok)
     return rowOf(context, scope, expression, outcome.value, at && memoryAt(at.moment, at.frame));
   if (at && outcome.problem.code === 'expression/optimised-out') {
@@ -45,6 +48,19 @@ export async function ask(standpoint: Standpoint, text: string): Promise<Variabl
     if (row) return row;
   }
   throw cannotEvaluate(inWords(outcome.problem));
+}
+
+/** A layer or field of the packet, as the Packet scope shows it: it can be set. */
+async function packetRow(moment: Moment, text: string): Promise<VariableNode | undefined> {
+  const [root, ...names] = text.split('.');
+  if (root !== '$packet') return undefined;
+  let rows: VariableNode[] | undefined = packetNodes(moment);
+  let row: VariableNode | undefined;
+  for (const name of names) {
+    row = rows?.find((one) => one.name === name);
+    rows = await row?.children?.();
+  }
+  return row && { ...row, name: text };
 }
 
 function inWords({ message, hint }: { message: string; hint: string }): string {

@@ -10,25 +10,10 @@ import { clangAtHand } from '../../test/support/clang';
 import { valueText } from './condition';
 import { parseExpression } from './parse';
 import type { Scope, Variable } from './scope';
+import { generator, INTEGER_TYPES, interesting, randomExpression } from './testing';
 import { TypeSpace } from './types';
 
 const clang = await clangAtHand();
-
-/** Variables of every integer type, with the values of one round. */
-const TYPES = [
-  'char',
-  'signed char',
-  'unsigned char',
-  'short',
-  'unsigned short',
-  'int',
-  'unsigned int',
-  'long',
-  'unsigned long',
-  'long long',
-  'unsigned long long',
-  '_Bool',
-];
 
 class Numbers {
   readonly types = new TypeSpace(true, undefined, undefined);
@@ -108,13 +93,14 @@ describe('expressions', () => {
     const count = Number(process.env.BPF_STUDIO_EXPRESSIONS ?? 1000);
     const numbers = new Numbers();
     const declarations: string[] = [];
-    for (let at = 0; at < 60; at++) {
-      const type = TYPES[at % TYPES.length] as string;
+    const names = Array.from({ length: 60 }, (_, at) => `v${at}`);
+    for (const [at, name] of names.entries()) {
+      const type = INTEGER_TYPES[at % INTEGER_TYPES.length] as string;
       const value = type === '_Bool' ? BigInt(random(2)) : interesting(random);
-      numbers.set(`v${at}`, type, value);
-      declarations.push(`volatile ${type} v${at} = (${type})${BigInt.asUintN(64, value)}ULL;`);
+      numbers.set(name, type, value);
+      declarations.push(`volatile ${type} ${name} = (${type})${BigInt.asUintN(64, value)}ULL;`);
     }
-    const texts = Array.from({ length: count }, () => randomExpression(random, 4));
+    const texts = Array.from({ length: count }, () => randomExpression(random, { depth: 4, names }));
     const directory = mkdtempSync(path.join(os.tmpdir(), 'bpfs-expressions-'));
     const program = path.join(directory, 'program');
     // What C leaves undefined cannot be compared, so the compiler's sanitizer says what is.
@@ -155,69 +141,3 @@ ${texts.map((_, at) => `f${at}();`).join('\n')} }`,
     expect(defined).toBeGreaterThan(count / 3);
   }, 60_000);
 });
-
-function generator(seed: number): (below: number) => number {
-  let state = seed >>> 0;
-  return (below) => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return Math.floor((state / 2 ** 32) * below);
-  };
-}
-
-/** Numbers at the edges of types are where conversions differ. */
-function interesting(random: (below: number) => number): bigint {
-  const edges = [
-    0n,
-    1n,
-    -1n,
-    127n,
-    128n,
-    255n,
-    256n,
-    32767n,
-    65535n,
-    65536n,
-    2n ** 31n - 1n,
-    2n ** 31n,
-    2n ** 32n - 1n,
-    2n ** 32n,
-    2n ** 63n - 1n,
-    2n ** 63n,
-  ];
-  if (random(2)) return edges[random(edges.length)] as bigint;
-  return (BigInt(random(2 ** 32)) << 32n) | BigInt(random(2 ** 32));
-}
-
-function randomExpression(random: (below: number) => number, depth: number): string {
-  const inner = () => randomExpression(random, depth - 1);
-  if (depth === 0 || random(6) === 0) {
-    if (random(4)) return `v${random(60)}`;
-    return [
-      '0',
-      '1',
-      '7u',
-      '31',
-      '63L',
-      '0x80000000',
-      '2147483648',
-      '0xffffffffffffffff',
-      "'z'",
-      '010',
-      '5ULL',
-    ][random(11)]!;
-  }
-  switch (random(8)) {
-    case 0:
-      return `(${inner()} ? ${inner()} : ${inner()})`;
-    case 1:
-      return `(${['-', '~', '!', '+'][random(4)]!}${inner()})`;
-    case 2:
-      return `((${TYPES[random(TYPES.length)]!})${inner()})`;
-    case 3:
-      return `(${inner()} ${['&&', '||'][random(2)]!} ${inner()})`;
-    case 4:
-      return `(${inner()} ${['==', '!=', '<', '>', '<=', '>='][random(6)]!} ${inner()})`;
-    default:
-      return `(${inner()} ${['+', '-', '*', '/', '%', '<<', '>>', '&', '|', '^'][random(10)]!} ${inner()})`;
-  }
-}

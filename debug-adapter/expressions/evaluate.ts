@@ -13,6 +13,8 @@ import { arithmetic, convertTo, FALSE, TRUE, unify, wrap } from './integers';
 import { cpuOperand, entryOperand } from './map-entry';
 import { findMember, integerScalar, promoted, Refused, scalarOf, typedValue } from './operands';
 import type { IntegerScalar, Operand, Place, PointerScalar, Scalar } from './operands';
+import { packetOperand } from './packet-fields';
+import { parseInner } from './parse';
 import type { Evaluated, Scope, TypedValue } from './scope';
 import type { ArithmeticOperator, Expression, ExpressionNode, TypeSyntax } from './syntax';
 import type { TypeNumber } from './types';
@@ -56,6 +58,8 @@ function textValue({ types }: Scope, operand: Operand): TypedValue {
 export class Evaluator {
   /** Within sizeof, whose operand has a type and need not have a value. */
   private typesOnly = false;
+  /** Macros that are being expanded. */
+  private readonly macros = new Set<string>();
 
   constructor(readonly scope: Scope) {}
 
@@ -64,6 +68,8 @@ export class Evaluator {
   }
 
   operand(node: ExpressionNode): Operand {
+    const field = packetOperand(this.scope, node);
+    if (field) return field;
     switch (node.kind) {
       case 'number':
         return integerScalar(this.types, node);
@@ -127,6 +133,8 @@ export class Evaluator {
     const map = this.scope.map(name);
     if (map) return { kind: 'map', map };
     const constant = this.types.enumerator(name);
+    const macro = constant ? undefined : this.types.macro(name);
+    if (macro !== undefined) return this.macro(name, macro);
     if (constant) {
       const bits = this.types.sizeOf(constant.type) * 8;
       const type = this.types.resolve(constant.type);
@@ -142,6 +150,19 @@ export class Evaluator {
     throw this.unknownName(name);
   }
 
+  /** What a macro's text means here, other macros in it included. */
+  private macro(name: string, text: string): Operand {
+    if (this.macros.has(name)) throw new Refused(`${name} is a macro that leads back to itself.`);
+    const parsed = parseInner(text);
+    if (!parsed.ok) throw new Refused(`${name} is a macro for ${text}, which is not an expression.`);
+    this.macros.add(name);
+    try {
+      return this.operand(treeIn(parsed.value, this.scope));
+    } finally {
+      this.macros.delete(name);
+    }
+  }
+
   private unknownName(name: string): Refused {
     const names = this.scope.names();
     const shown = names.slice(0, 24).join(', ') + (names.length > 24 ? ', …' : '');
@@ -150,7 +171,9 @@ export class Evaluator {
       message: `There is no variable, map or enumerator "${name}" here.`,
       hint:
         `There are ${shown || 'no variables'}.` +
-        (/^[A-Z_0-9]+$/.test(name) ? ' A macro is known only as the number that it stands for.' : ''),
+        (/^[A-Z_0-9]+$/.test(name)
+          ? ' Macros are known of programs that are compiled with -fdebug-macro, as F5 does.'
+          : ''),
     });
   }
 

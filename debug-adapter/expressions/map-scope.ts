@@ -28,16 +28,18 @@ export function mapScope(
   types: TypeSpace,
   read: ReadEntry,
 ): MapScope {
-  const own = maps.filter((map) => !map.globals);
-  const globals = maps.filter((map) => map.globals).flatMap((map) => globalsOf(map, types, object.btf, read));
+  // Most conditions ask for neither, and one is asked at each of a million steps.
+  let found: ReturnType<typeof globalsOf> | undefined;
+  const globals = () =>
+    (found ??= maps.filter((map) => map.globals).flatMap((map) => globalsOf(map, types, object.btf, read)));
   return {
     map: (name) => {
-      const map = own.find((candidate) => candidate.name === name);
+      const map = maps.find((candidate) => !candidate.globals && candidate.name === name);
       return map && mapTypes(map, object);
     },
     lookup: (typed, key) => read(typed.map, key),
-    names: () => [...own.map(({ name }) => name), ...globals.map(({ name }) => name)],
-    global: (name) => globals.find((variable) => variable.name === name),
+    names: () => [...maps.filter((map) => !map.globals), ...globals()].map(({ name }) => name),
+    global: (name) => globals().find((variable) => variable.name === name),
     read,
   };
 }
@@ -89,8 +91,8 @@ export function mapsOfRun({ recording, object, maps, timeline }: OpenedRun, type
     if (lost && timeline.machine.step < timeline.length)
       return fail(
         'expression/not-followed',
-        `${map.name} could not be followed through the run: ${lost.reason}.`,
-        'Go to the end of the run to see it as it was then.',
+        `What ${map.name} held at this step is not known: ${lost.reason}.`,
+        'The Maps scope shows it as it was after the run.',
       );
     const entry = maps.lookup(map.handle, key);
     if (!entry) return succeed(null);

@@ -5,6 +5,7 @@ import type { Outcome } from '../../toolchain/problem';
 import { framesOf } from '../stepping/moment';
 import type { Moment, StepFrame } from '../stepping/moment';
 import { localsOf, readLocal } from '../stepping/local-rows';
+import { packetLayers } from '../stepping/packet-rows';
 import type { DwarfVariable } from '../../toolchain/dwarf/dwarf';
 import type { MapScope } from './map-scope';
 import type { Scope, TypedValue, Variable } from './scope';
@@ -36,6 +37,7 @@ export function scopeAt(
     register: (number) => view?.register(number),
     memory: (address, length) =>
       view?.memory(address, length) ?? { bytes: new Uint8Array(length), known: new Uint8Array(length) },
+    packet: () => packetLayers(moment),
     map: (name) => maps?.map(name),
     lookup: (map, key) =>
       maps?.lookup(map, key) ??

@@ -46,12 +46,11 @@ export type Operand =
   | { kind: 'map'; map: TypedMap }
   | { kind: 'text'; bytes: Uint8Array };
 
-/** Ends an evaluation; {@link evaluate} catches it. */
-export class Refused extends Error {
+/** Thrown to end an evaluation; {@link evaluate} catches it. No Error: a condition may end so at a million steps. */
+export class Refused {
   readonly problem: Problem;
   constructor(what: Problem | string, hint = '') {
     const problem = typeof what === 'string' ? { code: 'expression/value', message: what, hint } : what;
-    super(problem.message);
     this.problem = problem;
   }
 

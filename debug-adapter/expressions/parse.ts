@@ -19,7 +19,15 @@ const MAX_DEPTH = 32;
  *     if (parsed.ok) evaluate(parsed.value, scope);
  */
 export async function parseExpression(text: string): Promise<Outcome<Expression>> {
-  return parseWith(await loadParser(), text, 0);
+  loaded = await loadParser();
+  return parseWith(loaded, text, 0);
+}
+
+let loaded: Parser | undefined;
+
+/** The same at once, for what an expression leads to: the parser has been loaded for the expression itself. */
+export function parseInner(text: string): Outcome<Expression> {
+  return loaded ? parseWith(loaded, text, 0) : fail('expression/syntax', 'The parser is not loaded.', '');
 }
 
 function parseWith(parser: Parser, text: string, depth: number): Outcome<Expression> {

@@ -1,6 +1,7 @@
 /** What an expression can speak of. Everything here is synchronous: a step of a run, a snapshot, or what was read before. */
 import type { LoadedMap } from '../../kernel/protocol';
 import type { Value } from '../../toolchain/btf/value';
+import type { DissectedLayer } from '../../toolchain/packet/dissect';
 import type { Outcome } from '../../toolchain/problem';
 import type { Shown } from '../stepping/shown';
 import type { TypedMap } from '../variables/maps';
@@ -51,6 +52,8 @@ export interface Scope {
   map(name: string): TypedMap | undefined;
   /** An entry's value as the kernel gives it: for per-CPU maps, one value a CPU. Null: there is none of that key. */
   lookup(map: TypedMap, key: Uint8Array): Outcome<(Shown & { address?: bigint }) | null>;
+  /** The packet's layers as far as they are known; undefined when the program has not read where it is. */
+  packet?(): DissectedLayer[] | undefined;
   /** Names of variables and maps, for saying which there are. */
   names(): string[];
 }

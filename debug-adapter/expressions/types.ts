@@ -37,12 +37,14 @@ export class TypeSpace implements Types {
   private readonly numbers = new Map<string, TypeNumber>();
   private readonly cache = new Map<TypeNumber, BtfType>();
   private enumerators: Map<string, Enumeration> | undefined;
+  private readonly dwarf: Dwarf | undefined;
 
   constructor(
     readonly littleEndian: boolean,
     dwarf: { dwarf: Dwarf; types: DwarfTypes } | undefined,
     btf: Btf | undefined,
   ) {
+    this.dwarf = dwarf?.dwarf;
     if (dwarf) this.parts.push(dwarfPart(dwarf.dwarf, dwarf.types));
     if (btf) this.parts.push(btfPart(btf));
   }
@@ -149,6 +151,11 @@ export class TypeSpace implements Types {
     if (type.kind !== 'fwd' && !isDeclared) return number;
     const kind = type.kind === 'fwd' ? (type.union ? 'union' : 'struct') : type.kind;
     return (type.name && this.named(kind, type.name)) || number;
+  }
+
+  /** What a macro without parameters stands for. */
+  macro(name: string): string | undefined {
+    return this.dwarf?.macros.get(name);
   }
 
   /** An enumerator by its name, which in C stands alone. */

@@ -15,7 +15,6 @@ export function inspectionHandlers(
   | 'scopes'
   | 'variables'
   | 'loadedSources'
-  | 'source'
   | 'setVariable'
   | 'setExpression'
   | 'evaluate'

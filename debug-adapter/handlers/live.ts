@@ -21,7 +21,9 @@ export function liveHandlers(
       const wanted = { enabled, ...(stopWhen === undefined ? {} : { stopWhen }) };
       return live('bpf/flightRecorder').setFlightRecorder(wanted);
     },
-    'bpf/runs': async (given) => ({ runs: await live('bpf/runs').runs(given?.limit ?? DEFAULT_RUNS) }),
+    'bpf/runs': async (given) => ({
+      runs: await live('bpf/runs').runs(given?.limit ?? DEFAULT_RUNS, given?.threadId),
+    }),
     'bpf/openRun': ({ id }) => live('bpf/openRun').openRun(id),
   };
 }

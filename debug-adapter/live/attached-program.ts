@@ -35,10 +35,12 @@ export class AttachedProgram {
     this.finder = new StopFinder(watched.prepared.instructions, facts.source);
   }
 
+  /** @param among how many programs are attached together. */
   static async open(
     loaded: LoadedObject,
     program: LoadedProgram,
     attachments: readonly Attachment[],
+    among = 1,
   ): Promise<AttachedProgram> {
     const { kernel, file } = loaded;
     const { object } = file;
@@ -52,7 +54,7 @@ export class AttachedProgram {
       types: dwarf && new DwarfTypes(dwarf, object.elf.littleEndian),
       code: codeOf(prepared, program.verdict.stats?.stackDepth ?? []),
     };
-    const watched = { kernel, program, prepared, license: object.license ?? '', btf: object.btf };
+    const watched = { kernel, program, prepared, license: object.license ?? '', btf: object.btf, among };
     return new AttachedProgram(loaded, watched, facts, attachments);
   }
 

@@ -10,11 +10,14 @@ import type { WallClock } from './clock';
 import { FlightRecorder } from './flight-recorder';
 import type { FlightRun } from './flight-runs';
 import type { Instrumentation } from './instrumentation';
+import type { Told } from '../recorder/instrument/flight-code';
 import type { StopCondition } from './stop-condition';
 
 /** Runs that are kept to be opened after they were listed. */
-const KEPT = 2000;
+const KEPT = 10_000;
 const STATE_MS = 500;
+/** Time for counting the steps of runs that are listed. */
+const COUNTING_MS = 500;
 
 export interface KeptRun {
   id: number;
@@ -23,12 +26,16 @@ export interface KeptRun {
   run: FlightRun;
 }
 
+const byAge = (one: { run: FlightRun }, other: { run: FlightRun }) =>
+  one.run.time < other.run.time ? 1 : -1;
+
 export class FlightFeed {
   /** What somebody asked for; undefined while nothing is to be recorded. */
   wanted: { condition?: StopCondition | undefined } | undefined;
   notRecorded: { program: string; reason: string }[] = [];
   private readonly recorders = new Map<AttachedProgram, { of: Instrumentation; recorder: FlightRecorder }>();
   private readonly kept = new Map<number, KeptRun>();
+  private readonly byStart = new Map<FlightRecorder, Map<number, KeptRun>>();
   private nextId = 1;
   private stoppedAt: number | undefined;
   private last = { text: '', at: 0 };
@@ -47,6 +54,12 @@ export class FlightFeed {
     this.stoppedAt = undefined;
     this.notRecorded = [];
     if (enabled) this.counts = { runs: 0, checked: 0 };
+  }
+
+  /** Which runs of a program the kernel has to tell of. */
+  told({ facts }: AttachedProgram): Told {
+    const { condition } = this.wanted ?? {};
+    return condition ? (condition.inKernel(facts.programType) ?? 'all') : 'none';
   }
 
   private recorderOf(program: AttachedProgram): FlightRecorder | undefined {
@@ -86,31 +99,41 @@ export class FlightFeed {
   }
 
   private keep(program: AttachedProgram, recorder: FlightRecorder, run: FlightRun): KeptRun {
-    for (const kept of this.kept.values())
-      if (kept.recorder === recorder && kept.run.start === run.start) return kept;
+    const byStart = this.byStart.get(recorder) ?? new Map<number, KeptRun>();
+    this.byStart.set(recorder, byStart);
+    const known = byStart.get(run.start);
+    if (known) return known;
     const kept = { id: this.nextId++, program, recorder, run };
     this.clock.see(run.time);
     this.kept.set(kept.id, kept);
-    const [oldest] = this.kept.keys();
-    if (this.kept.size > KEPT && oldest !== undefined) this.kept.delete(oldest);
+    byStart.set(run.start, kept);
+    const [oldest] = this.kept.values();
+    if (this.kept.size > KEPT && oldest) {
+      this.kept.delete(oldest.id);
+      this.byStart.get(oldest.recorder)?.delete(oldest.run.start);
+    }
     return kept;
   }
 
   /** Those in the rings, and those that were listed or found before, newest first. */
   async newest(programs: readonly AttachedProgram[], limit: number): Promise<RecordedRunSummary[]> {
+    const deadline = performance.now() + COUNTING_MS;
+    const found: { program: AttachedProgram; recorder: FlightRecorder; run: FlightRun }[] = [];
     for (const program of programs) {
       const recorder = this.recorderOf(program);
-      if (!recorder) continue;
-      const runs = await recorder.newest(limit);
-      for (const run of runs.reverse()) this.keep(program, recorder, run);
+      for (const run of (await recorder?.newest(limit)) ?? [])
+        found.push({ program, recorder: recorder!, run });
     }
+    const newest = found.sort(byAge).slice(0, limit);
+    for (const { program, recorder, run } of newest.reverse()) this.keep(program, recorder, run);
     return [...this.kept.values()]
-      .sort((one, other) => (one.run.time < other.run.time ? 1 : -1))
+      .filter(({ program }) => programs.includes(program))
+      .sort(byAge)
       .slice(0, limit)
-      .map((kept) => this.summary(kept));
+      .map((kept) => this.summary(kept, deadline));
   }
 
-  private summary({ id, program, recorder, run }: KeptRun): RecordedRunSummary {
+  private summary({ id, program, recorder, run }: KeptRun, deadline: number): RecordedRunSummary {
     const thread = this.threadOf(program);
     const { text: returned } = describeReturnValue(program.watched.program.type, this.returnValue(run));
     return {
@@ -122,7 +145,8 @@ export class FlightFeed {
       cpu: run.cpu,
       returned,
       returnValue: this.returnValue(run),
-      steps: recorder.steps(run),
+      // Counting them means to execute the run again.
+      ...(performance.now() < deadline ? { steps: recorder.steps(run) } : {}),
     };
   }
 

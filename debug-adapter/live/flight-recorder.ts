@@ -75,26 +75,26 @@ export class FlightRecorder {
     const { ring } = this.source;
     const header = await ring.header();
     this.readAddresses(header);
-    const runs = header.number(RING.RUNS);
     const matches = header.number(RING.MATCHES);
+    // Where all are told of they are counted once.
+    const runs = header.number(RING.RUNS) || matches;
     const type = this.attached.watched.program.type;
     const isWhole = condition?.isWhole(type) === true;
     const inKernel = condition?.inKernel(type) !== undefined;
     this.counts = { runs, checked: this.checkedHere };
     if (!condition) return undefined;
-    const fresh = Math.min(matches - this.matchesSeen, RING.MATCHED_COUNT);
+    // What the log of matches has no room for is not tried; what there is no time for waits for the next look.
+    this.matchesSeen = Math.max(this.matchesSeen, matches - RING.MATCHED_COUNT);
     const deadline = performance.now() + PATIENCE_MS;
     let tried = 0;
     let found: FlightRun | undefined;
-    for (let number = matches - fresh; number < matches && !found; number++) {
-      if (performance.now() > deadline) break;
-      const word = header.number(RING.MATCHED + 8 * (number % RING.MATCHED_COUNT));
+    while (this.matchesSeen < matches && !found && performance.now() < deadline) {
+      const word = header.number(RING.MATCHED + 8 * (this.matchesSeen++ % RING.MATCHED_COUNT));
       const run = await this.runThatEndsAt(word);
       if (!run) continue;
       tried++;
       if (isWhole || this.isMeant(run, condition)) found = run;
     }
-    this.matchesSeen = matches;
     this.checkedHere += tried;
     // Those of which the kernel's part of the condition did not hold need no second look.
     this.counts = { runs, checked: inKernel ? runs - matches + this.checkedHere : this.checkedHere };

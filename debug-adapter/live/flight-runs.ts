@@ -1,6 +1,14 @@
 /** Runs in the flight recorder's ring, told apart and put together from records that runs on several CPUs have mixed. */
 import { TRACE_HEADER } from '../recorder/instrument/emit';
-import { END, END_ID, FLIGHT, START, START_ID, sizeOf } from '../recorder/instrument/flight-code';
+import {
+  END,
+  END_ID,
+  FLIGHT,
+  START,
+  START_ID,
+  START_PACKET_LENGTH,
+  sizeOf,
+} from '../recorder/instrument/flight-code';
 import type { LiveInstrumented } from '../recorder/instrument/live';
 import { RECORD_HEADER } from '../recorder/instrument/records';
 import type { TraceRecord } from '../recorder/instrument/records';
@@ -42,7 +50,7 @@ export function flightSizes(
   withPacket: boolean,
 ): (id: number) => number | undefined {
   const sizes = new Map(records.map((record) => [record.id, sizeOf(record)]));
-  sizes.set(START_ID, START.PACKET + (withPacket ? PACKET.BYTES + PACKET.LENGTH : 0));
+  sizes.set(START_ID, START.PACKET + (withPacket ? PACKET.BYTES + START_PACKET_LENGTH : 0));
   sizes.set(END_ID, END.SIZE);
   return (id) => sizes.get(id);
 }
@@ -125,7 +133,7 @@ function assemble(
     to += size;
   });
   const { view, at } = records[0]!;
-  const { packet } = withPacket ? decodePacket(view, at + START.PACKET) : {};
+  const { packet } = withPacket ? decodePacket(view, at + START.PACKET, START_PACKET_LENGTH) : {};
   return {
     start,
     time: view.getBigUint64(at + START.TIME, true),

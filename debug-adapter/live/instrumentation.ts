@@ -6,7 +6,7 @@ import type { Btf } from '../../toolchain/btf/btf';
 import type { CannotRecord, PreparedProgram } from '../recorder/instrument/instrument';
 import { instrumentLive } from '../recorder/instrument/live';
 import type { LiveInstrumented, LiveWanted } from '../recorder/instrument/live';
-import type { ReturnCondition } from '../recorder/instrument/flight-code';
+import type { Told } from '../recorder/instrument/flight-code';
 import { RING } from '../recorder/instrument/ring';
 import { packetFields } from '../recorder/instrument/snapshot-code';
 import type { SnapshotDetail } from '../recorder/instrument/snapshot-code';
@@ -19,7 +19,7 @@ import type { StopPlace } from './stops';
 export interface Watched {
   /** Places of breakpoints, by the breakpoint's id. */
   stops: readonly { breakpoint: number; place: StopPlace }[];
-  flight?: { condition?: ReturnCondition | undefined } | undefined;
+  flight?: { told: Told } | undefined;
 }
 
 export interface Instrumentation {
@@ -38,12 +38,18 @@ export interface WatchedProgram {
   prepared: PreparedProgram;
   license: string;
   btf: Btf | undefined;
+  /** Of how many programs it is one, which share the memory that rings may take. */
+  among: number;
 }
 
-/** Bytes of the rings: as long as a reader may take for its next look when a million hits a second are taken. */
+/**
+ * Bytes of the rings of all programs together: at a million hits a second, what comes between two looks of the reader
+ * has room in the one; the other holds some 100,000 short runs. A larger one costs time on every run, since it leaves
+ * the processor's caches.
+ */
 const SNAPSHOT_CAPACITY = 16 * 1024 * 1024;
-const FLIGHT_CAPACITY = 64 * 1024 * 1024;
-const SMALL_CAPACITY = 2 * 1024 * 1024;
+const FLIGHT_CAPACITY = 32 * 1024 * 1024;
+const SMALL_CAPACITY = 1024 * 1024;
 
 /** From all that can be taken to what every kernel and program allows. */
 const DETAILS: readonly SnapshotDetail[] = [
@@ -69,7 +75,8 @@ export async function loadInstrumentation(
   const closeRings = () => Promise.all(rings.map((ring) => ring.close()));
   try {
     const create = async (name: string, capacity: number) => {
-      const ring = await createRing(watched.kernel, name, capacity);
+      const share = capacity >> Math.ceil(Math.log2(watched.among));
+      const ring = await createRing(watched.kernel, name, Math.max(share, SMALL_CAPACITY));
       rings.push(ring);
       return ring;
     };
@@ -78,7 +85,7 @@ export async function loadInstrumentation(
     const loaded = await loadFirst(watched, (detail) => ({
       ...(snapshots ? { snapshots: { ring: snapshots.layout, stops, detail } } : {}),
       ...(flight
-        ? { flight: { ring: flight.layout, condition: wanted.flight?.condition, packet: detail.packet } }
+        ? { flight: { ring: flight.layout, told: wanted.flight?.told ?? 'none', packet: detail.packet } }
         : {}),
       packet: packetFields(watched.program.type),
       parametersOf: (type) => parametersOf(watched.btf, type),

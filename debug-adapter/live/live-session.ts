@@ -28,6 +28,7 @@ import { placeLive } from './watched-breakpoint';
 import type { WatchedBreakpoint } from './watched-breakpoint';
 
 const LOOK_MS = 50;
+const SLOW_LOOK_MS = 500;
 /** Runs that stay to be opened when the recorder stops. */
 const KEPT_AT_STOP = 200;
 
@@ -71,10 +72,11 @@ export class LiveSession implements LiveTraffic {
     hooks: LiveHooks,
   ): Promise<LiveSession> {
     const session = new LiveSession(loaded, listener, hooks);
-    for (const program of loaded.programs) {
-      const mine = attachments.filter(({ handle }) => handle === program.handle);
-      if (mine.length > 0) session.programs.push(await AttachedProgram.open(loaded, program, mine));
-    }
+    const hooksOf = ({ handle: mine }: { handle: number }) =>
+      attachments.filter(({ handle }) => handle === mine);
+    const programs = loaded.programs.filter((program) => hooksOf(program).length > 0);
+    for (const program of programs)
+      session.programs.push(await AttachedProgram.open(loaded, program, hooksOf(program), programs.length));
     return session;
   }
 
@@ -103,9 +105,7 @@ export class LiveSession implements LiveTraffic {
     const stops = [...this.breakpoints.values()].flatMap(({ id, places }) =>
       places.flatMap((one) => (one.program === program ? [{ breakpoint: id, place: one.place }] : [])),
     );
-    const flight = this.flightFeed.wanted && {
-      condition: this.flightFeed.wanted.condition?.inKernel(program.facts.programType),
-    };
+    const flight = this.flightFeed.wanted && { told: this.flightFeed.told(program) };
     const places = stops.map(({ breakpoint, place }) => [breakpoint, place.insn]);
     const key = JSON.stringify([places, flight]);
     if (this.watching.get(program) === key) return;
@@ -154,16 +154,24 @@ export class LiveSession implements LiveTraffic {
     return this.work;
   }
 
+  /** Whether something is waited for; a recorder alone only counts. */
+  private get isUrgent(): boolean {
+    return this.breakpoints.size > 0 || this.flightFeed.wanted?.condition !== undefined;
+  }
+
   private schedule(): void {
     const isWatched = this.programs.some(({ instrumentation }) => instrumentation);
     if (this.timer !== undefined || this.closed || !isWatched) return;
-    this.timer = setTimeout(() => {
-      this.timer = undefined;
-      void this.enqueue(async () => {
-        await this.look();
-        this.schedule();
-      });
-    }, LOOK_MS);
+    this.timer = setTimeout(
+      () => {
+        this.timer = undefined;
+        void this.enqueue(async () => {
+          await this.look();
+          this.schedule();
+        });
+      },
+      this.isUrgent ? LOOK_MS : SLOW_LOOK_MS,
+    );
   }
 
   private async look(): Promise<void> {
@@ -213,10 +221,13 @@ export class LiveSession implements LiveTraffic {
     return this.flightFeed.state;
   }
 
-  async runs(limit: number): Promise<RecordedRunSummary[]> {
+  async runs(limit: number, thread?: number): Promise<RecordedRunSummary[]> {
     let runs: RecordedRunSummary[] = [];
+    const programs = this.programs.filter(
+      (program) => thread === undefined || this.thread(program).id === thread,
+    );
     await this.enqueue(async () => {
-      runs = await this.flightFeed.newest(this.programs, limit);
+      runs = await this.flightFeed.newest(programs, limit);
     });
     return runs;
   }

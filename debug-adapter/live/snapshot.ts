@@ -1,5 +1,5 @@
 /** A snapshot that a breakpoint in an attached program took: one hit, as much of it as was written to the ring. */
-import { PACKET, SNAPSHOT } from '../recorder/instrument/snapshot-code';
+import { PACKET, PACKET_LENGTH, SNAPSHOT } from '../recorder/instrument/snapshot-code';
 import type { SnapshotLayout } from '../recorder/instrument/snapshot-code';
 import type { RingRecord } from './ring';
 
@@ -23,16 +23,16 @@ export function decodeSnapshot({ view, at }: RingRecord, layout: SnapshotLayout)
     ...(layout.stamped ? { time: word(SNAPSHOT.TIME), cpu: view.getUint32(at + SNAPSHOT.CPU, true) } : {}),
     registers,
     stack: new Map(layout.stack.map(({ from, offset }) => [top + BigInt(from), word(offset)])),
-    ...(layout.packet === undefined ? {} : decodePacket(view, at + layout.packet)),
+    ...(layout.packet === undefined ? {} : decodePacket(view, at + layout.packet, PACKET_LENGTH)),
   };
 }
 
-/** The packet's first bytes, if they could be copied. */
-export function decodePacket(view: DataView, at: number): Pick<TakenSnapshot, 'packet'> {
+/** The packet's first bytes, if they could be copied: so many, or as many as there are. */
+export function decodePacket(view: DataView, at: number, copied: number): Pick<TakenSnapshot, 'packet'> {
   const data = view.getBigUint64(at + PACKET.DATA, true);
   const end = view.getBigUint64(at + PACKET.END, true);
   if (view.getBigUint64(at + PACKET.RESULT, true) !== 0n || end < data) return {};
-  const length = Math.min(PACKET.LENGTH, Number(end - data));
+  const length = Math.min(copied, Number(end - data));
   const start = view.byteOffset + at + PACKET.BYTES;
   return { packet: { data, end, bytes: new Uint8Array(view.buffer.slice(start, start + length)) } };
 }

@@ -34,6 +34,7 @@ export class SourceMap implements LineMap {
   readonly places: SourceLine[] = [];
   private readonly lines: LineInfo[];
   private readonly scopes = new Map<number, DwarfVariable[]>();
+  private readonly framesAt = new Map<number, SourceFrame[]>();
   /** With code of their own; the program itself first. */
   readonly functions: readonly { start: number; name: string }[];
   private readonly layout: LoadedLayout;
@@ -105,7 +106,16 @@ export class SourceMap implements LineMap {
   }
 
   /** Functions at an instruction, innermost first; each with where it has come to. */
-  frames(insn: number): SourceFrame[] {
+  frames(insn: number): readonly SourceFrame[] {
+    let frames = this.framesAt.get(insn);
+    if (!frames) {
+      frames = this.readFrames(insn);
+      this.framesAt.set(insn, frames);
+    }
+    return frames;
+  }
+
+  private readFrames(insn: number): SourceFrame[] {
     const own = this.functionAt(insn);
     const at = this.placeOf(insn);
     const place = this.elfPlace(insn);

@@ -34,7 +34,8 @@ export function compilerFor(
     const cache = cacheDirectory();
     const given = {
       args: settings.clangArgs ?? null,
-      extraArgs: [],
+      // Expressions speak of macros by their names.
+      extraArgs: ['-fdebug-macro'],
       path: source,
       cache,
       machine: kernel.hello.kernel.machine,

@@ -38,7 +38,8 @@ export function disassembly(
       const instruction = isHalf ? '(second half of the instruction before)' : '';
       return { address, instruction, presentationHint: 'invalid' as const };
     }
-    const at = run.source.placeOf(insn);
+    // Code without a line of its own is not given the one that stands before it.
+    const at = run.source.line[insn]! < 0 ? undefined : run.source.placeOf(insn);
     const here = at ? `${at.path}:${at.line}` : shown;
     const isNew = here !== shown;
     shown = here;

@@ -5,8 +5,10 @@ import { frameViews } from './frame-view';
 import { readVariable } from './locals';
 import type { LastKnown, StepFrame } from './moment';
 
-/** How far back is looked, in instructions: what re-execution goes through in a few milliseconds. */
-const LOOK_BACK = 8192;
+/** How far back is looked at least, in instructions, and at most: re-execution goes through them in a millisecond. */
+const LOOK_BACK = 2048;
+/** The run is looked through from where its timeline keeps a state, which is reached at no cost. */
+const INTERVAL = 8192;
 
 /** Where a variable was somewhere last. */
 interface Place {
@@ -49,17 +51,23 @@ function findPlaces(
   const places = new Map<DwarfVariable, Place>();
   const here = timeline.machine.step;
   const { machine } = timeline;
-  timeline.seek(Math.max(0, here - LOOK_BACK));
+  /** The variables as they are in scope at an instruction, if they are somewhere there. */
+  const known = new Map<number, (DwarfVariable | undefined)[]>();
+  timeline.seek(Math.max(0, Math.floor((here - LOOK_BACK) / INTERVAL)) * INTERVAL);
   for (; machine.step < here; machine.run()) {
     // Another call of the function ended here.
     if (machine.frames.length < depth) places.clear();
     if (machine.frames.length !== depth) continue;
-    const inScope = source.variables(machine.pc);
-    for (const variable of variables) {
-      const there = inScope.find((one) => isSame(one, variable));
-      if (there && there.location.kind !== 'optimised-out')
-        places.set(variable, { step: machine.step, there });
+    const { pc, step } = machine;
+    let located = known.get(pc);
+    if (!located) {
+      const inScope = source.variables(pc).filter(({ location }) => location.kind !== 'optimised-out');
+      located = variables.map((variable) => inScope.find((one) => isSame(one, variable)));
+      known.set(pc, located);
     }
+    located.forEach((there, index) => {
+      if (there) places.set(variables[index] as DwarfVariable, { step, there });
+    });
   }
   return places;
 }

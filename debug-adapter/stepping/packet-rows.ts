@@ -18,31 +18,49 @@ interface Packet extends Shown {
   inputs: Inputs | undefined;
 }
 
-export function packetNodes({ packet: bounds, views, inputs, programType }: Moment): VariableNode[] {
+/** The packet's layers, as far as its bytes are known; undefined when it is not known where the packet is. */
+export function packetLayers(moment: Moment): DissectedLayer[] | undefined {
+  const packet = packetAt(moment);
+  return packet && layersOf(packet, moment.programType);
+}
+
+function packetAt({ packet: bounds, views, inputs }: Moment): Packet | undefined {
   const { data, end } = bounds ?? {};
+  if (data === undefined || end === undefined) return undefined;
+  const length = Number(end - data);
+  if (length < 0 || length > MAX_PACKET) return undefined;
+  return { ...views[0]!.memory(data, length), inputs };
+}
+const MAX_PACKET = 0x1_0000;
+
+/** Layers are told apart by what stands before them, so they end where something is not known. */
+function layersOf({ bytes, known }: Packet, programType: string): DissectedLayer[] {
+  const unknown = known.indexOf(0);
+  const support = testRunSupport(programType);
+  // Programs above the link layer see the packet from its IP header on.
+  const framing = support?.zeroedEthernet ? 'ip' : (support?.packet ?? 'ethernet');
+  return dissect(unknown < 0 ? bytes : bytes.subarray(0, unknown), framing);
+}
+
+export function packetNodes(moment: Moment): VariableNode[] {
+  const { data, end } = moment.packet ?? {};
   if (data === undefined) return [];
   if (end === undefined) return [note('packet', 'length', 'the program has not read where the packet ends')];
-  const length = Number(end - data);
-  if (length < 0 || length > 0x1_0000) return [note('packet', 'length', NOT_SHOWN)];
-  const packet: Packet = { ...views[0]!.memory(data, length), inputs };
-  const unknown = packet.known.indexOf(0);
+  const packet = packetAt(moment);
+  if (!packet) return [note('packet', 'length', NOT_SHOWN)];
+  const { inputs, bytes, known } = packet;
   const raw: VariableNode = {
     path: 'packet/bytes',
     name: 'bytes',
-    value: `${length} bytes at 0x${data.toString(16)}${unknown < 0 ? '' : `, known in parts`}`,
+    value: `${bytes.length} bytes at 0x${data.toString(16)}${known.includes(0) ? ', known in parts' : ''}`,
     memory: async () => packet,
     children: async () => byteRows(packet),
     ...(inputs
       ? { writeMemory: (offset: number, bytes: Uint8Array) => inputs.setPacket(offset, bytes, 'The packet') }
       : {}),
   };
-  // Layers are told apart by what stands before them, so they end where something is not known.
-  const readable = unknown < 0 ? packet.bytes : packet.bytes.subarray(0, unknown);
-  const support = testRunSupport(programType);
-  // Programs above the link layer see the packet from its IP header on.
-  const framing = support?.zeroedEthernet ? 'ip' : (support?.packet ?? 'ethernet');
-  const layers = dissect(readable, framing).map((layer, index) => layerNode(packet, layer, index));
-  return [...layers, raw];
+  const layers = layersOf(packet, moment.programType);
+  return [...layers.map((layer, index) => layerNode(packet, layer, index)), raw];
 }
 
 function layerNode(packet: Packet, layer: DissectedLayer, index: number): VariableNode {
@@ -57,7 +75,13 @@ function layerNode(packet: Packet, layer: DissectedLayer, index: number): Variab
 }
 
 function fieldNode(packet: Packet, field: DissectedField, path: string, layer: string): VariableNode {
-  const row: VariableNode = { path: `${path}/${field.name}`, name: field.name, value: field.text };
+  const row: VariableNode = {
+    path: `${path}/${field.name}`,
+    name: field.name,
+    value: field.text,
+    place: rangeOf(field.offset, field.length),
+    evaluateName: `$packet.${layer}.${field.name}`,
+  };
   const { bytes, inputs } = packet;
   row.memory = async () => bytes.subarray(field.offset, field.offset + field.length);
   if (!inputs) return { ...row, readOnly: NO_RERUN };
@@ -81,7 +105,8 @@ function byteRows(packet: Packet): VariableNode[] {
     const value = seen.includes(0)
       ? hexColumns(Array.from(row, (byte, at) => (seen[at] ? byte : undefined)))
       : shown.slice(name.length + 2);
-    const node: VariableNode = { path: `packet/bytes/${name}`, name, value };
+    const place = rangeOf(offset, row.length);
+    const node: VariableNode = { path: `packet/bytes/${name}`, name, value, place };
     if (!inputs) return { ...node, readOnly: NO_RERUN };
     node.assign = async (text) => {
       const encoded = orThrow(encodeRow(text, row.length), `The packet's bytes at ${name}`);
@@ -90,6 +115,11 @@ function byteRows(packet: Packet): VariableNode[] {
     };
     return node;
   });
+}
+
+/** Bytes of the packet as history/find-place.ts reads them. */
+function rangeOf(offset: number, length: number): string {
+  return `packet[${offset}..${offset + length - 1}]`;
 }
 
 const NO_RERUN = 'this run cannot be done again from here; run the program with F5 to change its packet';

@@ -3,7 +3,7 @@ import type { Listener, Stepping, StopReason } from '../debuggee';
 import type { Ending } from '../recorder/replay/machine-state';
 import type { Standpoint } from '../expressions/ask';
 import type { OpenedRecording } from './open-recording';
-import { isCancelled } from '../errors';
+import { asAdapterError, isCancelled } from '../errors';
 import type { Printed, Stop } from './breakpoints/stops';
 import type { Breakpoint, Placement } from './breakpoints/store';
 import { Pace } from './pace';
@@ -111,7 +111,11 @@ export class RecordedStepping implements Stepping {
     const { stepper } = this;
     if (this.isNews) {
       this.isNews = false;
-      void this.going('Looking for the first stop', (pace) => stepper.start(pace));
+      this.going('Looking for the first stop', (pace) => stepper.start(pace)).catch((thrown: unknown) => {
+        // Nobody waits for an answer, and the client has to hear that the run rests.
+        this.listener.output('stderr', [asAdapterError(thrown).message]);
+        this.rested(stepper.isAtEnd ? 'end' : 'step');
+      });
     } else {
       this.rested(stepper.isAtEnd ? 'end' : 'step');
     }

@@ -4,9 +4,9 @@
  */
 import { createHash } from 'node:crypto';
 import * as vscode from 'vscode';
-import { totals, withRun, type CoverageSum } from '../../debug-adapter/coverage/sum';
+import { totals, withRun, type CoverageSum, type SummedCoverage } from '../../debug-adapter/coverage/sum';
 import { Coverage, DEBUG_TYPE, SessionState } from '../../debug-adapter/protocol';
-import type { CoverageResponse, FileCoverage, SessionStateEvent } from '../../debug-adapter/protocol';
+import type { CoverageResponse, SessionStateEvent } from '../../debug-adapter/protocol';
 import { errors, present, reporting } from '../errors';
 import type { Services } from '../services';
 import { coverageMarks, markLevels, type MarkLevel } from './marks';
@@ -17,11 +17,10 @@ export function activate(context: vscode.ExtensionContext, { log }: Services): v
   status.name = vscode.l10n.t('BPF Coverage');
   status.command = 'bpf.clearCoverage';
   let isOn = false;
-  let runs = 0;
   let sum: CoverageSum = new Map();
 
   /** The coverage of a document as it is now; undefined when its text is not the one that ran. */
-  const coverageFor = (document: vscode.TextDocument): FileCoverage | undefined => {
+  const coverageFor = (document: vscode.TextDocument): SummedCoverage | undefined => {
     const file = document.uri.scheme === 'file' ? sum.get(document.uri.fsPath) : undefined;
     return file?.digest === digestOf(document.getText()) ? file : undefined;
   };
@@ -29,7 +28,7 @@ export function activate(context: vscode.ExtensionContext, { log }: Services): v
   function draw(editor: vscode.TextEditor): void {
     const file = isOn ? coverageFor(editor.document) : undefined;
     const options: Record<MarkLevel, vscode.DecorationOptions[]> = file
-      ? markLevels(file, editor.document, runs)
+      ? markLevels(file, editor.document)
       : { full: [], partial: [], none: [] };
     for (const level of ['full', 'partial', 'none'] as const)
       editor.setDecorations(marks[level], options[level]);
@@ -45,9 +44,14 @@ export function activate(context: vscode.ExtensionContext, { log }: Services): v
     const { lines, linesRun, sides, sidesTaken } = totals(file.lines);
     status.text = `$(beaker) ${vscode.l10n.t('{0} of {1} lines ran', linesRun, lines)}`;
     status.tooltip = [
-      runs === 1
+      file.runs === 1
         ? vscode.l10n.t('BPF coverage of one run: {0} of {1} lines with code ran.', linesRun, lines)
-        : vscode.l10n.t('BPF coverage of {2} runs: {0} of {1} lines with code ran.', linesRun, lines, runs),
+        : vscode.l10n.t(
+            'BPF coverage of {2} runs: {0} of {1} lines with code ran.',
+            linesRun,
+            lines,
+            file.runs,
+          ),
       vscode.l10n.t('{0} of {1} ways out of branches were taken.', sidesTaken, sides),
       vscode.l10n.t('Click to clear.'),
     ].join('\n');
@@ -56,10 +60,7 @@ export function activate(context: vscode.ExtensionContext, { log }: Services): v
 
   async function addRunOf(session: vscode.DebugSession): Promise<void> {
     const { files } = (await session.customRequest(Coverage)) as CoverageResponse;
-    const added = withRun(sum, files);
-    sum = added.sum;
-    // Counts of another text are no part of what is shown.
-    runs = added.replaced.length > 0 ? 1 : runs + 1;
+    ({ sum } = withRun(sum, files));
     drawAll();
   }
 
@@ -67,15 +68,14 @@ export function activate(context: vscode.ExtensionContext, { log }: Services): v
     isOn = true;
     await vscode.commands.executeCommand('setContext', 'bpf.coverage', true);
     const session = vscode.debug.activeDebugSession;
-    const canCount = session?.type === DEBUG_TYPE && runs === 0;
+    const canCount = session?.type === DEBUG_TYPE && sum.size === 0;
     if (canCount) return addRunOf(session);
     drawAll();
-    if (runs === 0) await present(errors.nothingCovered(), log);
+    if (sum.size === 0) await present(errors.nothingCovered(), log);
   }
 
   async function clear(): Promise<void> {
     isOn = false;
-    runs = 0;
     sum = new Map();
     await vscode.commands.executeCommand('setContext', 'bpf.coverage', false);
     drawAll();

@@ -1,6 +1,7 @@
 /** How coverage looks: bars in the gutter, the overview ruler, and what the hover says of a line. */
 import * as vscode from 'vscode';
-import type { BranchCoverage, BranchSide, FileCoverage, LineCoverage } from '../../debug-adapter/protocol';
+import { isSamePlace, type SummedCoverage } from '../../debug-adapter/coverage/sum';
+import type { BranchCoverage, BranchSide, LineCoverage } from '../../debug-adapter/protocol';
 
 /** All of a line's branches went both ways; some went one way only; the line never ran. */
 export type MarkLevel = 'full' | 'partial' | 'none';
@@ -39,15 +40,14 @@ function bar(level: MarkLevel, color: string): vscode.Uri {
 }
 
 export function markLevels(
-  file: FileCoverage,
+  file: SummedCoverage,
   document: vscode.TextDocument,
-  runs: number,
 ): Record<MarkLevel, vscode.DecorationOptions[]> {
   const levels: Record<MarkLevel, vscode.DecorationOptions[]> = { full: [], partial: [], none: [] };
   for (const line of file.lines) {
     if (line.line > document.lineCount) continue;
     const { range } = document.lineAt(line.line - 1);
-    levels[levelOf(line)].push({ range, hoverMessage: describeLine(line, runs) });
+    levels[levelOf(line)].push({ range, hoverMessage: describeLine(line, file.runs) });
   }
   return levels;
 }
@@ -60,7 +60,7 @@ function levelOf({ hits, branches }: LineCoverage): MarkLevel {
 
 function describeLine({ hits, branches }: LineCoverage, runs: number): vscode.MarkdownString {
   const text = new vscode.MarkdownString();
-  text.appendText(`${ranText(hits)} ${inRuns(runs)}`);
+  text.appendText(`${reachedText(hits)} ${inRuns(runs)}`);
   // What never ran has no branch to speak of.
   for (const branch of hits > 0 ? branches : []) {
     text.appendMarkdown('\n\n');
@@ -69,9 +69,9 @@ function describeLine({ hits, branches }: LineCoverage, runs: number): vscode.Ma
   return text;
 }
 
-function ranText(hits: number): string {
-  if (hits === 0) return vscode.l10n.t('Never ran');
-  return hits === 1 ? vscode.l10n.t('Ran once') : vscode.l10n.t('Ran {0} times', number(hits));
+function reachedText(hits: number): string {
+  if (hits === 0) return vscode.l10n.t('Never reached');
+  return hits === 1 ? vscode.l10n.t('Reached once') : vscode.l10n.t('Reached {0} times', number(hits));
 }
 
 function inRuns(runs: number): string {
@@ -79,17 +79,12 @@ function inRuns(runs: number): string {
 }
 
 function describeBranch({ column, sides: [one, other] }: BranchCoverage): string {
-  const taken = isSamePlace(one, other)
+  const taken = isSamePlace([one, other])
     ? vscode.l10n.t('one way {0}, the other {1}', timesText(one), timesText(other))
     : [sideText(one, other), sideText(other, one)].join(', ');
   return column > 0
     ? vscode.l10n.t('Branch at column {0}: {1}', column, taken)
     : vscode.l10n.t('Branch: {0}', taken);
-}
-
-/** What both sides do has no line of its own, such as the constants of `a ? 1 : 2`. */
-function isSamePlace(one: BranchSide, other: BranchSide): boolean {
-  return one.line === other.line && one.column === other.column && one.path === other.path;
 }
 
 function timesText({ times }: BranchSide): string {

@@ -177,8 +177,12 @@ function warnings({ notRecorded }: FlightRecorderStateEvent): string | undefined
 function treeItem(row: Row): vscode.TreeItem {
   const { run, isStop } = row;
   const item = new vscode.TreeItem(run.returned);
-  const steps = vscode.l10n.t('{0} instructions', run.steps.toLocaleString(vscode.env.language));
-  item.description = [clockTime(run.time), vscode.l10n.t('CPU {0}', run.cpu), steps].join(' · ');
+  const steps = run.steps?.toLocaleString(vscode.env.language);
+  item.description = [
+    clockTime(run.time),
+    vscode.l10n.t('CPU {0}', run.cpu),
+    ...(steps === undefined ? [] : [vscode.l10n.t('{0} instructions', steps)]),
+  ].join(' · ');
   item.iconPath = isStop
     ? new vscode.ThemeIcon('debug-stackframe', new vscode.ThemeColor('charts.yellow'))
     : new vscode.ThemeIcon('debug-rerun');

@@ -32,6 +32,8 @@ type Op = Operation | null;
 export interface AddonProgram {
   name: string;
   section: string;
+  /** The section whose type it was given by `programSetTypeOf`; empty if none. */
+  typeOf: string;
   type: string;
   typeNumber: number;
   attachType: string;
@@ -184,6 +186,14 @@ export interface Addon {
   ): void;
   programSetAttachTarget(op: Op, object: AddonObject, name: string, target: string): Promise<void>;
   mapSetInitialValue(object: AddonObject, name: string, value: Uint8Array): void;
+  /** What a map's definition leaves open, before load. */
+  mapSetSizes(
+    object: AddonObject,
+    name: string,
+    sizes: { maxEntries?: number | undefined; valueSize?: number | undefined },
+  ): void;
+  /** Gives a program the type that libbpf has for a section's name; false where it has none. */
+  programSetTypeOf(object: AddonObject, name: string, section: string): boolean;
 
   programTestRun(
     op: Op,

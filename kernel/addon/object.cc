@@ -45,7 +45,7 @@ std::shared_ptr<ObjectState> Open(const std::string& bytes, const std::string& n
   if (!state->object) Fail("bpf_object__open_mem", errno ? errno : EINVAL);
   bpf_program* program;
   bpf_object__for_each_program(program, state->object) {
-    ProgramState entry{program, nullptr, {}, {}, {}};
+    ProgramState entry{program, nullptr, {}, {}, {}, {}};
     state->programs.push_back(std::move(entry));
   }
   return state;
@@ -127,6 +127,7 @@ Napi::Value ObjectPrograms(const Napi::CallbackInfo& info) {
     item.Set("name", bpf_program__name(program));
     item.Set("section", bpf_program__section_name(program));
     item.Set("typeNumber", Napi::Number::New(env, bpf_program__type(program)));
+    item.Set("typeOf", entry.typeOf);
     item.Set("type", OrEmpty(libbpf_bpf_prog_type_str(bpf_program__type(program))));
     item.Set("attachTypeNumber", Napi::Number::New(env, attachType));
     item.Set("attachType", OrEmpty(libbpf_bpf_attach_type_str(attachType)));
@@ -211,6 +212,29 @@ Napi::Value ProgramSet(const Napi::CallbackInfo& info) {
   });
 }
 
+// programSetTypeOf(object, name, section): the type and attach type that libbpf has for another section's name. Returns
+// whether there are any.
+Napi::Value ProgramSetTypeOf(const Napi::CallbackInfo& info) {
+  auto state = Unwrap<ObjectState>(info[0]);
+  std::string name = Text(info[1]);
+  std::string section = Text(info[2]);
+  bool known = false;
+  Synchronously(info, [&] {
+    std::lock_guard<Mutex> lock(state->mutex);
+    ProgramState& entry = state->Program(name);
+    bpf_program* program = entry.program;
+    bpf_prog_type type;
+    bpf_attach_type attachType;
+    known = libbpf_prog_type_by_name(section.c_str(), &type, &attachType) == 0;
+    if (!known) return;
+    Check("bpf_program__set_type", bpf_program__set_type(program, type));
+    Check("bpf_program__set_expected_attach_type",
+          bpf_program__set_expected_attach_type(program, attachType));
+    entry.typeOf = section;
+  });
+  return Napi::Boolean::New(info.Env(), known);
+}
+
 // programSetAttachTarget(operation, object, name, function): reads vmlinux BTF, so it may take a while.
 Napi::Value ProgramSetAttachTarget(const Napi::CallbackInfo& info) {
   auto state = Unwrap<ObjectState>(info[1]);
@@ -236,6 +260,23 @@ Napi::Value MapSetInitialValue(const Napi::CallbackInfo& info) {
   });
 }
 
+// mapSetSizes(object, name, {maxEntries?, valueSize?}): before load.
+Napi::Value MapSetSizes(const Napi::CallbackInfo& info) {
+  auto state = Unwrap<ObjectState>(info[0]);
+  std::string name = Text(info[1]);
+  Napi::Object sizes = info[2].As<Napi::Object>();
+  return Synchronously(info, [&] {
+    std::lock_guard<Mutex> lock(state->mutex);
+    bpf_map* map = state->Map(name);
+    if (Given(sizes.Get("maxEntries"))) {
+      Check("bpf_map__set_max_entries", bpf_map__set_max_entries(map, Number(sizes.Get("maxEntries"))));
+    }
+    if (Given(sizes.Get("valueSize"))) {
+      Check("bpf_map__set_value_size", bpf_map__set_value_size(map, Number(sizes.Get("valueSize"))));
+    }
+  });
+}
+
 }  // namespace
 
 void InitObject(Napi::Env env, Napi::Object exports) {
@@ -247,6 +288,8 @@ void InitObject(Napi::Env env, Napi::Object exports) {
   Export(env, exports, "programSet", ProgramSet);
   Export(env, exports, "programSetAttachTarget", ProgramSetAttachTarget);
   Export(env, exports, "mapSetInitialValue", MapSetInitialValue);
+  Export(env, exports, "mapSetSizes", MapSetSizes);
+  Export(env, exports, "programSetTypeOf", ProgramSetTypeOf);
 }
 
 }  // namespace studio

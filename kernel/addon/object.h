@@ -36,6 +36,8 @@ struct ProgramState {
   std::string instructions;
   std::string lineInfo;
   std::string funcInfo;
+  // The section whose type it was given, when its own says none.
+  std::string typeOf;
 };
 
 struct ObjectState {

@@ -8,6 +8,7 @@ import type { KernelClient } from '../client/client';
 import { KernelClient as Client } from '../client/client';
 import { startLocal } from '../targets/local';
 import type { RunningTarget } from '../targets/target';
+import { holdEverything } from './testing-hold';
 import {
   Compiler,
   TestNetwork,
@@ -36,8 +37,11 @@ const HELD = [
   expect.stringMatching(/^link raw_tracepoint/),
   expect.stringMatching(/^link xdp/),
   'map clnmap',
+  'map clnring',
   'program clnraw',
   'program clntc',
+  'program clntc',
+  'program clnxdp',
   'program clnxdp',
 ];
 
@@ -59,16 +63,9 @@ afterAll(async () => {
   network.remove();
 });
 
-/** Loads and attaches in a session: XDP and raw_tp by links, tc by clsact, which no link holds. */
-async function holdEverything(client: KernelClient): Promise<void> {
-  const { object: handle } = await client.request('objectOpen', { object });
-  const { programs } = await client.request('objectLoad', { object: handle, log: 'rejected' });
-  const attach = (name: string, spec: Parameters<typeof client.request<'attach'>>[1]['spec']) =>
-    client.request('attach', { program: programs.find((one) => one.name === name)!.handle, spec });
-  const where = { interface: 'in1', netns: network.path };
-  await attach('clnxdp', { hook: 'xdp', ...where });
-  await attach('clnraw', { hook: 'auto' });
-  await attach('clntc', { hook: 'tc', direction: 'ingress', implementation: 'clsact', ...where });
+/** In a session, and seen from outside. */
+async function holdAndSee(client: KernelClient): Promise<void> {
+  await holdEverything(client, object, network.path);
   if (existsSync('/sys/kernel/tracing/instances')) await client.request('tracePipeOpen', {});
   expect(await remaining(observer.client, 'cln')).toEqual(HELD);
   expect(network.qdiscs('in1')).toContain('clsact');
@@ -105,7 +102,7 @@ test('a session that ends releases everything, and the host goes on', async () =
   const target = await start();
   const client = await Client.connect(target.socketPath, 'test');
   const other = await Client.connect(target.socketPath, 'test');
-  await holdEverything(client);
+  await holdAndSee(client);
   client.dispose();
   await expectNothing(pidOf(other));
   expect((await other.request('listNetworkNamespaces', {})).namespaces).toContainEqual({
@@ -119,7 +116,7 @@ test('a session that ends releases everything, and the host goes on', async () =
 test('SIGKILL of the host: nothing is left, and what was asked says so', async () => {
   const target = await start();
   const client = await Client.connect(target.socketPath, 'test');
-  await holdEverything(client);
+  await holdAndSee(client);
   const pid = pidOf(client);
   const pending = client.request('testRun', {
     program: 2,

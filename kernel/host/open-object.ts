@@ -82,8 +82,40 @@ async function select(
     const target = Object.hasOwn(targets, program.name) ? targets[program.name] : undefined;
     if (target) await addon.programSetAttachTarget(operation, object, program.name, target);
   }
+  completeAsLoadersDo(addon, object, present);
   for (const [name, value] of Object.entries(params.globals ?? {})) {
     addon.mapSetInitialValue(object, name, value);
+  }
+}
+
+/** Maps whose number of entries libbpf or the kernel settles, or that must not have one. */
+const SIZES_ITSELF =
+  /^(perf_event_array|(sk|inode|task|cgrp)_storage|(percpu_)?cgroup_storage|struct_ops|arena|ringbuf|user_ringbuf)$/;
+const ASSUMED_ENTRIES = 1024;
+const ASSUMED_BYTES = 1 << 20;
+/** PERF_MAX_STACK_DEPTH addresses: the longest stack that kernels take unless they are told otherwise. */
+const ASSUMED_STACK_BYTES = 127 * 8;
+
+/**
+ * What many loaders set before they load an object that leaves it open, as veristat does: the number of a map's
+ * entries, and the type of a program in `SEC("classifier/NAME")` and the like, which libbpf does not take but others
+ * do. `assumptionsOf` of toolchain/load-failure says so to whoever wrote the object.
+ */
+function completeAsLoadersDo(addon: Addon, object: AddonObject, programs: readonly AddonProgram[]): void {
+  for (const { name, type, valueSize, maxEntries, globals } of addon.objectMaps(object)) {
+    if (globals || type === '' || SIZES_ITSELF.test(type)) continue;
+    const isStackless = type === 'stack_trace' && valueSize === 0;
+    const fitting = Math.max(1, Math.floor(ASSUMED_BYTES / Math.max(1, valueSize)));
+    if (maxEntries !== 0 && !isStackless) continue;
+    addon.mapSetSizes(object, name, {
+      maxEntries: maxEntries === 0 ? Math.min(ASSUMED_ENTRIES, fitting) : undefined,
+      valueSize: isStackless ? ASSUMED_STACK_BYTES : undefined,
+    });
+  }
+  for (const { name, section, typeNumber } of programs) {
+    // `classifier/ingress`, `socket1`: what stands before the program's own name or number.
+    const family = /^\??([a-z_.]*[a-z])(?=\d+$|\d*\/)/.exec(section)?.[1];
+    if (typeNumber === 0 && family) addon.programSetTypeOf(object, name, family);
   }
 }
 
@@ -105,6 +137,7 @@ export function describeProgram(program: AddonProgram): ProgramDescription {
     type: program.type,
     typeNumber: program.typeNumber,
     ...(attachType ? { attachType } : {}),
+    ...(program.typeOf ? { typeOf: program.typeOf } : {}),
   };
 }
 

@@ -162,12 +162,25 @@ describe('verify', () => {
 
   test('says what keeps a whole object from being loaded: a map that cannot be made', async () => {
     const object = await compiler.compile(
-      GOOD + MAP.replace('__uint(max_entries, 8)', '__uint(max_entries, 0)'),
+      GOOD + MAP.replace('__uint(max_entries, 8)', '__uint(max_entries, 8); __uint(map_flags, 1 << 30)'),
     );
     const result = await client.request('verify', { object, log: 'rejected' });
     expect(result.error?.message).toContain("map 'vfymap': failed to create");
     expect(verdictOf(result, 'vfygood')).toMatchObject({ verdict: 'error' });
   });
+
+  test.each(['xdp/first', 'xdp1'])(
+    'settles what loaders settle: entries of a map, and a type for %s',
+    async (section) => {
+      const object = await compiler.compile(
+        GOOD.replace('SEC("xdp")', `SEC("${section}")`) +
+          MAP.replace('__uint(max_entries, 8)', '__uint(max_entries, 0)'),
+      );
+      const result = await client.request('verify', { object, log: 'rejected' });
+      expect(result.error).toBeUndefined();
+      expect(verdictOf(result, 'vfygood')).toMatchObject({ verdict: 'accepted', type: 'xdp', typeOf: 'xdp' });
+    },
+  );
 
   test('names a CO-RE field that the kernel does not have', async () => {
     const object = await compiler.compile(

@@ -10,17 +10,29 @@ import { privateDirectory } from './private-directory';
 import type { RunningTarget, StartOptions, TargetProblem } from './target';
 
 /** Capability numbers of capability.h: what the host needs when it is not root. */
-const NET_ADMIN = 12;
-const PERFMON = 38;
-const BPF = 39;
+const NEEDED = { CAP_BPF: 39, CAP_PERFMON: 38, CAP_NET_ADMIN: 12 } as const;
 
 /** Whether this process can load BPF programs itself, without asking for more. */
 export function hasBpfPrivileges(): boolean {
-  if (process.geteuid?.() === 0) return true;
+  return missingCapabilities().length === 0;
+}
+
+function missingCapabilities(): string[] {
+  if (process.geteuid?.() === 0) return [];
   const status = readFileSync('/proc/self/status', 'utf8');
   // Only ambient capabilities survive the execve that starts the host.
   const mask = BigInt(`0x${/^CapAmb:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`);
-  return [NET_ADMIN, PERFMON, BPF].every((capability) => (mask & (1n << BigInt(capability))) !== 0n);
+  return Object.entries(NEEDED)
+    .filter(([, capability]) => (mask & (1n << BigInt(capability))) === 0n)
+    .map(([name]) => name);
+}
+
+/** `has none of them`, `has no CAP_PERFMON`: what this user lacks, after a sentence that names all. */
+function whatIsMissing(): string {
+  const missing = missingCapabilities();
+  return missing.length === Object.keys(NEEDED).length
+    ? 'has none of them'
+    : `has no ${missing.join(' and no ')} that a process it starts would keep (ambient)`;
 }
 
 /** The host gives itself less time to release what it holds (kernel/host/main.ts). */
@@ -64,7 +76,7 @@ function hostCommand(options: StartOptions, args: string[]): HostCommand | Targe
     case 'never':
       return {
         code: 'noPrivileges',
-        message: `Loading BPF programs on this machine needs root, or CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN; user ${os.userInfo().username} has none of them.`,
+        message: `Loading BPF programs on this machine needs root, or CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN; user ${os.userInfo().username} ${whatIsMissing()}.`,
         hint: 'Use a VM kernel, which needs no root: "BPF: Select Kernel" in the editor, `--target vm` in a terminal, where `sudo -E bpf-studio …` works too.',
       };
   }

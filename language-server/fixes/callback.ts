@@ -37,13 +37,16 @@ export function callBack(situation: Situation, loop: SyntaxNode): Candidate[] {
   const round = freeName(text, `${code.name}_round`);
   const context = freeName(text, `${code.name}_loop`);
   const pointer = freeName(code.root.text, 'loop');
+  // The body may use something of the file's that is called like a parameter.
+  const [index, given] = ['index', 'context'].map((name) => freeName(body.text, name)) as [string, string];
   const outer = indentAt(text, loop.start);
   const unit = indentUnit(source, code);
   const names = captured.map(({ variable }) => variable.name);
   const members = captured.map(({ variable }) => `${unit}${memberOf(variable)};\n`).join('');
-  const head = [headOf(counted)];
+  const isCounterUsed = usesOf(code, counted.variable).some((use) => contains(body, use));
+  const head = isCounterUsed ? [headOf(counted, index)] : [];
   // The verifier takes the number of the round for any number.
-  if (rounds.isKnown) head.unshift(`if (index >= ${rounds.text})`, `${unit}return 1;`);
+  if (rounds.isKnown) head.unshift(`if (${index} >= ${rounds.text})`, `${unit}return 1;`);
   const uses = captured.flatMap(({ variable }) =>
     usesOf(code, variable)
       .filter((use) => contains(body, use))
@@ -52,9 +55,9 @@ export function callBack(situation: Situation, loop: SyntaxNode): Candidate[] {
   const lines = insideOf(text, body, [...uses, ...jumps], outer, unit);
   const define =
     (names.length > 0 ? `struct ${context} {\n${members}};\n\n` : '') +
-    `static long ${round}(__u32 index, void *context)\n{\n` +
-    (names.length > 0 ? `${unit}struct ${context} *${pointer} = context;\n` : '') +
-    `${head.map((line) => `${unit}${line}\n`).join('')}\n${lines}\n${unit}return 0;\n}\n\n`;
+    `static long ${round}(__u32 ${index}, void *${given})\n{\n` +
+    (names.length > 0 ? `${unit}struct ${context} *${pointer} = ${given};\n` : '') +
+    `${head.map((line) => `${unit}${line}\n`).join('')}${names.length + head.length > 0 ? '\n' : ''}${lines}\n${unit}return 0;\n}\n\n`;
   const changed = captured.filter(({ isChanged }) => isChanged).map(({ variable }) => variable.name);
   const values = names.map((name) => `.${name} = ${name}`).join(', ');
   const call = [
@@ -126,12 +129,12 @@ function memberOf({ type, pointers, dimensions, name }: Variable): string {
 }
 
 /** `int i = 4 + index;` */
-function headOf({ variable, from }: CountedLoop): string {
+function headOf({ variable, from }: CountedLoop, index: string): string {
   const { type, name } = variable;
   const start =
     from.text === '0'
-      ? 'index'
-      : `${from.type === 'binary_expression' ? `(${from.text})` : from.text} + index`;
+      ? index
+      : `${from.type === 'binary_expression' ? `(${from.text})` : from.text} + ${index}`;
   return `${type} ${name} = ${start};`;
 }
 
@@ -199,7 +202,9 @@ function roundsOf(
     const text = first === 0 ? end.text : `${end.text} - ${from.text}`;
     return count > 0 && count <= MOST_ROUNDS ? { text, isKnown: true } : undefined;
   }
-  // Of a wider number bpf_loop would take the low 32 bits, and a difference may be below zero.
+  // Of a wider number bpf_loop would take the low 32 bits, and a difference may be below zero. How wide a member is
+  // the function does not tell.
+  if ([...walk(end)].some(({ type }) => type === 'field_expression')) return undefined;
   const scope = variablesAt(code, end);
   const types = [variable, ...[...walk(end)].flatMap(({ text }) => scope.get(text) ?? [])];
   const isWide = types.some(({ type }) => /64|long|size_t/.test(type));

@@ -11,6 +11,7 @@ import type { SourceFile } from '../../toolchain/c/source';
 import { readBpfObject } from '../../toolchain/elf/object';
 import type { NamedPlace } from '../../toolchain/load-failure/finding';
 import type { TargetFacts } from '../../toolchain/load-failure/target';
+import { assumptionsOf } from '../../toolchain/load-failure/assumptions';
 import { toDiagnostics } from '../../toolchain/verifier/diagnostics';
 import type { SourceSpan } from '../../toolchain/verifier/position';
 import { explain, type Report } from '../../toolchain/verifier/report';
@@ -63,14 +64,14 @@ export async function verifyObject(
   const { programs, error } = answer;
   const failures = failuresOf(answer);
   const target = await factsForFailure(client, failures);
-  const { btf, report, explainProgram } = explainer(object, file, source, target);
+  const { btf, report, explainProgram, assumed } = explainer(object, file, source, target);
   // What fails for the whole object is said of each of its programs; once is enough.
   const found = error && programs[0] ? programs.slice(0, 1) : failures;
   const reportOn = (program: string): Report | undefined => {
     const verdict = programs.find(({ name }) => name === program);
     return verdict && report(verdict);
   };
-  const diagnostics = withoutRepeats(found.flatMap(explainProgram));
+  const diagnostics = withoutRepeats([...found.flatMap(explainProgram), ...assumed(programs)]);
   return { kernel, programs, diagnostics, object, btf, reportOn };
 }
 
@@ -126,6 +127,8 @@ export function explainer(
   btf: Btf | undefined;
   report(verdict: ProgramVerdict): Report;
   explainProgram(verdict: ProgramVerdict): Diagnostic[];
+  /** What had to be assumed for these verdicts, at its places in the source. */
+  assumed(verdicts: readonly ProgramVerdict[]): Diagnostic[];
 } {
   const read = readBpfObject(object);
   const btf = read.ok ? read.value.btf : undefined;
@@ -144,6 +147,15 @@ export function explainer(
   return {
     btf,
     report,
+    assumed(verdicts) {
+      const assumptions = read.ok ? assumptionsOf(read.value, verdicts) : [];
+      return assumptions.flatMap(({ id, severity, message, help, places }): Diagnostic[] => {
+        const range = places.map(find).find((one) => one !== undefined);
+        if (!range) return [];
+        const data = { help, kernel: target.release };
+        return [{ path: file, range, severity, code: id, source: 'bpf-studio', message, related: [], data }];
+      });
+    },
     explainProgram(verdict) {
       const diagnostics = toDiagnostics(report(verdict), { path: file, find });
       // Lines of a log's tail are not those of the whole log that a reader is shown.

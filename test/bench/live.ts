@@ -81,8 +81,8 @@ async function packets({ kernel, maps }: LoadedObject): Promise<number> {
   return sum;
 }
 
-const ROUNDS = 9;
-const ROUND_MS = 700;
+const ROUNDS = 21;
+const ROUND_MS = 300;
 
 /** The packet rate of a veth with and without the flight recorder, in turns. */
 export async function flightRecorder(workshop: Workshop): Promise<Line> {
@@ -113,9 +113,11 @@ export async function flightRecorder(workshop: Workshop): Promise<Line> {
     await live.unload();
     await loaded.close();
     const [plain, recorded] = [median(rates.plain), median(rates.recorded)];
+    // Round by round, so that what else the machine does falls on both.
+    const ratios = rates.plain.map((rate, round) => rate / rates.recorded[round]!);
     const name = 'flight recorder: packet rate of a veth, plain / recorded';
     const words = (rate: number) => `${(rate / 1000).toFixed(0)}k/s`;
-    return { name, ours: words(plain), theirs: words(recorded), value: plain / recorded, bound: 1 / 0.9 };
+    return { name, ours: words(plain), theirs: words(recorded), value: median(ratios), bound: 1 / 0.9 };
   } finally {
     network.dispose();
   }

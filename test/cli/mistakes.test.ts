@@ -180,6 +180,26 @@ describeAsRoot('on this machine', () => {
       /'vmlinux\.h' file not found.*BTF of the kernel in use, which gave none/s,
     );
     expect(verified.stdout).toContain('bpf-studio vmlinux');
+    const relocated = `${prelude}struct task_struct { int pid; } __attribute__((preserve_access_index));
+SEC("tp_btf/sched_switch") int on_switch(__u64 *ctx) { return ((struct task_struct *)ctx[1])->pid; }\n`;
+    writeFileSync(path.join(directory, 'relocated.bpf.c'), relocated);
+    const [report] = (
+      await prepared(hide, 'verify', '--json', path.join(directory, 'relocated.bpf.c'))
+    ).json();
+    expect(report).toMatchObject({
+      programs: [
+        {
+          verdict: 'error',
+          diagnostics: [
+            {
+              code: 'bpf/btf',
+              message: expect.stringMatching(/^Linux \S+ has no BTF of its own types, which/) as string,
+              data: { help: expect.stringContaining('CONFIG_DEBUG_INFO_BTF') as string },
+            },
+          ],
+        },
+      ],
+    });
     const doctor = (await prepared(hide, 'doctor', '--json')).json();
     expect(doctor.find(({ id }) => id === 'btf')).toMatchObject({ state: 'degraded' });
     // Programs that need none of it are judged all the same.
@@ -197,5 +217,12 @@ describeAsRoot('on this machine', () => {
       /on_key: Linux \S+ has no program type lirc_mode2, or it was built without it/,
     );
     expect(result.status).toBe(2);
+    const [report] = (await bpfStudio('verify', '--json', path.join(directory, 'infrared.bpf.c'))).json();
+    // A kernel that shows no configuration cannot be asked for the option.
+    const hasConfiguration = existsSync('/proc/config.gz') || existsSync(`/boot/config-${os.release()}`);
+    expect(report).toMatchObject({
+      programs: [{ diagnostics: [{ code: hasConfiguration ? 'bpf/kernel-option' : 'bpf/program-type' }] }],
+    });
+    if (hasConfiguration) expect(JSON.stringify(report)).toContain('built without CONFIG_BPF_LIRC_MODE2');
   });
 });

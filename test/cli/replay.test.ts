@@ -138,6 +138,34 @@ describe('commands from a pipe', () => {
     expect(stdout.match(/^round \d$/gm)).toEqual(['round 0', 'round 1', 'round 2', 'round 3']);
   });
 
+  test('tell where something was written, since when it is so, and which branches led here', async () => {
+    const { stdout, stderr, status } = await piped(
+      long,
+      `break ${lineOf('#VERDICT')}`,
+      'continue',
+      'decisions',
+      'lastwrite packet[0]',
+      'lastwrite lengths[48]',
+      'continue',
+      'became weight > 20',
+      'reverse-continue',
+      'delete',
+      `tbreak ${lineOf('#FIRST')}`,
+      'continue',
+      'watch runs',
+      'continue',
+      'print runs',
+    );
+    expect(stderr).toBe('');
+    expect(status).toBe(0);
+    expect(stdout).toMatch(new RegExp(`line ${lineOf('#COUNT') - 1}: count {2}did not hold`));
+    // The sum of both fields, 6, was written over the packet's first byte, 1.
+    expect(stdout).toMatch(new RegExp(`^Line ${lineOf('#WRITE')} .*packet\\[0\\].* 01 .* 06 `, 'm'));
+    expect(stdout).toMatch(new RegExp(`^Line ${lineOf('#UPDATE')} .*lengths\\[48\\]`, 'm'));
+    expect(stdout).toMatch(/^Breakpoint 3: .*runs/m);
+    expect(stdout).toMatch(/^runs = 1$/m);
+  });
+
   test('a condition that is no C is refused at once, in words', async () => {
     const { stdout } = await piped(long, `break ${lineOf('#ROUND')} if i ==`, 'continue');
     expect(stdout).toMatch(/^Breakpoint 1 at .*\n {2}\S.*i ==/m);
@@ -201,6 +229,7 @@ describe('a terminal', () => {
     const command = `${process.execPath} ${path.join(dist, 'cli.js')} replay ${long}`;
     const child = spawn('script', ['-qec', command, '/dev/null'], {
       env: { ...process.env, TERM: 'xterm', NO_COLOR: '1' },
+      timeout: 20_000,
     });
     let screen = '';
     let seen = 0;

@@ -1,6 +1,15 @@
 /** C expressions at steps of a recorded run, over the adapter as a client uses it. */
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DapClient, fixture, markedLine } from './client';
+import {
+  generator,
+  INTEGER_TYPES,
+  interesting,
+  randomExpression,
+} from '../../debug-adapter/expressions/testing';
 import { sharedTarget } from './target';
 
 const target = sharedTarget();
@@ -84,7 +93,15 @@ describe('expressions at a step', () => {
     ['table[1] < 0u', '0'],
     ['limit > XDP_TX ? XDP_DROP : XDP_PASS', '1'],
     ['XDP_DROP', 'XDP_DROP (1)'],
+    ['eth->h_proto == bpf_htons(ETH_P_IP)', '1'],
+    ['ETH_HLEN + ETH_ALEN', '20'],
+    ['UINT_LEAST == 3', '1'],
+    ['NESTED', '24'],
     ['$r10 != 0', '1'],
+    // The packet by its layers.
+    ['$packet.ipv4.source == "10.0.0.7"', '1'],
+    ['$packet.udp.destinationPort == 53 && $packet.ipv4.ttl > 60', '1'],
+    ['$packet.ethernet.source', '02:00:00:00:00:01'],
   ])('%s is %s', async (expression, expected) => {
     expect(await value(dap, expression)).toBe(expected);
   });
@@ -98,7 +115,10 @@ describe('expressions at a step', () => {
     ['(struct nothing *)data', /The program has no type struct nothing \*/],
     ['limit = 3', /would change a value, and an expression only reads/],
     ['rank(0, 1)', /rank cannot be called: nothing is run/],
-    ['ETH_P_IP', /A macro is known only as the number/],
+    ['$packet.tcp.sourcePort', /The packet has no layer tcp here\. It has \$packet\.ethernet, .*udp/],
+    ['$packet.udp.nothing', /has no field nothing\. It has .*sourcePort/],
+    ['LOOP', /LOOP is a macro that leads back to itself/],
+    ['NO_SUCH_MACRO', /There is no variable, map or enumerator "NO_SUCH_MACRO"/],
   ])('says why %s has no value', async (expression, reason) => {
     await expect(value(dap, expression)).rejects.toThrow(reason);
   });
@@ -160,6 +180,79 @@ describe('what a function returned', () => {
       await goOn(dap);
       const [last] = await dap.variables(await dap.scope('Locals'));
       expect(last).toMatchObject({ name: '(expressions returned)', value: 'XDP_TX (3)' });
+    } finally {
+      await dap.close();
+    }
+  });
+});
+
+describe('expressions and the kernel', () => {
+  it('agree on what a program computed', async () => {
+    const random = generator(Number(process.env.BPF_STUDIO_SEED ?? 7));
+    const count = 120;
+    const names = INTEGER_TYPES.map((_, at) => `v${at}`);
+    // Signed division needs an instruction set newer than most, and shifts by too much are undefined in C.
+    const operators = ['+', '-', '*', '&', '|', '^'];
+    const texts = Array.from({ length: count }, () =>
+      randomExpression(random, { depth: 3, names, operators }),
+    );
+    const declarations = INTEGER_TYPES.map((type, at) => {
+      const value = type === '_Bool' ? 1n : BigInt.asUintN(64, interesting(random));
+      return `volatile ${type} v${at} = (${type})${value}ULL;`;
+    });
+    const file = path.join(mkdtempSync(path.join(os.tmpdir(), 'bpfs-expressions-')), 'random.bpf.c');
+    writeFileSync(
+      file,
+      `#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+${declarations.join('\n')}
+volatile long out[${count}];
+SEC("xdp") int program(struct xdp_md *ctx)
+{
+${texts.map((text, at) => `\tout[${at}] = (long)${text};`).join('\n')}
+\treturn XDP_PASS;
+}
+char LICENSE[] SEC("license") = "GPL";
+`,
+    );
+    const dap = await DapClient.started('launch', {
+      ...target.configuration,
+      program: file,
+      packet: '00 '.repeat(60),
+    });
+    try {
+      const asked = texts.map(async (text, at) => {
+        expect(await value(dap, `(long)${text}`), text).toBe(await value(dap, `out[${at}]`));
+      });
+      await Promise.all(asked);
+    } finally {
+      await dap.close();
+    }
+  });
+});
+
+describe('expressions without a run', () => {
+  it('speak of maps and globals as they are now', async () => {
+    const dap = await DapClient.started('launch', {
+      ...target.configuration,
+      program,
+      packet,
+      stopOnEntry: true,
+    });
+    try {
+      const now = async (expression: string) =>
+        (await dap.request<{ result: string }>('evaluate', { expression })).result;
+      expect(await now('limit + table[0]')).toBe('43');
+      expect(await now('protocols[table[2]] == 0 ? sizeof(struct seen) : 0')).toBe('24');
+      expect(await now('protocols[protocols[3]]')).toBe('0');
+      await expect(now('$r1')).rejects.toThrow(/R1 holds nothing/);
+      await expect(now('flows[{saddr = 10.0.0.7, port = 1}]')).rejects.toThrow(/flows has no entry/);
+      const { value: set } = await dap.request<{ value: string }>('setExpression', {
+        expression: 'table[1]',
+        value: '7',
+      });
+      expect(set).toBe('7');
+      expect(await now('table[1] * 2')).toBe('14');
     } finally {
       await dap.close();
     }

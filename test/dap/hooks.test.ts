@@ -1,9 +1,12 @@
 /** Every kind of hook, attached through the debug adapter in a VM of its own, where nothing else can be disturbed. */
+import { readFileSync } from 'node:fs';
+import type { DebugProtocol } from '@vscode/debugprotocol';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { RunsResponse, SnapshotCountsEvent } from '../../debug-adapter/protocol';
 import { KernelClient } from '../../kernel/client/client';
 import { startGuest, type Guest } from '../vm/guest';
 import { kernelAtHand } from '../vm/kernels-at-hand';
-import { DapClient, objectOf } from './client';
+import { DapClient, fixture, objectOf } from './client';
 
 const BOOT_MS = 120_000;
 const CGROUP = '/sys/fs/cgroup/bpfs';
@@ -152,6 +155,68 @@ describe('Linux 6.12', () => {
     await expect.poll(ours, { timeout: 10_000 }).toEqual([]);
     expect(await guest.run('tc', 'qdisc', 'show', 'dev', 'lo')).not.toContain('clsact');
   });
+
+  test(
+    'every hook takes snapshots and records its runs, or says why not',
+    async () => {
+      const source = fixture('hooks.bpf.c');
+      const text = readFileSync(source, 'utf8').split('\n');
+      const lineOf = (program: string) => {
+        const line = text.findIndex((each) => each.startsWith(`PROGRAM(${program}, `));
+        return 1 + (line < 0 ? text.findIndex((each) => each.includes(`&${program}_runs`)) : line);
+      };
+      const programs = counted.filter((name) => name !== 'by_struct_ops' && !name.startsWith('by_iter'));
+      client = await DapClient.started(
+        'attach',
+        {
+          hostSocket: guest.socketPath,
+          program: objectOf('hooks.bpf.c'),
+          flightRecorder: true,
+          attach: [
+            ...bySection.map((entry) => ({ entry })),
+            ...Object.entries(specs).map(([entry, spec]) => ({ entry, spec })),
+          ].filter(({ entry }) => programs.includes(entry)),
+        },
+        { patience: 60_000 },
+      );
+      const { breakpoints } = await client.request<DebugProtocol.SetBreakpointsResponse['body']>(
+        'setBreakpoints',
+        {
+          source: { path: source },
+          breakpoints: programs.map((name) => ({ line: lineOf(name) })),
+        },
+      );
+      expect(breakpoints.filter(({ verified }) => !verified)).toEqual([]);
+      const ids = Object.fromEntries(programs.map((name, index) => [name, breakpoints[index]!.id!]));
+      const counts = (accept: (hits: Record<string, number>) => boolean) =>
+        client!.event('bpf/snapshots', (body) => {
+          const told = (body as unknown as SnapshotCountsEvent).breakpoints;
+          const hits = programs.map((name) => [name, told.find(({ id }) => id === ids[name])?.hits ?? -1]);
+          return accept(Object.fromEntries(hits) as Record<string, number>);
+        });
+      // Watched from here on: some were attached anew for it.
+      await counts((hits) => !Object.values(hits).includes(-1));
+
+      for (const name of ['bpfs-one', 'bpfs-two']) await guest.run('hostname', name);
+      await guest.run(NODE, '-e', CONNECT);
+      await counts((hits) => exact.every((name) => hits[name] === 2) && !Object.values(hits).includes(0));
+      const { threads } = await client.request<DebugProtocol.ThreadsResponse['body']>('threads');
+      for (const { id: threadId, name } of threads) {
+        const { runs } = await client.request<RunsResponse>('bpf/runs', { limit: 3, threadId });
+        expect(
+          runs.map(({ hook }) => hook),
+          name,
+        ).toContain(name);
+        for (const { steps } of runs) expect(steps, name).toBeGreaterThan(3);
+      }
+      expect(client.console).not.toMatch(/not recorded|No snapshots|cannot be/);
+
+      await client.request('terminate');
+      await client.event('terminated');
+      await expect.poll(ours, { timeout: 10_000 }).toEqual([]);
+    },
+    BOOT_MS,
+  );
 
   test('where the kernel hides its addresses, the reason stands instead of names', async () => {
     await guest.run('sh', '-c', 'echo 2 > /proc/sys/kernel/kptr_restrict');

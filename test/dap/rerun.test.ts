@@ -99,6 +99,12 @@ describe('a run with another input', () => {
     expect((await dap.row('Packet', 'ipv4', 'destination')).value).toBe('10.9.9.9');
     await change('setExpression', { expression: 'limit', value: '100', frameId: (await frame()).id });
     expect(await value('limit')).toBe('100');
+    await change('setExpression', {
+      expression: '$packet.ipv4.ttl',
+      value: '9',
+      frameId: (await frame()).id,
+    });
+    expect(await value('ip->ttl')).toBe('9');
     await dap.request('next', { threadId: 1 });
     await expect(
       dap.request('setExpression', { expression: 'protocol', value: '1', frameId: (await frame()).id }),

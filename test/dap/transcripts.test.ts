@@ -53,7 +53,7 @@ describe('XDP', () => {
       shown: ['sum->value', 'sum->rounds', 'i', 'weight'],
     });
     await seen.toTheEnd('stepIn');
-    for (let count = 0; count < 14; count++) await seen.move('bpf/stepBack', { kind: 'into' });
+    for (let count = 0; count < 28; count++) await seen.move('bpf/stepBack', { kind: 'into' });
     await seen.move('bpf/stepBack', { kind: 'out' });
     seen.expectToBe('xdp-into');
   });

@@ -54,6 +54,15 @@ describe.skipIf(reason)(`a user with CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN${bec
     });
   });
 
+  test('with one of them missing is told which', async () => {
+    const command = withCapabilities(user, 'bpf', 'net_admin');
+    const words = [...command, path.join(user.dist, 'cli.js'), 'verify', '--target', 'local', file];
+    const { stderr, status } = await startCommand(words, { env: user.env }).finished;
+    expect(stderr).toMatch(/CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN; user \S+ has no CAP_PERFMON that/);
+    expect(stderr).toContain('--target vm');
+    expect(status).toBe(2);
+  });
+
   test('runs a program, and attaches a raw tracepoint', async () => {
     const ran = await cli('run', file, '--prog', 'drop_all', '--packet', '00'.repeat(60)).finished;
     expect(ran.stdout + ran.stderr).toContain('XDP_DROP');

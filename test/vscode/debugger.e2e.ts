@@ -128,22 +128,33 @@ const restsAtEnd = (): Promise<unknown> =>
   until(async () => / = XDP_/.test((await rest())?.name ?? ''), 'the end of the run');
 const button = (name: string): Promise<void> =>
   bench.page.locator(`.debug-toolbar .action-label[aria-label^="${name}"]`).first().click();
-/** Puts the cursor into a line of the source, in sight. */
-function goTo(marker: string, text = ''): Promise<unknown> {
-  return bench.api(
-    async (vscode, { line, word }) => {
+/** Puts the cursor into a line of the source, in sight, and waits until keys that are pressed go there. */
+async function goTo(marker: string, text = ''): Promise<void> {
+  const line = lineOf(marker);
+  await bench.api(
+    async (vscode, { at, word }) => {
       const editor = vscode.window.visibleTextEditors.find(({ document }) => document.uri.scheme === 'file')!;
       await vscode.window.showTextDocument(editor.document, editor.viewColumn);
-      const column = Math.max(0, editor.document.lineAt(line - 1).text.indexOf(word));
-      const position = new vscode.Position(line - 1, column + (word === '' ? 0 : 1));
+      const column = Math.max(0, editor.document.lineAt(at - 1).text.indexOf(word));
+      const position = new vscode.Position(at - 1, column + (word === '' ? 0 : 1));
       editor.selection = new vscode.Selection(position, position);
-      editor.revealRange(
-        new vscode.Range(position, position),
-        vscode.TextEditorRevealType.InCenterIfOutsideViewport,
-      );
+      const range = new vscode.Range(position, position);
+      editor.revealRange(range, vscode.TextEditorRevealType.InCenterIfOutsideViewport);
     },
-    { line: lineOf(marker), word: text },
+    { at: line, word: text },
   );
+  const cursor = bench.page.locator('.statusbar-item').filter({ hasText: new RegExp(`Ln ${line},`) });
+  await cursor.first().waitFor();
+  await bench.page.locator('.part.editor .monaco-editor.focused').first().waitFor();
+}
+/** Types into the field that opens below a line for a breakpoint's condition or message. */
+async function typeBelow(command: string, text: string, shot?: string): Promise<void> {
+  await bench.command(command);
+  await bench.page.locator('.breakpoint-widget .monaco-editor.focused').first().waitFor();
+  await bench.page.keyboard.type(text);
+  if (shot !== undefined) await bench.screenshot(shot);
+  await bench.page.keyboard.press('Enter');
+  await bench.page.locator('.breakpoint-widget').waitFor({ state: 'detached' });
 }
 const scope = (name: string) =>
   bench.page.locator('.debug-variables .monaco-list-row[aria-level="1"]').filter({ hasText: name }).first();
@@ -162,6 +173,12 @@ async function look(name: string): Promise<void> {
   for (const other of ['Locals', 'Registers', 'Stack', 'Context', 'Packet', 'Calls', 'Maps', 'Globals'])
     if (other !== name && (await scope(other).count()) > 0) await fold(other, 'closed');
   await fold(name, 'open');
+}
+const removeBreakpoints = (): Promise<void> =>
+  bench.api((vscode) => vscode.debug.removeBreakpoints(vscode.debug.breakpoints));
+async function stop(): Promise<void> {
+  await button('Stop');
+  await until(async () => (await rest()) === undefined, 'the end of the session');
 }
 const variable = (pattern: RegExp) =>
   bench.page.locator('.debug-variables .monaco-list-row').filter({ hasText: pattern }).first();
@@ -257,7 +274,7 @@ test('coverage marks the lines that ran and those that did not, over two runs', 
   await bench.screenshot('coverage');
   await goTo('#GUARD', 'port');
   await bench.command('Show or Focus Hover');
-  await bench.page.locator('.monaco-hover').filter({ hasText: 'Ran once in one run.' }).first().waitFor();
+  await bench.page.locator('.monaco-hover').filter({ hasText: 'Reached once in one run.' }).first().waitFor();
   await bench.screenshot('coverage-hover');
   await bench.page.keyboard.press('Escape');
   await bench.command('Debug: Restart');
@@ -269,31 +286,21 @@ test('coverage marks the lines that ran and those that did not, over two runs', 
 });
 
 test('a condition and a log message are typed where breakpoints are; a typo is told at once', async () => {
-  await bench.command('Debug: Remove All Breakpoints');
+  await removeBreakpoints();
   await goTo('#GUARD');
-  await bench.command('Debug: Add Conditional Breakpoint');
-  await bench.page.locator('.breakpoint-widget').waitFor();
-  await bench.page.keyboard.type('port ==');
-  await bench.page.keyboard.press('Enter');
+  await typeBelow('Debug: Add Conditional Breakpoint', 'port ==');
   const problem = await until(async () => {
     const [first] = await breakpoints();
     return first && first.verified === false ? first.message : undefined;
   }, 'the breakpoint to be refused');
   expect(problem).toMatch(/port ==/);
   await bench.screenshot('condition-typo');
-  await bench.command('Debug: Remove All Breakpoints');
+  await removeBreakpoints();
 
   await goTo('#GUARD');
-  await bench.command('Debug: Add Conditional Breakpoint');
-  await bench.page.locator('.breakpoint-widget').waitFor();
-  await bench.page.keyboard.type('port == 80 && first == 1');
-  await bench.screenshot('condition');
-  await bench.page.keyboard.press('Enter');
+  await typeBelow('Debug: Add Conditional Breakpoint', 'port == 80 && first == 1', 'condition');
   await goTo('#PORT');
-  await bench.command('Debug: Add Logpoint');
-  await bench.page.locator('.breakpoint-widget').waitFor();
-  await bench.page.keyboard.type('from {ip->saddr}, first {first}');
-  await bench.page.keyboard.press('Enter');
+  await typeBelow('Debug: Add Logpoint', 'from {ip->saddr}, first {first}');
   await bench.command('Debug: Restart');
   await restsAt('#GUARD');
   await until(async () => /^from .*, first 1/m.test(await consoleText(bench)), 'the log message');
@@ -308,8 +315,7 @@ test('the run is kept in a file, and gone through from it without a kernel', asy
   await input.fill(file);
   await bench.page.keyboard.press('Enter');
   await until(async () => existsSync(file), 'the file');
-  await bench.command('Debug: Stop');
-  await until(async () => (await rest()) === undefined, 'the end of the session');
+  await stop();
 
   await bench.command('BPF: Open Recording');
   await input.waitFor();
@@ -326,12 +332,11 @@ test('the run is kept in a file, and gone through from it without a kernel', asy
   await button('Reverse');
   await until(async () => ((await rest())?.line ?? 99) < lineOf('#CALL'), 'the beginning of the run');
   await bench.screenshot('recording');
-  await bench.command('Debug: Stop');
-  await until(async () => (await rest()) === undefined, 'the end of the session');
+  await stop();
 });
 
 test('a breakpoint on a comment goes to the next line with code', async () => {
-  await bench.command('Debug: Remove All Breakpoints');
+  await removeBreakpoints();
   await goTo('// Drops packets');
   await bench.page.keyboard.press('F9');
   await bench.page.keyboard.press('F5');
@@ -339,12 +344,11 @@ test('a breakpoint on a comment goes to the next line with code', async () => {
   await bench.screenshot('comment');
   const [first] = await breakpoints();
   expect(first).toMatchObject({ verified: true });
-  await bench.command('Debug: Stop');
-  await until(async () => (await rest()) === undefined, 'the end of the session');
+  await stop();
 });
 
 test('a run that cannot be recorded says why, and what to do', async () => {
-  await bench.command('Debug: Remove All Breakpoints');
+  await removeBreakpoints();
   await bench.open(LONG_FILE);
   await until(async () => (await lensesOf(bench)).some((title) => /accepted/.test(title)), 'the verdict');
   await bench.page.keyboard.press('F5');

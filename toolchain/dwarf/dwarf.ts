@@ -19,6 +19,7 @@ import type { ExpressionContext, Location } from './expression';
 import { readFileNames } from './files';
 import { rangesWithoutLine } from './line-program';
 import { frameSizeOfCode, readStackSizes } from './frame-size';
+import { readMacros } from './macros';
 import { NamedTypes } from './named-types';
 import { readFunction } from './scopes';
 import type { Scope, ScopeVariable } from './scopes';
@@ -75,6 +76,7 @@ export class Dwarf {
   private found: DwarfFunction[] | undefined;
   /** Types by their names. */
   readonly named: NamedTypes;
+  private definitions: Map<string, string> | undefined;
   private withoutLine: { from: Address; to: Address }[] | undefined;
 
   constructor(
@@ -83,6 +85,11 @@ export class Dwarf {
   ) {
     this.units = readUnits(sections);
     this.named = new NamedTypes(this.units);
+  }
+
+  /** What macros without parameters stand for; none unless the object was compiled with `-fdebug-macro`. */
+  get macros(): ReadonlyMap<string, string> {
+    return (this.definitions ??= readMacros(this.sections, this.units));
   }
 
   /** Functions with code, by section and position. */

@@ -11,6 +11,7 @@ export type SectionName =
   | '.debug_line'
   | '.debug_line_str'
   | '.debug_addr'
+  | '.debug_macro'
   | '.debug_loclists'
   | '.debug_loc'
   | '.debug_rnglists'
@@ -66,7 +67,10 @@ export class DebugSections {
   }
 
   /** The NUL-terminated string at an offset; empty where there is none. */
-  string(name: '.debug_str' | '.debug_line_str' | '.debug_info' | '.debug_line', offset: number): string {
+  string(
+    name: '.debug_str' | '.debug_line_str' | '.debug_info' | '.debug_line' | '.debug_macro',
+    offset: number,
+  ): string {
     const view = this.view(name);
     const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
     if (offset >= bytes.length) return '';

@@ -23,6 +23,7 @@ export type AdditionName =
   | 'byte-swap'
   | 'signed-division'
   | 'long-jump'
+  | 'indirect-jump'
   | 'may-goto'
   | 'address-space-cast';
 
@@ -70,6 +71,12 @@ export const additions: Record<AdditionName, Addition> = {
     cpu: 'v4',
     since: '6.6',
   },
+  'indirect-jump': {
+    what: 'an indirect jump (gotox), which clang makes of a switch with a jump table',
+    plural: 'indirect jumps',
+    cpu: 'v4',
+    since: '6.19',
+  },
   'may-goto': { what: 'a may_goto', plural: 'may_goto', since: '6.9' },
   'address-space-cast': {
     what: 'a cast between address spaces',
@@ -95,6 +102,7 @@ export function additionOf({ code, off, imm }: Insn): AdditionName | undefined {
     case Class.JMP32:
       return operation === Jump.JA ? 'long-jump' : undefined;
     case Class.JMP:
+      if (operation === Jump.JA && code & SOURCE_REGISTER) return 'indirect-jump';
       return operation === Jump.JCOND ? 'may-goto' : undefined;
     case Class.LDX:
       return mode === Mode.MEMSX ? 'signed-load' : undefined;

@@ -19,6 +19,7 @@ const advice: Partial<Record<AdditionName, string>> = {
   atomics:
     'Older kernels have only the atomic addition whose result is not used: write __sync_fetch_and_add(&x, n) as a statement of its own, or keep a value for each CPU in a per-CPU map.',
   'acquire-release': 'Compile with -mcpu=v3, or use __sync_fetch_and_add and the like.',
+  'indirect-jump': 'Compile with -fno-jump-tables: then clang makes comparisons of the switch.',
   'may-goto': 'Use a loop with a constant limit, or bpf_loop(), instead of can_loop and cond_break.',
   'address-space-cast': 'Arenas need this; keep the data in another type of map for older kernels.',
 };

@@ -46,6 +46,17 @@ const knownFlags: { type: RegExp; flags: number }[] = [
 
 type Rule = (map: MapShape) => MapFault | undefined;
 
+/** Whether a map has no number of entries and needs one; libbpf counts CPUs for perf event arrays. */
+export function leavesEntriesOpen({ type, maxEntries }: Pick<MapShape, 'type' | 'maxEntries'>): boolean {
+  return maxEntries === 0 && type !== '' && !storages.test(type) && !rings.test(type) && !settled.test(type);
+}
+const settled = /^(perf_event_array|struct_ops|arena|cgroup_storage|percpu_cgroup_storage)$/;
+
+/** Whether a map of stack traces does not say how long they may be. */
+export function leavesStackOpen({ type, valueSize }: Pick<MapShape, 'type' | 'valueSize'>): boolean {
+  return type === 'stack_trace' && valueSize === 0;
+}
+
 /** In the order in which a person would look: first what a type needs at all, then sizes, then flags. */
 const rules: Rule[] = [
   ({ type, hasInner }) =>
@@ -104,11 +115,8 @@ const rules: Rule[] = [
           help: 'Remove max_entries from the definition.',
         }
       : undefined,
-  ({ type, maxEntries }) =>
-    !storages.test(type) &&
-    !rings.test(type) &&
-    !/^(struct_ops|cgroup_storage|percpu_cgroup_storage)$/.test(type) &&
-    maxEntries === 0
+  (shape) =>
+    leavesEntriesOpen(shape)
       ? {
           members: ['max_entries'],
           fault: 'has max_entries 0 or none',

@@ -77,7 +77,7 @@ export const asking: ReplayCommand[] = [
     summary: 'lines and branches that ran in the whole run',
     async run(replay) {
       const { files } = await replay.adapter.request<CoverageResponse>(Coverage);
-      printCoverage(withRun(new Map(), files).sum, 1, [replay.recording], replay.io);
+      printCoverage(withRun(new Map(), files).sum, [replay.recording], replay.io);
     },
   },
 ];

@@ -44,6 +44,7 @@ async function scopes(replay: Debugger): Promise<DebugProtocol.Scope[]> {
 const FORMS: Record<string, RowForm> = {
   packet: { depth: 1, columns: true },
   maps: { depth: 1 },
+  context: { depth: 1 },
   calls: { depth: 0, columns: true },
   stack: { depth: 0, columns: true },
 };
@@ -172,7 +173,8 @@ function select(replay: Debugger, index: number): void {
 export const looking: ReplayCommand[] = [
   {
     names: ['info', 'i'],
-    arguments: 'locals | registers | stack | packet | maps | globals | calls | breakpoints | frame | program',
+    arguments:
+      'locals | registers | stack | context | packet | maps | globals | calls | breakpoints | frame | program',
     summary: 'list what there is here',
     details: 'With a name behind it, one of them: info registers r1, info maps counts.',
     complete: async (replay) => [

@@ -36,6 +36,8 @@ const START_SLOT = 3;
 export const FLIGHT = { ID: 8, FRAME: 12, FIELDS: 16 } as const;
 /** The first record of a run. */
 export const START = { FRAME: 16, CONTEXT: 24, TIME: 32, CPU: 40, PACKET: 48 } as const;
+/** Enough for the headers of most packets; copying costs time on every run. */
+export const START_PACKET_LENGTH = 64;
 /** Its last: what it returned, and the first word of its first record. */
 export const END = { RETURNED: 16, START: 24, SIZE: 32 } as const;
 /** Numbers of these records; the others follow. */
@@ -132,7 +134,7 @@ export function startCode(
   packet: PacketFields | undefined,
   addresses: readonly AddressLoad[],
 ): Insn[] {
-  const size = packet ? START.PACKET + PACKET.BYTES + PACKET.LENGTH : START.PACKET;
+  const size = packet ? START.PACKET + PACKET.BYTES + START_PACKET_LENGTH : START.PACKET;
   const [context, time, position, address] = [6, 7, 8, 9] as const;
   const keep = (register: number, offset: number) => stx(address, register, TRACE_HEADER + offset);
   return [
@@ -150,13 +152,19 @@ export function startCode(
     keep(context, START.CONTEXT),
     keep(time, START.TIME),
     keep(0, START.CPU),
-    ...(packet ? copyPacket(packet, START.PACKET, { address, position, context }) : []),
+    ...(packet ? copyPacket(packet, START.PACKET, START_PACKET_LENGTH, { address, position, context }) : []),
     copy(1, context),
   ];
 }
 
+/**
+ * Which runs are told to whoever looks for one: none, all, or those that returned something. Every word that is counted
+ * up by all CPUs costs time, so that there is but one for each run.
+ */
+export type Told = 'none' | 'all' | ReturnCondition;
+
 /** Before the program's `exit`, where all registers but R0 are at nobody's service any more. */
-export function endCode(ring: TraceLayout, depth: number, condition: ReturnCondition | undefined): Insn[] {
+export function endCode(ring: TraceLayout, depth: number, told: Told): Insn[] {
   const keep = (register: number, offset: number) => stx(1, register, TRACE_HEADER + offset);
   const count = (offset: number, fetch: boolean) => [
     mapValue(1, ring.map),
@@ -179,9 +187,9 @@ export function endCode(ring: TraceLayout, depth: number, condition: ReturnCondi
     keep(0, END.RETURNED),
     restore(2, slotOffset(depth, START_SLOT)),
     keep(2, END.START),
-    ...count(RING.RUNS, false),
-    ...(condition ? [unless(condition, length)] : []),
-    ...matched,
+    ...(told === 'all' ? [] : count(RING.RUNS, false)),
+    ...(typeof told === 'object' ? [unless(told, length)] : []),
+    ...(told === 'none' ? [] : matched),
   ];
 }
 

@@ -19,7 +19,7 @@ import {
   flightWriter,
   startCode,
 } from './flight-code';
-import type { ReturnCondition } from './flight-code';
+import type { Told } from './flight-code';
 import { findObstacle, functionParameters, movedInfo } from './instrument';
 import type { CannotRecord, PreparedProgram } from './instrument';
 import { analyseInitialised, analyseLiveness } from './liveness';
@@ -34,7 +34,7 @@ export interface Stop extends SnapshotPoint, Pick<Arrival, 'passedFromAbove' | '
 
 export interface LiveWanted {
   snapshots?: { ring: TraceLayout; stops: readonly Stop[]; detail: SnapshotDetail };
-  flight?: { ring: TraceLayout; condition?: ReturnCondition | undefined; packet: boolean };
+  flight?: { ring: TraceLayout; told: Told; packet: boolean };
   /** Where the program's context says that the packet is. */
   packet?: PacketFields | undefined;
   parametersOf(functionType: number): number | undefined;
@@ -130,7 +130,7 @@ function addFlight(
   { flight, snapshots, packet, parametersOf }: LiveWanted,
   inserted: Inserted,
 ): TraceRecord[] | CannotRecord {
-  const { ring, condition, packet: withPacket } = flight!;
+  const { ring, told, packet: withPacket } = flight!;
   const parameters = functionParameters(program.funcInfo, parametersOf);
   const points = choosePoints(flow, facts.liveness, analyseFrame(flow), 'lean', parameters, false);
   // The record of a run's beginning holds what is recorded at the program's entry.
@@ -151,7 +151,7 @@ function addFlight(
   const main = flow.subprograms[0]!;
   for (let insn = main.start; insn < main.end; insn++) {
     const at = flow.insns[insn];
-    if (at && isExit(at)) inserted.before.set(insn, endCode(ring, depth(0), condition));
+    if (at && isExit(at)) inserted.before.set(insn, endCode(ring, depth(0), told));
   }
   const first = { id: START_ID, points: [entry!], size: RECORD_HEADER + 8 * entry!.fields.length };
   return [{ ...first, address: 9, scratch: 1, spilled: [] }, ...records];

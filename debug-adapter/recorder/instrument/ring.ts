@@ -22,7 +22,10 @@ import type { TraceLayout } from './emit';
 export const RING = {
   /** u64: number of bytes taken since the beginning, plus {@link FIRST}. */
   POSITION: 0,
-  /** u64: runs that ended; runs of which the condition held. Each in a part of its own of what CPUs fight over. */
+  /**
+   * u64: runs that ended, unless all of them are told of; runs that are told of. Each in a cache line of its own, which
+   * CPUs take from one another.
+   */
   RUNS: 128,
   MATCHES: 192,
   /** u64 each: positions of the last records of the newest runs of which the condition held. */

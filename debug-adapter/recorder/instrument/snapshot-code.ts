@@ -53,7 +53,8 @@ export interface SnapshotLayout extends SnapshotPoint {
 /** Where each record has its number, and, if it is stamped, CPU and time. */
 export const SNAPSHOT = { ID: 8, CPU: 12, TIME: 16, FIELDS: 24 } as const;
 /** Of the packet: address, end, result of the copy (0 when it was made), and its first bytes. */
-export const PACKET = { DATA: 0, END: 8, RESULT: 16, BYTES: 24, LENGTH: 128 } as const;
+export const PACKET = { DATA: 0, END: 8, RESULT: 16, BYTES: 24 } as const;
+export const PACKET_LENGTH = 128;
 
 /** Where a context says where the packet is, and how wide these fields are. */
 export interface PacketFields {
@@ -153,12 +154,12 @@ export function snapshotCode(
   const hasPacket =
     detail.stamped && detail.packet && subprogram === 0 && place.packet && place.contextSlot !== undefined;
   if (hasPacket) {
-    layout.packet = field(PACKET.BYTES + PACKET.LENGTH);
+    layout.packet = field(PACKET.BYTES + PACKET_LENGTH);
     const context = slotOffset(depth, place.contextSlot!);
     const slotsFor = { address: slot(), position: slot() };
     fields.push(
       restore(4, context),
-      ...copyPacket(place.packet!, layout.packet, { address, position, context: 4 }, slotsFor),
+      ...copyPacket(place.packet!, layout.packet, PACKET_LENGTH, { address, position, context: 4 }, slotsFor),
     );
   }
   code.push(
@@ -197,12 +198,13 @@ function stackWords(insn: number, depth: number, frame: FrameFacts, { stack }: S
 }
 
 /**
- * Copies the packet's first bytes to a record's field at `offset`: more than there are when it is shorter, which its
+ * Copies the packet's first `length` bytes to a record's field at `offset`: more than there are when it is shorter, which its
  * end tells. `slots`: words of the stack that keep the two registers meanwhile, for calls lose them.
  */
 export function copyPacket(
   { data, end, size }: PacketFields,
   offset: number,
+  length: number,
   { address, position, context }: { address: number; position: number; context: number },
   slots?: { address: number; position: number },
 ): Insn[] {
@@ -219,7 +221,7 @@ export function copyPacket(
     stx(address, 5, at + PACKET.END),
     ...(address === 1 ? [] : [copy(1, address)]),
     { code: 0x07, dst: 1, src: 0, off: 0, imm: at + PACKET.BYTES, high: 0 },
-    set(2, PACKET.LENGTH),
+    set(2, length),
     call(HELPER.PROBE_READ_KERNEL),
     ...(slots ? [restore(address, slots.address), restore(position, slots.position)] : []),
     stx(address, 0, at + PACKET.RESULT),

@@ -286,6 +286,11 @@ export class MapModel {
     return wanted;
   }
 
+  /** Another value after each change of which entries there are and where they lie. */
+  get version(): unknown {
+    return this.undo.at(-1) ?? null;
+  }
+
   /** Where a slot of an entry's value lies; undefined before the run has shown it. */
   valueAddress(handle: number, key: Uint8Array, slot = 0): bigint | undefined {
     const map = this.maps.get(handle);

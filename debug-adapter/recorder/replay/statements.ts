@@ -37,12 +37,14 @@ export class Statements {
   /** To be called before each instruction, in order. */
   see(machine: Machine): void {
     const { pc } = machine;
-    const line = this.map.line[pc] as number;
+    let line = this.map.line[pc] as number;
     const depth = machine.frames.length * 256 + (this.map.inlined[pc] as number);
     if (line < 0 && this.lastLine >= 0 && depth >> 8 === this.lastDepth >> 8) {
       this.lastPc = pc;
       return;
     }
+    // Behind a call it belongs to the line that made the call.
+    if (line < 0 && depth < this.lastDepth) line = this.lineAt.get(depth) ?? line;
     // Going back within a line to where it has been is another round of a loop that stands on one line; to where it
     // has not been, it is code that the compiler has put apart.
     const isRound = pc <= this.lastPc && pc >= this.lowestPc;
@@ -123,6 +125,8 @@ export class Statements {
     const depth = this.depth(index);
     for (let previous = index - 1; previous >= 0; previous--) {
       const there = this.depth(previous);
+      // Into: what a line does behind a call it made is passed by, to the end of what it called.
+      if (kind === 'in' && !this.isNew(previous)) continue;
       if (kind === 'out' ? there < depth : kind === 'in' || there <= depth) return this.beginning(previous);
     }
     return undefined;

@@ -43,8 +43,9 @@ const MAX_PRINTED = 5000;
 export class Stops {
   private readonly pieces: Pieces;
   private isPrepared = false;
-  /** By breakpoint and piece: hits of the piece whose condition holds. */
-  private readonly counts: Map<number, number>[];
+  /** By breakpoint and piece, as far as it was counted: the numbers of hits whose condition holds. */
+  private readonly counted: Map<FoundHit, number>[][];
+  private readonly lastCounts: number[];
   private readonly answers = new Map<FoundHit, ReturnType<Ask>>();
 
   constructor(
@@ -56,7 +57,8 @@ export class Stops {
       run,
       armed.map(({ source }) => source),
     );
-    this.counts = armed.map(() => new Map<number, number>());
+    this.counted = armed.map(() => []);
+    this.lastCounts = armed.map(() => 0);
   }
 
   /**
@@ -78,6 +80,8 @@ export class Stops {
         await pace.breathe(Math.abs(piece - first) / (Math.abs(last - first) + 1));
         const stops: { hit: FoundHit; texts: string[] }[] = [];
         let rest: number | undefined;
+        // Conditions are asked in the order of time, because going back is going forward from further back.
+        if (direction < 0) for (const hit of this.pieces.hits(piece)) this.answer(hit);
         for (const hit of this.ordered(piece, direction)) {
           const step = direction > 0 ? hit.at : hit.back;
           if (direction > 0 ? step <= from || step > limit : step >= from || step < limit) continue;
@@ -151,26 +155,23 @@ export class Stops {
 
   /** How often the place was reached in the run, up to this hit, with the condition holding: 1 for the first time. */
   private async ordinal(hit: FoundHit, piece: number, pace: Pace): Promise<number> {
-    let count = 0;
-    for (let earlier = 0; earlier < piece; earlier++) {
-      await pace.breathe(earlier / piece);
-      count += this.count(hit.source, earlier);
+    const counted = this.counted[hit.source]!;
+    while (counted.length <= piece) {
+      await pace.breathe(counted.length / (piece + 1));
+      this.count(hit.source, counted.length);
     }
-    for (const one of this.pieces.hits(piece)) {
-      if (one.source === hit.source && this.isCounted(one)) count++;
-      if (one === hit) break;
-    }
-    return count;
+    return counted[piece]!.get(hit) ?? 0;
   }
 
-  private count(source: number, piece: number): number {
-    const counts = this.counts[source]!;
-    let count = counts.get(piece);
-    if (count === undefined) {
-      count = this.pieces.hits(piece).filter((hit) => hit.source === source && this.isCounted(hit)).length;
-      counts.set(piece, count);
-    }
-    return count;
+  /** Numbers the hits of the next piece, from where the piece before it ended. */
+  private count(source: number, piece: number): void {
+    const counted = this.counted[source]!;
+    const numbers = new Map<FoundHit, number>();
+    let last = this.lastCounts[source]!;
+    for (const hit of this.pieces.hits(piece))
+      if (hit.source === source && this.isCounted(hit)) numbers.set(hit, ++last);
+    this.lastCounts[source] = last;
+    counted.push(numbers);
   }
 
   private isCounted(hit: FoundHit): boolean {

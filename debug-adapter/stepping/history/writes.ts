@@ -104,7 +104,7 @@ class Region {
   private locate({ packet }: Machine): void {
     const { root, value } = this.place;
     const depends =
-      root.kind === 'packet' ? (packet ?? null) : root.kind === 'entry' ? this.run.maps.changes : 0;
+      root.kind === 'packet' ? (packet?.data ?? null) : root.kind === 'entry' ? this.run.maps.version : 0;
     if (depends === this.depends) return;
     this.depends = depends;
     const address = rootAddress(this.run, this.place);

@@ -66,23 +66,38 @@ function startOf(
   return { variable, from: right, isOwn: false };
 }
 
-/** Whether an expression has the same value in every round: constants, and variables that the loop cannot change. */
+const PLAIN =
+  /^(?:identifier|field_identifier|number_literal|binary_expression|parenthesized_expression|cast_expression|type_descriptor|primitive_type|type_identifier|abstract_pointer_declarator)$/;
+
+/** Whether an expression has the same value in every round: constants, and what the loop cannot change. */
 function isFixed(source: SourceFile, code: FunctionCode, end: SyntaxNode, loop: SyntaxNode): boolean {
   const scope = variablesAt(code, loop);
   return [...walk(end)].every((one) => {
     if (one.type === 'sizeof_expression' || isInSizeof(one, end)) return true;
-    if (
-      !/^(?:identifier|number_literal|binary_expression|parenthesized_expression|cast_expression|type_descriptor|primitive_type|type_identifier)$/.test(
-        one.type,
-      )
-    )
-      return false;
-    if (one.type !== 'identifier') return true;
+    if (one.type === 'field_expression') return isMemberFixed(one, loop);
+    if (one.type !== 'identifier') return PLAIN.test(one.type);
     const local = scope.get(one.text);
     if (!local) return source.variables.every(({ name }) => name !== one.text);
     return (
       !isAddressTaken(code, local) && !assignmentsTo(code, local).some((changed) => contains(loop, changed))
     );
+  });
+}
+
+/** Whether a loop neither writes to a member of this name nor hands the object on to a call. */
+function isMemberFixed(member: SyntaxNode, loop: SyntaxNode): boolean {
+  const name = member.fields.field?.text;
+  let object: SyntaxNode | undefined = member;
+  while (object?.type === 'field_expression') object = object.fields.argument;
+  if (object?.type !== 'identifier') return false;
+  const { text } = object;
+  return [...walk(loop)].every((one) => {
+    if (one.type === 'call_expression')
+      return !new RegExp(`\\b${text}\\b`).test(one.fields.arguments?.text ?? '');
+    if (one.type !== 'field_expression' || one.fields.field?.text !== name) return true;
+    const { parent } = one;
+    const isWritten = parent?.type === 'assignment_expression' && parent.fields.left === one;
+    return !isWritten && parent?.type !== 'update_expression' && parent?.type !== 'pointer_expression';
   });
 }
 

@@ -1,0 +1,65 @@
+/**
+ * What an object leaves open and its own loader must settle. The kernel host settles it in a usual way, so that the
+ * programs get their verdicts (completeAsLoadersDo of kernel/host/open-object.ts); here it is said that it was done.
+ */
+import type { BpfObject } from '../elf/object';
+import { Severity } from '../diagnostic';
+import type { NamedPlace } from './finding';
+import { leavesEntriesOpen, leavesStackOpen } from './map-rules';
+import { mapTypeNames } from './target';
+
+export interface Assumption {
+  id: `bpf/${string}`;
+  severity: Severity;
+  message: string;
+  help: string;
+  places: NamedPlace[];
+}
+
+/** A program as the host describes it; `typeOf` is the section whose type it was given. */
+interface LoadedProgram {
+  name: string;
+  section: string;
+  typeOf?: string | undefined;
+}
+
+export function assumptionsOf(object: BpfObject, programs: readonly LoadedProgram[]): Assumption[] {
+  return [...programs.flatMap(sectionAssumed), ...object.maps.flatMap(sizesAssumed)];
+}
+
+function sectionAssumed({ name, section, typeOf }: LoadedProgram): Assumption[] {
+  if (typeOf === undefined) return [];
+  const written = section.replace(/^\?/, '');
+  return [
+    {
+      id: 'bpf/section',
+      severity: Severity.Warning,
+      message: `libbpf and bpftool do not load SEC("${written}"), other loaders do; it was verified as SEC("${typeOf}")`,
+      help: `Write SEC("${typeOf}") for libbpf: a program is found by its function's name.`,
+      places: [
+        { kind: 'section', name },
+        { kind: 'program', name },
+      ],
+    },
+  ];
+}
+
+function sizesAssumed(map: BpfObject['maps'][number]): Assumption[] {
+  if (map.globals) return [];
+  const shape = { ...map, type: mapTypeNames[map.typeNumber] ?? '' };
+  const open = [
+    ...(leavesEntriesOpen(shape) ? ['max_entries'] : []),
+    ...(leavesStackOpen(shape) ? ['value_size'] : []),
+  ];
+  if (open.length === 0) return [];
+  const setters = open.map((member) => `bpf_map__set_${member}`).join(' and ');
+  return [
+    {
+      id: 'bpf/map-create',
+      severity: Severity.Hint,
+      message: `The map ${map.name} has no ${open.join(' and no ')}: the kernel creates it only when the loader sets ${open.length > 1 ? 'them' : 'it'} before the load`,
+      help: `Call ${setters} between open and load, or write \`__uint(${open[0]}, …);\` into the definition.`,
+      places: [{ kind: 'map', name: map.name }],
+    },
+  ];
+}
