@@ -4,17 +4,18 @@
  * `ipv4("…")`, `ipv6("…")` and `mac("…")` are addresses in network order. Functions of the program are not called, and
  * nothing is written.
  */
-import { childrenOf, decode, valueAt } from '../../toolchain/btf/value';
+import { decode } from '../../toolchain/btf/value';
 import { succeed } from '../../toolchain/problem';
 import type { Outcome } from '../../toolchain/problem';
+import { callOperand } from './calls';
 import { compareAs } from './comparison';
-import { ADDRESSES, networkOrder, swappedBytes } from './functions';
 import { arithmetic, convertTo, FALSE, TRUE, unify, wrap } from './integers';
-import { cpuOperand, entryOperand } from './map-entry';
-import { findMember, integerScalar, promoted, Refused, scalarOf, typedValue } from './operands';
+import { indexOperand, memberOperand } from './members';
+import { integerScalar, promoted, Refused, scalarOf, typedValue } from './operands';
 import type { IntegerScalar, Operand, Place, PointerScalar, Scalar } from './operands';
 import { packetOperand } from './packet-fields';
 import { parseInner } from './parse';
+import { computePointer } from './pointers';
 import type { Evaluated, Scope, TypedValue } from './scope';
 import type { ArithmeticOperator, Expression, ExpressionNode, TypeSyntax } from './syntax';
 import type { TypeNumber } from './types';
@@ -49,7 +50,8 @@ function guarded<T>(work: () => T): Outcome<T> {
   }
 }
 
-function textValue({ types }: Scope, operand: Operand): TypedValue {
+/** Text as an array of characters, as a string literal is. */
+export function textValue({ types }: Scope, operand: Operand): TypedValue {
   const bytes = operand.kind === 'text' ? Buffer.concat([operand.bytes, Buffer.alloc(1)]) : new Uint8Array(0);
   const type = types.arrayOf(types.integer(1, true, 'char'), bytes.length);
   return { value: decode(types, type, bytes), known: new Uint8Array(bytes.length).fill(1) };
@@ -94,11 +96,11 @@ export class Evaluator {
       case 'sizeofValue':
         return this.sizeOf(this.typeOfOperand(node.operand), node.operand.text);
       case 'member':
-        return this.member(node);
+        return memberOperand(this, node);
       case 'index':
-        return this.index(node);
+        return indexOperand(this, node);
       case 'call':
-        return this.call(node);
+        return callOperand(this, node);
     }
   }
 
@@ -218,7 +220,7 @@ export class Evaluator {
     throw new Refused(`\`${node.text}\` has no address: ${why}.`);
   }
 
-  private dereference(pointer: Scalar, node: ExpressionNode, offset = 0n): Place {
+  dereference(pointer: Scalar, node: ExpressionNode, offset = 0n): Place {
     if (pointer.kind !== 'pointer')
       throw new Refused(
         `\`${node.text}\` is no pointer.`,
@@ -253,7 +255,7 @@ export class Evaluator {
 
   private compute(text: string, operator: ArithmeticOperator, left: Scalar, right: Scalar): Scalar {
     if (left.kind === 'pointer' || right.kind === 'pointer')
-      return this.computePointer(text, operator, left, right);
+      return computePointer(this.types, text, operator, left, right);
     const [a, b] = [promoted(left), promoted(right)];
     const result = arithmetic(operator, a, b);
     if ('undefined' in result) {
@@ -262,28 +264,6 @@ export class Evaluator {
       throw new Refused(`\`${text}\` has no value in C: ${result.undefined}.`);
     }
     return integerScalar(this.types, result);
-  }
-
-  private computePointer(text: string, operator: ArithmeticOperator, left: Scalar, right: Scalar): Scalar {
-    if (left.kind === 'pointer' && right.kind === 'pointer' && operator === '-') {
-      const distance = BigInt.asIntN(64, left.address - right.address) / this.step(left.target);
-      return integerScalar(this.types, convertTo(distance, 8, true));
-    }
-    const [pointer, offset] = left.kind === 'pointer' ? [left, right] : [right, left];
-    const isSum = operator === '+' || (operator === '-' && left.kind === 'pointer');
-    if (pointer.kind !== 'pointer' || offset.kind === 'pointer' || !isSum)
-      throw new Refused(
-        `\`${text}\`: C has no ${operator} for a pointer there.`,
-        'Cast it first: (__u64)pointer.',
-      );
-    const bytes = promoted(offset).value * this.step(pointer.target);
-    const address = operator === '+' ? pointer.address + bytes : pointer.address - bytes;
-    return { ...pointer, address: BigInt.asUintN(64, address) };
-  }
-
-  /** Bytes that a pointer moves by; as GNU C has it, 1 for void. */
-  private step(target: TypeNumber): bigint {
-    return BigInt(this.types.sizeOf(this.types.complete(target)) || 1);
   }
 
   private logical({ operator, left, right }: Extract<ExpressionNode, { kind: 'logical' }>): boolean {
@@ -381,109 +361,6 @@ export class Evaluator {
     const known = new Uint8Array(typed.known.length).fill(1);
     const node = { kind: 'null', text: 'value' } as const;
     return scalarOf(this.scope, { kind: 'value', typed: { ...typed, known, address: 0n } }, node);
-  }
-
-  /** `.` and `->` do the same, each for what it is not meant for too: no C is misread by that. */
-  private member({ object, name, text }: Extract<ExpressionNode, { kind: 'member' }>): Operand {
-    let operand = this.operand(object);
-    if (operand.kind === 'map')
-      throw new Refused(`${object.text} is a map; write ${object.text}[KEY] for an entry.`);
-    if (operand.kind !== 'place' || this.types.resolve(operand.type).kind === 'ptr') {
-      const typed = typedValue(this.scope, operand) ?? textValue(this.scope, operand);
-      const cpu = /^cpu(\d+)$/.exec(name);
-      const own = cpu && cpuOperand(this, typed, Number(cpu[1]), text);
-      if (own) return own;
-      const kind = this.types.resolve(typed.value.typeId).kind;
-      if (kind === 'ptr') operand = this.dereference(this.scalar(object), object);
-      else {
-        const found = kind === 'struct' || kind === 'union' ? valueAt(typed.value, `.${name}`) : undefined;
-        if (!found) throw this.noMember(object, typed.value.typeId, name);
-        return { kind: 'value', typed: { ...typed, value: found } };
-      }
-    }
-    const structure = this.types.complete(operand.type);
-    const found = findMember(this.types, structure, name);
-    if (!found) throw this.noMember(object, structure, name);
-    const address = BigInt.asUintN(64, operand.address + BigInt(found.bitOffset >> 3));
-    const bitfield = found.bitSize
-      ? { bitfield: { bitOffset: found.bitOffset & 7, bits: found.bitSize } }
-      : {};
-    return { kind: 'place', address, type: found.type, name, ...bitfield };
-  }
-
-  private noMember({ text }: ExpressionNode, structure: TypeNumber, name: string): Refused {
-    const type = this.types.resolve(structure);
-    const members = type.kind === 'struct' || type.kind === 'union' ? type.members : [];
-    const names = members.map((member) => member.name).filter((one) => one !== '');
-    const hint =
-      names.length > 0
-        ? `It has ${names.slice(0, 16).join(', ')}${names.length > 16 ? ', …' : ''}.`
-        : 'It is no structure.';
-    return new Refused({ code: 'expression/no-member', message: `${text} has no member ${name}.`, hint });
-  }
-
-  private index(node: Extract<ExpressionNode, { kind: 'index' }>): Operand {
-    const { object } = node;
-    const operand = this.operand(object);
-    if (operand.kind === 'map') return entryOperand(this, operand.map, node.text, node);
-    if (!node.index.ok) throw new Refused(node.index.problem);
-    const position = this.scalar(node.index.value);
-    if (position.kind === 'pointer') throw new Refused(`[${node.key}]: an index is a number.`);
-    const at = promoted(position).value;
-    const typed = operand.kind === 'value' ? operand.typed : undefined;
-    const isArray = typed && this.types.resolve(typed.value.typeId).kind === 'array';
-    const inside = isArray && at >= 0n && at < BigInt(typed.value.childCount);
-    if (inside) {
-      const [element] = childrenOf(typed.value, Number(at), 1);
-      if (element) return { kind: 'value', typed: { ...typed, value: element } };
-    }
-    if (isArray && typed.address === undefined)
-      throw new Refused(`${object.text} has no element [${at}]: it has ${typed.value.childCount}.`);
-    return this.dereference(this.elementsOf(operand, object), object, at);
-  }
-
-  /** A pointer to the elements of an array or pointer, an array in memory not being read for that. */
-  private elementsOf(operand: Operand, node: ExpressionNode): Scalar {
-    if (operand.kind === 'place') {
-      const type = this.types.resolve(operand.type);
-      if (type.kind === 'array') return { kind: 'pointer', address: operand.address, target: type.element };
-    }
-    return this.scalarOfOperand(operand, node);
-  }
-
-  private call({ name, arguments: given, text }: Extract<ExpressionNode, { kind: 'call' }>): Operand {
-    const [argument] = given;
-    const size = swappedBytes(name);
-    if (size && argument && given.length === 1) {
-      const { value } = promoted(this.scalar(argument));
-      const swapped = networkOrder(value, size, this.types.littleEndian, name);
-      const type = this.types.integer(size, false);
-      return { kind: 'integer', value: swapped, bits: size * 8, signed: false, type };
-    }
-    const address = Object.hasOwn(ADDRESSES, name) ? ADDRESSES[name] : undefined;
-    if (address) {
-      const bytes =
-        argument?.kind === 'string' && given.length === 1
-          ? address.parse(Buffer.from(argument.bytes).toString('latin1'))
-          : undefined;
-      if (!bytes) throw new Refused(`${text} is not an address.`, `Write it like ${address.example}.`);
-      return this.addressOperand(bytes);
-    }
-    throw new Refused(
-      size
-        ? `${name} takes one argument.`
-        : `${name} cannot be called: nothing is run to evaluate an expression.`,
-      'Functions that can be used are bpf_ntohs and the like, ipv4("…"), ipv6("…") and mac("…").',
-    );
-  }
-
-  private addressOperand(bytes: Uint8Array): Operand {
-    const { types } = this;
-    // An IPv4 address is a number in C, of type __be32; the longer ones are arrays.
-    const type =
-      bytes.length === 4 ? types.integer(4, false) : types.arrayOf(types.integer(1, false), bytes.length);
-    const known = new Uint8Array(bytes.length).fill(1);
-    return { kind: 'value', typed: { value: decode(types, type, bytes), known, isAddress: true } };
   }
 }
 

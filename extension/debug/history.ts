@@ -79,10 +79,12 @@ function isCondition(expression: string): boolean {
   return /[<>]|[=!]=|&&|\|\|/.test(expression.replaceAll(/->|<<|>>/g, ''));
 }
 
+/** A row of the Variables view by its place there; one of Watch, which has none, by its expression. */
 function placeOf(menu: VariableMenuContext | undefined): HistoryPlace | undefined {
-  const variablesReference = menu?.container?.variablesReference;
-  const name = menu?.variable?.name;
-  return variablesReference === undefined || name === undefined ? undefined : { variablesReference, name };
+  const variablesReference = menu?.container?.variablesReference ?? 0;
+  const { name, evaluateName } = menu?.variable ?? {};
+  if (variablesReference > 0 && name !== undefined) return { variablesReference, name };
+  return evaluateName === undefined ? undefined : { expression: evaluateName, ...frameOfEditor() };
 }
 
 async function askForExpression(): Promise<HistoryPlace | undefined> {

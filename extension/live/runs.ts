@@ -124,10 +124,14 @@ export function activate(context: vscode.ExtensionContext, { log }: Services): v
       if (session.type !== DEBUG_TYPE) return;
       if (event === FlightRecorderState) {
         const before = states.get(session);
-        const state = body as FlightRecorderStateEvent;
+        const told = body as FlightRecorderStateEvent;
+        // A recorder that has stopped no longer says what it looked for.
+        const isStop = told.stoppedAt !== undefined;
+        const stopWhen = told.stopWhen ?? (isStop ? before?.stopWhen : undefined);
+        const state = { ...told, ...(stopWhen === undefined ? {} : { stopWhen }) };
         states.set(session, state);
         publish();
-        if (state.stoppedAt !== undefined && before?.stoppedAt === undefined) offerToOpen(session, state);
+        if (isStop && before?.stoppedAt === undefined) offerToOpen(session, state);
       } else if (event === SessionState && (body as SessionStateEvent).phase === 'attached') {
         if (!attached.includes(session)) attached.push(session);
         publish();

@@ -25,14 +25,25 @@ export function activate(context: vscode.ExtensionContext, { log }: Services): v
   /** Newest first. */
   let rows: Row[] = [];
   const counts = new Map<vscode.DebugSession, SnapshotCountsEvent>();
+  /** Sessions whose first snapshot has brought up the view. */
+  const seen = new WeakSet<vscode.DebugSession>();
   const refresh = throttled(() => changed.fire(undefined), REFRESH_MS);
   const view = vscode.window.createTreeView<Row>(VIEW, {
     treeDataProvider: {
       onDidChangeTreeData: changed.event,
       getTreeItem: treeItem,
       getChildren: (row) => (row ? [] : rows),
+      getParent: () => undefined,
     },
   });
+
+  /** Nothing stops at the breakpoint that somebody has set, so that the view has to show that it was hit. */
+  function reveal(row: Row): void {
+    seen.add(row.session);
+    view
+      .reveal(row, { select: false, focus: false })
+      .then(undefined, (error: unknown) => log.warn(`[snapshots] ${String(error)}`));
+  }
 
   function count(): void {
     const sums = [...counts.values()];
@@ -54,8 +65,10 @@ export function activate(context: vscode.ExtensionContext, { log }: Services): v
     vscode.debug.onDidReceiveDebugSessionCustomEvent(({ session, event, body }) => {
       if (session.type !== DEBUG_TYPE) return;
       if (event === Snapshot) {
-        rows = [{ session, snapshot: body as SnapshotEvent }, ...rows.slice(0, MAX_ROWS - 1)];
+        const row = { session, snapshot: body as SnapshotEvent };
+        rows = [row, ...rows.slice(0, MAX_ROWS - 1)];
         refresh.soon();
+        if (!seen.has(session)) reveal(row);
       } else if (event === SnapshotCounts) {
         counts.set(session, body as SnapshotCountsEvent);
         count();
@@ -92,7 +105,8 @@ function treeItem(row: Row): vscode.TreeItem {
     snapshot.time === undefined ? undefined : place,
     snapshot.cpu === undefined ? undefined : vscode.l10n.t('CPU {0}', snapshot.cpu),
   ];
-  item.description = [...where, locals.join(', ')].filter(Boolean).join(' · ');
+  // A side bar is narrow; what differs from row to row stands first.
+  item.description = [locals.join(', '), ...where].filter(Boolean).join(' · ');
   item.iconPath = new vscode.ThemeIcon('device-camera');
   item.tooltip = new vscode.MarkdownString()
     .appendText(`${snapshot.function}, ${place}\n${snapshot.hook}`)

@@ -74,7 +74,8 @@ export class Compiler {
     const compiling = run(this.clang, [
       ...['-x', 'c', '-'],
       '-O2',
-      debugInfo ? '-g' : '-g0',
+      // The kernel quotes the lines that the object has with it.
+      ...(debugInfo ? ['-gdwarf-5', '-gembed-source'] : ['-g0']),
       '-target',
       'bpf',
       '-mcpu=v3',

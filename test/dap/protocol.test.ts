@@ -70,7 +70,7 @@ describe('nonsense', () => {
     ['variables', null, /variables: /],
     ['setVariable', { variablesReference: 1, name: 5, value: '1' }, /setVariable: name: /],
     ['evaluate', { expression: 7 }, /evaluate: expression: /],
-    ['evaluate', { expression: '' }, /cannot be evaluated/],
+    ['evaluate', { expression: '' }, /There is no expression/],
     ['stackTrace', [], /stackTrace: /],
     ['readMemory', { memoryReference: 'x', count: 4 }, /no variablesReference/],
     ['next', { threadId: 'one' }, /next: threadId: /],

@@ -190,6 +190,26 @@ SEC("xdp") int prog(struct xdp_md *ctx)
     expect(before.length).toBeGreaterThan(0);
   });
 
+  test('but a callback over an array changes one element after the other', async () => {
+    if (isTooOld(kernel.client, 513, 'bpf_for_each_map_elem')) return;
+    const run = await record(`
+${map('ARRAY', 3, 'values')}
+static long each(void *map, __u32 *key, __u32 *value, void *context) { *value = *key + 7; bpf_ktime_get_ns(); return 0; }
+SEC("xdp") int prog(struct xdp_md *ctx)
+{
+	bpf_for_each_map_elem(&values, each, 0, 0);
+	return 2;
+}`);
+    expect(run.maps.lost).toEqual([]);
+    const after = (nth: number) => {
+      toCall(run, 'bpf_ktime_get_ns', nth);
+      return entriesOf(run, 'values').map((text) => text.split('=')[1]);
+    };
+    expect(after(0)).toEqual([le(7), le(0), le(0)]);
+    expect(after(2)).toEqual([le(7), le(8), le(9)]);
+    expect(after(1)).toEqual([le(7), le(8), le(0)]);
+  });
+
   test('a callback over a hash changes entries whose keys the run does not show', async () => {
     if (isTooOld(kernel.client, 513, 'bpf_for_each_map_elem')) return;
     const run = await record(`

@@ -105,7 +105,8 @@ describe('logs of this kernel', () => {
       ];
       expect([fixture.name, ...essence(detailed)]).toEqual([fixture.name, ...essence(report)]);
     }
-  });
+    // Some 250 programs are compiled and loaded once more, in a VM under emulation, too.
+  }, 600_000);
 
   test('cut, spliced and altered logs are explained without an exception', () => {
     let seed = 4711;

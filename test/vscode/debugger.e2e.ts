@@ -204,7 +204,7 @@ test('F5 on an XDP program, with a packet of its own when nobody described one, 
   await restsAt('#CALL');
   await bench.screenshot('breakpoint');
   // Leaves the Variables view room for more than ten rows.
-  for (const pane of ['Watch', 'Breakpoints']) await foldPane(bench, pane);
+  for (const pane of ['Watch', 'Call Stack', 'Breakpoints']) await foldPane(bench, pane);
   await look('Locals');
   await sees(/^data/);
   await bench.screenshot('locals');
@@ -246,6 +246,38 @@ test('steps back, into the function that was called and out of it', async () => 
   await button('Step Back');
   await until(async () => ((await rest())?.line ?? 99) < lineOf('#UPDATE'), 'the line before');
   await bench.screenshot('back');
+});
+
+test('the menu of a variable leads to where it was written last', async () => {
+  await bench.page.keyboard.press('F5');
+  await restsAt('#GUARD');
+  await look('Packet');
+  await expandVariable(bench, /^ipv4/);
+  await sees(/^ttl\W+63/);
+  await variable(/^ttl\W+63/).click({ button: 'right' });
+  const item = bench.page
+    .locator('.monaco-menu .action-label')
+    .filter({ hasText: 'Go to Last Write' })
+    .first();
+  await item.waitFor();
+  await bench.screenshot('variable-menu');
+  await item.click();
+  await restsAt('#TTL');
+  await bench.screenshot('last-write');
+});
+
+test('the branches that led here are listed, and a click goes to one', async () => {
+  await bench.command('BPF: Show Branch Decisions');
+  const row = bench.page
+    .locator('.sidebar .tree-explorer-viewlet-tree-view .monaco-list-row')
+    .filter({ hasText: '!source' })
+    .first();
+  await row.waitFor();
+  await bench.screenshot('decisions');
+  await row.click();
+  await until(async () => (await rest())?.name === 'count', 'the step of the decision');
+  await bench.screenshot('decision');
+  await foldPane(bench, 'Branch Decisions');
 });
 
 test('the packet is changed, and the program runs on it anew, to the same place', async () => {

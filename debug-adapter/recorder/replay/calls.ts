@@ -2,6 +2,8 @@
 import { helperName } from '../../../toolchain/insn/helper-names';
 import { isHelperCall, isKfuncCall } from '../../../toolchain/insn/effects';
 import type { Machine } from './machine';
+import { isContiguous } from './map-shape';
+import type { MapShape } from './map-shape';
 import type { MapCall, MapModel } from './map-model';
 
 export interface HelperCall {
@@ -27,10 +29,13 @@ const MAP_OPERATIONS: Record<number, MapCall['operation']> = {
   195: 'lookup',
 };
 const LOOKUP_PERCPU = 195;
+const FOR_EACH_MAP_ELEM = 164;
 
 export class CallLog {
   readonly calls: HelperCall[] = [];
   private lastStep = 0;
+  /** The array that a for_each_map_elem is about to go through. */
+  private iterated: { pc: number; map: number } | undefined;
   /** Steps at which a key was not known when they were executed first. */
   private readonly undecided = new Set<number>();
 
@@ -45,7 +50,10 @@ export class CallLog {
     const insn = machine.code.insns[pc]!;
     const argument = (number: number) => argumentOf(machine, number);
     const isHelper = isHelperCall(insn);
-    const mapCall = this.mapCall(machine, pc);
+    const isIteration = isHelper && insn.imm === FOR_EACH_MAP_ELEM;
+    const mapCall = isIteration ? undefined : this.decided(machine, pc);
+    const array = isIteration ? this.shapeAsked(machine, pc) : undefined;
+    this.iterated = array && isContiguous(array) ? { pc, map: array.handle } : undefined;
     // Going along the run again does not make its calls twice.
     const isNew = machine.step > this.lastStep && this.calls.length < MAX_CALLS;
     let call: HelperCall | undefined;
@@ -66,32 +74,56 @@ export class CallLog {
     };
   }
 
+  /** The map call to apply: what was not applied the first time is not later either, so that all executions agree. */
+  private decided(machine: Machine, pc: number): MapCall | undefined {
+    const shape = this.shapeAsked(machine, pc);
+    if (!shape) return undefined;
+    const call = this.mapCall(machine, pc);
+    if (call && !this.undecided.has(machine.step)) return call;
+    this.undecided.add(machine.step);
+    this.model.lose(shape.handle, 'the run does not show the key of an entry that it asked for');
+    return undefined;
+  }
+
   /** What the call that is about to run asks of a map; undefined when it asks nothing, or nothing that is known. */
   mapCall(machine: Machine, pc: number): MapCall | undefined {
-    const insn = machine.code.insns[pc];
-    const argument = (number: number) => argumentOf(machine, number);
-    const operation = insn && isHelperCall(insn) ? MAP_OPERATIONS[insn.imm] : undefined;
-    const pointer = operation && argument(1);
-    const map = pointer === undefined ? undefined : (this.mapAt(pointer) ?? this.model.innerMapAt(pointer));
-    const shape = map === undefined ? undefined : this.model.shape(map);
-    const keyAt = argument(2);
-    if (!operation || !shape || keyAt === undefined) return undefined;
+    const shape = this.shapeAsked(machine, pc);
+    const helper = machine.code.insns[pc]?.imm ?? 0;
+    const operation = MAP_OPERATIONS[helper];
+    const keyAt = argumentOf(machine, 2);
+    if (!shape || !operation || keyAt === undefined) return undefined;
     const key = machine.memory.bytes(keyAt, shape.keySize);
-    // What was not applied the first time is not later either, so that all executions change the same.
-    if (key.known.includes(0) || this.undecided.has(machine.step)) {
-      this.undecided.add(machine.step);
-      this.model.lose(shape.handle, 'the run does not show the key of an entry that it asked for');
-      return undefined;
-    }
-    const valueAt = operation === 'update' ? argument(3) : undefined;
+    if (key.known.includes(0)) return undefined;
+    const valueAt = operation === 'update' ? argumentOf(machine, 3) : undefined;
     return {
       map: shape.handle,
       operation,
       key: key.bytes,
-      cpu: insn?.imm === LOOKUP_PERCPU ? Number(argument(3)) : machine.cpu,
-      flags: argument(4),
+      cpu: helper === LOOKUP_PERCPU ? Number(argumentOf(machine, 3)) : machine.cpu,
+      flags: argumentOf(machine, 4),
       ...(valueAt === undefined ? {} : { value: machine.memory.bytes(valueAt, shape.valueSize) }),
     };
+  }
+
+  /** The map that a call concerns, if it is followed. */
+  private shapeAsked(machine: Machine, pc: number): MapShape | undefined {
+    const insn = machine.code.insns[pc];
+    const concernsMap =
+      insn && isHelperCall(insn) && (insn.imm in MAP_OPERATIONS || insn.imm === FOR_EACH_MAP_ELEM);
+    const pointer = concernsMap ? argumentOf(machine, 1) : undefined;
+    const map = pointer === undefined ? undefined : (this.mapAt(pointer) ?? this.model.innerMapAt(pointer));
+    return map === undefined ? undefined : this.model.shape(map);
+  }
+
+  /**
+   * A helper has called back. for_each_map_elem goes through an array from its first element on, whose value the third
+   * argument leads to.
+   */
+  calledBack(machine: Machine, pc: number): void {
+    const { iterated } = this;
+    this.iterated = undefined;
+    const value = argumentOf(machine, 3);
+    if (iterated?.pc === pc && value !== undefined) this.model.place(iterated.map, new Uint8Array(4), value);
   }
 }
 

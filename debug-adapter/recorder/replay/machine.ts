@@ -330,6 +330,7 @@ export class Machine {
       const entry = upcoming === point.record ? undefined : code.entries.get(upcoming);
       if (entry !== undefined) {
         this.call(pc, true, entry);
+        this.kernel?.calls.calledBack(this, pc);
         return;
       }
       if (upcoming === 0) {

@@ -89,7 +89,7 @@ function inlinedSource({ statements, source, code }: OpenedRun, name: string): S
 }
 
 /** The numbers of an ascending list that are in [from, to). */
-export function between(steps: readonly number[], from: number, to: number): number[] {
+function between(steps: readonly number[], from: number, to: number): number[] {
   const start = firstNotBelow(steps, from);
   return steps.slice(start, firstNotBelow(steps, to));
 }

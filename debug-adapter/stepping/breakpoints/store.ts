@@ -1,6 +1,6 @@
 /**
  * Breakpoints as the client has set them: data, independent of whether there is a program or a run to stop in. What
- * becomes of them in a recorded run is placed.ts's, and in programs that are attached the live session's.
+ * becomes of them in a recorded run is arm.ts's, and in programs that are attached the live session's.
  */
 
 /** What any breakpoint can ask before it stops. */

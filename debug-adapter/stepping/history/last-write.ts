@@ -6,6 +6,7 @@ import type { Hit } from '../breakpoints/source';
 import { NOT_SHOWN } from '../shown';
 import type { Pace } from '../pace';
 import { sourceOf, touchAt } from './data-breakpoints';
+import type { Touch } from './data-breakpoints';
 import { textOf } from './place';
 import type { Place } from './place';
 
@@ -13,7 +14,7 @@ import type { Place } from './place';
 export async function lastWrite(run: OpenedRun, place: Place, pace: Pace): Promise<LastWriteResponse> {
   const here = run.timeline.machine.step;
   const present = textOf(run, place);
-  const hit = await lastHit(run, place, here, pace);
+  const { value: hit } = await writesBefore(run, place, here, pace).next();
   if (!hit) return { text: `${since(run, place)} ${place.label} has been ${present}.` };
   const { before, after, ...moment } = touchAt(run, place, hit);
   const who = moment.line === undefined ? '' : `Line ${moment.line} (instruction ${moment.insn})`;
@@ -39,7 +40,21 @@ function since({ source, timeline }: OpenedRun, { call }: Place): string {
   return `Nothing in this call, which began at line ${line ?? '?'}, has written to it before here:`;
 }
 
-async function lastHit(run: OpenedRun, place: Place, before: number, pace: Pace): Promise<Hit | undefined> {
+/** The write after which a place has the value that it has now: the last one that changed it. */
+export async function lastChange(
+  run: OpenedRun,
+  place: Place,
+  pace: Pace,
+): Promise<(Touch & { step: number }) | undefined> {
+  for await (const hit of writesBefore(run, place, run.timeline.machine.step, pace)) {
+    const touch = touchAt(run, place, hit);
+    if (touch.before !== touch.after) return { step: hit.back, ...touch };
+  }
+  return undefined;
+}
+
+/** Writes before a step, the last one first. */
+async function* writesBefore(run: OpenedRun, place: Place, before: number, pace: Pace): AsyncGenerator<Hit> {
   const source = sourceOf(run, place, 'write');
   await source.prepare?.(pace);
   const pieces = new Pieces(run, [source]);
@@ -48,8 +63,9 @@ async function lastHit(run: OpenedRun, place: Place, before: number, pace: Pace)
   for (let piece = start; piece >= end; piece--) {
     await pace.breathe((start - piece) / (start - end + 1));
     // A change that is made by the instruction about to run has not happened yet.
-    const found = pieces.hits(piece).findLast(({ back, at }) => back < before && at <= before);
-    if (found) return found;
+    yield* pieces
+      .hits(piece)
+      .filter(({ back, at }) => back < before && at <= before)
+      .toReversed();
   }
-  return undefined;
 }

@@ -15,7 +15,9 @@ import type { LastWriteResponse } from '../../protocol';
 import type { StepFrame } from '../moment';
 import type { Pace } from '../pace';
 import { activationOf } from '../targets';
-import { depthOf, sameFrame, speaksOfFrame } from './find-place';
+import { depthOf, findPlace, sameFrame, speaksOfFrame } from './find-place';
+import { lastChange } from './last-write';
+import { textOf } from './place';
 import { statementsOf } from './values';
 
 export interface Asked {
@@ -34,6 +36,26 @@ interface Question {
   text(scope: Scope): string | undefined;
 }
 
+/** What lies in memory or a register is what its last change made it, which needs no looking at each statement. */
+async function byWrites(
+  run: OpenedRun,
+  { expression, condition }: Asked,
+  frame: StepFrame,
+  pace: Pace,
+): Promise<LastWriteResponse | undefined> {
+  if (condition !== undefined || expression === undefined) return undefined;
+  const place = await findPlace(run, expression, frame);
+  if (!place.ok || place.value.kind === 'value') return undefined;
+  const { label, call } = place.value;
+  const present = textOf(run, place.value);
+  const change = await lastChange(run, place.value, pace);
+  const range = call ? `this call of ${frame.name}` : 'the run';
+  if (!change) return { text: `${label} has been ${present} since ${range} began.` };
+  const { before, after, ...at } = change;
+  const where = at.line === undefined ? `instruction ${at.insn}` : `line ${at.line}`;
+  return { text: `${label} became ${after} at ${where}; before it was ${before}.`, at, before, after };
+}
+
 /** Leaves the machine anywhere. */
 export async function whenBecame(
   run: OpenedRun,
@@ -41,6 +63,10 @@ export async function whenBecame(
   frame: StepFrame,
   pace: Pace,
 ): Promise<Outcome<LastWriteResponse>> {
+  const here = run.timeline.machine.step;
+  const written = await byWrites(run, asked, frame, pace);
+  if (written) return succeed(written);
+  run.timeline.seek(here);
   const read = await questionOf(run, asked, frame);
   if (!read.ok) return read;
   const question = read.value;
