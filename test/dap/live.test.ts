@@ -87,6 +87,11 @@ it('takes a snapshot of each hit, and shows frame, locals, registers and packet 
   expect((await client.row('Locals', 'source')).value).toBe(String(SOURCE));
   expect(await client.tree('Locals', 'ip', '*ip')).toContain('ttl = 64');
   expect(await client.tree('Packet', 'ipv4')).toContain('source = 10.77.0.2');
+  const { result } = await client.request<DebugProtocol.EvaluateResponse['body']>('evaluate', {
+    expression: 'ip->protocol == 1 && ip->ttl > 60',
+    frameId: stackFrames[0]!.id,
+  });
+  expect(result).toBe('1');
   expect((await client.row('Registers', 'r10')).value).toMatch(/^0xffff/);
   expect((await client.row('Maps', 'sources')).value).toMatch(/1 entr/);
 
