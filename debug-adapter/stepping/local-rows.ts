@@ -75,7 +75,7 @@ function localNode(
   const node = shownNode({ ...tree, ...last.shown }, variable.name);
   return {
     ...node,
-    value: `${node.value} (last known, from line ${last.line})`,
+    value: `${node.value} (last known${last.line === 0 ? '' : `, from line ${last.line}`})`,
     // It may have changed since.
     brief: node.brief === '' ? '' : `${node.brief ?? node.value} ?`,
   };
