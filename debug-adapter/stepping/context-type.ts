@@ -5,7 +5,7 @@ import type { Moment } from './moment';
 /** Arguments of a tracing program, eight bytes each: MAX_BPF_FUNC_ARGS of include/linux/bpf.h. */
 const MAX_ARGUMENTS = 12;
 
-export interface ContextType {
+interface ContextType {
   parameter: DwarfVariable;
   /** What it points to. */
   type: number;
