@@ -188,6 +188,25 @@ describe('a long search', () => {
   });
 });
 
+describe('what a function returned', () => {
+  it('has the type that it returns, and is nothing for void', async () => {
+    const breakpoints = ['#WIDE', '#VOID', '#VERDICT'];
+    const steps = await launch('returns.bpf.c', { packet: bytes(60) }, { breakpoints });
+    const returned = async () =>
+      (await steps.dap.variables(await steps.dap.scope('Locals')))
+        .filter(({ name }) => name.endsWith('returned)'))
+        .map(({ name, value }) => `${name} ${value}`);
+    expect(await steps.marker()).toBe('#WIDE');
+    await steps.move('next');
+    expect([await steps.marker(), ...(await returned())]).toEqual([
+      '#VOID',
+      '(wide returned) 1099511627781 (R0 = 0x10000000005)',
+    ]);
+    await steps.move('next');
+    expect([await steps.marker(), ...(await returned())]).toEqual(['#VERDICT']);
+  });
+});
+
 describe('a variable of an inlined function', () => {
   it('has not the value that it had where the function is inlined elsewhere', async () => {
     const steps = await launch(
