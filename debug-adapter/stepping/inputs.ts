@@ -75,7 +75,10 @@ export function initialValue(
       `${name} cannot be set here: the program has changed this before this step. Go back to the beginning (Reverse) to change what the run begins with, or on to its end to write to the map as it is now.`,
     );
   if (!now !== !then) throw refuse();
-  if (!wanted || !now || !then) return wanted;
+  if (!now || !then) return wanted;
+  const isAsGiven = !now.known.includes(0) && Buffer.compare(now.value, then) === 0;
+  if (!wanted && !isAsGiven) throw refuse();
+  if (!wanted) return null;
   const changed = then.slice();
   for (let at = 0; at < wanted.length; at++) {
     if (now.known[at] === 1 && wanted[at] === now.value[at]) continue;
