@@ -122,9 +122,14 @@ test('a recorded run is the one that the kernel ran, and a condition finds it', 
   const found = await foundBy(recorder, condition.value);
   // Looking ends with the one that is found.
   expect(recorder.counts).toEqual({ runs: 5, checked: 4 });
-  expect(found!.packet).toEqual(large.subarray(0, 64));
+  expect(found!.packet).toEqual({ bytes: large.subarray(0, 64), length: 77 });
   const opened = await recorder.open(found!);
   expect(opened.ending).toEqual({ kind: 'returned' });
+  // The packet's length is known from the beginning, though not all of its bytes are.
+  opened.timeline.seek(0);
+  while (!opened.timeline.machine.packet) opened.timeline.seek(opened.timeline.machine.step + 1);
+  const { data, end } = opened.timeline.machine.packet;
+  expect(end! - data!).toBe(77n);
   const all = await recorder.newest(10);
   expect(all.map(({ returned: value }) => Number(value)).reverse()).toEqual(returned);
   for (const one of all) expect((await recorder.open(one)).ending).toEqual({ kind: 'returned' });
