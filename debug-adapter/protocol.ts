@@ -329,7 +329,7 @@ export interface FlightRecorderStateEvent {
 /** The newest runs in the recorder, newest first. */
 export const Runs = 'bpf/runs';
 export interface RunsArguments {
-  /** 100 when left out. */
+  /** 1 to 10,000; 100 when left out. */
   limit?: number;
   /** Only those of this hook's program. */
   threadId?: number;

@@ -29,6 +29,8 @@ export interface Standpoint {
   at?: { moment: Moment; frame: StepFrame } | undefined;
   /** Whose maps are those of the step, as far as they are followed through it; left out behind the run's end. */
   run?: OpenedRun | undefined;
+  /** `at` is a moment of an attached program's, which does not tell what maps held then: they are asked for now. */
+  mapsAreNow?: boolean;
 }
 
 /** The row of an expression's value. Throws an AdapterError that says why there is none. */
@@ -37,11 +39,14 @@ export async function ask(standpoint: Standpoint, text: string): Promise<Variabl
   if (!parsed.ok) throw cannotEvaluate(inWords(parsed.problem));
   const expression = parsed.value;
   const { at, context } = standpoint;
-  const { outcome, scope } = await evaluateFetching(standpoint, expression);
+  const { outcome, scope, hasFetched } = await evaluateFetching(standpoint, expression);
   const field = at && (await packetRow(at.moment, expression.text));
   if (outcome.ok && field) return field;
-  if (outcome.ok)
-    return rowOf(context, scope, expression, outcome.value, at && memoryAt(at.moment, at.frame));
+  if (outcome.ok) {
+    const row = await rowOf(context, scope, expression, outcome.value, at && memoryAt(at.moment, at.frame));
+    const isOfNow = hasFetched && at !== undefined && (standpoint.mapsAreNow === true || standpoint.run);
+    return isOfNow ? { ...row, value: `${row.value} (as it is now)` } : row;
+  }
   if (at && outcome.problem.code === 'expression/optimised-out') {
     // The Locals scope shows what it was last; a hover over the same name shows no less.
     const row = localNodes(at.moment, at.frame).find(({ name }) => name === expression.text);
@@ -74,7 +79,7 @@ const ROUNDS = 16;
 async function evaluateFetching(
   standpoint: Standpoint,
   expression: Expression,
-): Promise<{ outcome: Outcome<Evaluated>; scope: Scope }> {
+): Promise<{ outcome: Outcome<Evaluated>; scope: Scope; hasFetched: boolean }> {
   const fetched = new FetchedEntries(standpoint.context);
   const scope = scopeOf(standpoint, fetched.read);
   let outcome = evaluate(expression, scope);
@@ -82,7 +87,7 @@ async function evaluateFetching(
     await fetched.fetch();
     outcome = evaluate(expression, scope);
   }
-  return { outcome, scope };
+  return { outcome, scope, hasFetched: fetched.hasEntries };
 }
 
 function scopeOf({ context, at, run }: Standpoint, read: ReadEntry): Scope {
@@ -103,6 +108,10 @@ class FetchedEntries {
   private wanted: { map: LoadedMap; key: Uint8Array }[] = [];
 
   constructor(private readonly context: VariableContext) {}
+
+  get hasEntries(): boolean {
+    return this.entries.size > 0;
+  }
 
   get isWanting(): boolean {
     return this.wanted.length > 0;
