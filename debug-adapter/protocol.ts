@@ -231,6 +231,16 @@ export interface StepBackArguments {
   granularity?: 'statement' | 'line' | 'instruction';
 }
 
+/** What to write beside the code: for each expression `= 60` or `→ packet+14`, or null for nothing. */
+export const InlineValues = 'bpf/inlineValues';
+export interface InlineValuesArguments {
+  expressions: string[];
+  frameId?: number;
+}
+export interface InlineValuesResponse {
+  values: (string | null)[];
+}
+
 /** Goes to a step of the run; `stopped` (reason `goto`) follows. */
 export const GoToStep = 'bpf/goToStep';
 export interface GoToStepArguments {
