@@ -2,10 +2,12 @@
  * The debugger as somebody meets it: F5 on an XDP program, through its run and back, its variables, packet and maps at
  * two moments, breakpoints that ask, what ran, another packet, and the run kept in a file.
  */
+import { existsSync } from 'node:fs';
+import path from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { startServer, type EditorServer } from './harness/server';
 import { consoleText, foldPane, lensesOf, variableRows } from './harness/steps';
-import { openWorkbench, until, type Workbench } from './harness/workbench';
+import { openWorkbench, until, type Locator, type Workbench } from './harness/workbench';
 
 const FILE = 'guard.bpf.c';
 const SOURCE = `// Drops packets to a guarded port and counts those of each source.
@@ -65,14 +67,37 @@ int guard(struct xdp_md *ctx)
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 `;
+/** More rounds, and so more records, than the recording has room for. */
+const LONG_FILE = 'long.bpf.c';
+const LONG = `#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+__u64 total;
+
+static long add(__u32 round, void *unused)
+{
+	total += bpf_get_prandom_u32();
+	return 0;
+}
+
+SEC("xdp")
+int rounds(struct xdp_md *ctx)
+{
+	bpf_loop(8000000, add, 0, 0);
+	return XDP_PASS;
+}
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";
+`;
 const lineOf = (marker: string): number => SOURCE.split('\n').findIndex((line) => line.includes(marker)) + 1;
 
 let server: EditorServer;
 let bench: Workbench;
 
 beforeAll(async () => {
-  server = await startServer({ [FILE]: SOURCE });
-  bench = await openWorkbench(server, 'debugger');
+  server = await startServer({ [FILE]: SOURCE, [LONG_FILE]: LONG });
+  // The list of variables draws only rows in sight: the window has room for those of two scopes.
+  bench = await openWorkbench(server, 'debugger', 1300);
 });
 afterEach(async ({ task }) => {
   if (task.result?.state === 'fail') await bench?.screenshot('FAILED');
@@ -156,34 +181,20 @@ async function typeBelow(command: string, text: string, shot?: string): Promise<
 }
 const scope = (name: string) =>
   bench.page.locator('.debug-variables .monaco-list-row[aria-level="1"]').filter({ hasText: name }).first();
-async function fold(name: string, wanted: 'open' | 'closed'): Promise<void> {
-  const row = scope(name);
-  await row.waitFor({ timeout: 2000 });
-  const isDone = async () => ((await row.getAttribute('aria-expanded')) === 'true') === (wanted === 'open');
-  if (await isDone()) return;
+/** Opens a row of the Variables view that is there and closed. */
+async function unfold(row: Locator): Promise<void> {
+  if ((await row.count()) === 0 || (await row.getAttribute('aria-expanded', { timeout: 2000 })) !== 'false')
+    return;
   await row.locator('.monaco-tl-twistie').click({ timeout: 2000 });
-  await until(isDone, `${name} to be ${wanted}`, 2000);
-}
-/** Shows one scope of the Variables view and folds the others: the list draws only rows that are in sight. */
-async function look(name: string): Promise<void> {
-  for (const other of ['Locals', 'Registers', 'Stack', 'Context', 'Packet', 'Calls', 'Maps', 'Globals'])
-    if (other !== name && (await scope(other).count()) > 0) await fold(other, 'closed');
-  await fold(name, 'open');
 }
 /**
- * Waits for a row of a scope, in a layer of the packet if one is named. Each stop draws the rows anew and opens the
- * locals, be it in the middle of this, so that it is begun again until all is as wanted.
+ * Waits for a row of a scope, in a layer of the packet if one is named. Each stop draws the rows anew, be it in the
+ * middle of this, so that it is begun again until all is as wanted.
  */
 function see(name: string, pattern: RegExp, layer?: RegExp): Promise<unknown> {
   const isSeen = async () => {
-    await look(name);
-    // Of two open layers the second is out of sight.
-    for (const other of layer ? [/^ethernet\W+Ethernet/, /^ipv4\W+IPv4/, /^tcp\W+TCP/] : [])
-      if (other.source !== layer?.source && (await variable(other).count()) > 0)
-        if ((await variable(other).getAttribute('aria-expanded')) === 'true')
-          await variable(other).locator('.monaco-tl-twistie').click({ timeout: 2000 });
-    if (layer && (await variable(layer).getAttribute('aria-expanded')) === 'false')
-      await variable(layer).locator('.monaco-tl-twistie').click({ timeout: 2000 });
+    await unfold(scope(name));
+    if (layer) await unfold(variable(layer));
     return (await variableRows(bench)).some((row) => pattern.test(row));
   };
   return until(() => isSeen().catch(() => false), `a row ${pattern} of ${name}`);
@@ -353,5 +364,43 @@ test('a breakpoint on a comment goes to the next line with code', async () => {
   await bench.screenshot('comment');
   const [first] = await breakpoints();
   expect(first).toMatchObject({ verified: true });
+});
+
+test('the run is kept in a file, and gone through from it without a kernel', async () => {
+  await removeBreakpoints();
+  await goTo('#GUARD');
+  await bench.page.keyboard.press('F9');
+  await bench.command('BPF: Save Recording');
+  const input = bench.page.locator('.quick-input-widget input.input');
+  await input.waitFor();
+  const file = path.join(server.workspace, 'kept.bpfrec');
+  await input.fill(file);
+  await bench.page.keyboard.press('Enter');
+  await until(async () => existsSync(file), 'the file');
   await stop();
+
+  await bench.command('BPF: Open Recording');
+  await input.waitFor();
+  await input.fill(file);
+  await bench.page.keyboard.press('Enter');
+  await restsAt('#GUARD');
+  const { configuration } = await bench.api((vscode) => ({
+    configuration: vscode.debug.activeDebugSession!.configuration as Record<string, unknown>,
+  }));
+  expect(configuration.hostSocket).toBeUndefined();
+  await see('Packet', /^ttl\W+63/, /^ipv4\W+IPv4/);
+  await button('Reverse');
+  await until(async () => ((await rest())?.line ?? 99) < lineOf('#CALL'), 'the beginning of the run');
+  await bench.screenshot('recording');
+  await stop();
+});
+
+test('a run that cannot be recorded says why, and what to do', async () => {
+  await removeBreakpoints();
+  await bench.open(LONG_FILE);
+  await until(async () => (await lensesOf(bench)).some((title) => /accepted/.test(title)), 'the verdict');
+  await bench.page.keyboard.press('F5');
+  await restsAtEnd();
+  await until(async () => /cannot be stepped through/.test(await consoleText(bench)), 'the reason');
+  await bench.screenshot('not-recorded');
 });
