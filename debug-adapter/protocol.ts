@@ -209,7 +209,7 @@ export interface Decision extends Moment {
   jumped: boolean;
   /** Whether the condition in C held; absent where that cannot be told from the instruction. */
   held?: boolean;
-  /** The values compared, as far as they are known: `4 > 3`. */
+  /** How the values that were compared compare, as far as they are known: `4 > 3`, which is true. */
   compared?: string;
   /** How often in a row it went like this in the rounds of a loop; the moment is the last of them. */
   times: number;
