@@ -209,7 +209,7 @@ export interface Decision extends Moment {
   jumped: boolean;
   /** Whether the condition in C held; absent where that cannot be told from the instruction. */
   held?: boolean;
-  /** The values compared, as far as they are known: `4 > 3`. */
+  /** How the values that were compared compare, as far as they are known: `4 > 3`, which is true. */
   compared?: string;
   /** How often in a row it went like this in the rounds of a loop; the moment is the last of them. */
   times: number;
@@ -339,7 +339,7 @@ export interface FlightRecorderStateEvent {
 /** The newest runs in the recorder, newest first. */
 export const Runs = 'bpf/runs';
 export interface RunsArguments {
-  /** 100 when left out. */
+  /** 1 to 10,000; 100 when left out. */
   limit?: number;
   /** Only those of this hook's program. */
   threadId?: number;

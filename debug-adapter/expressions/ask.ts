@@ -29,6 +29,8 @@ export interface Standpoint {
   at?: { moment: Moment; frame: StepFrame } | undefined;
   /** Whose maps are those of the step, as far as they are followed through it; left out behind the run's end. */
   run?: OpenedRun | undefined;
+  /** `at` is a moment of an attached program's, which does not tell what maps held then: they are asked for now. */
+  mapsAreNow?: boolean;
 }
 
 /** The row of an expression's value. Throws an AdapterError that says why there is none. */
@@ -44,13 +46,14 @@ export async function rowFor(standpoint: Standpoint, text: string): Promise<Outc
   if (!parsed.ok) return parsed;
   const expression = parsed.value;
   const { at, context } = standpoint;
-  const { outcome, scope } = await evaluateFetching(standpoint, expression);
+  const { outcome, scope, hasFetched } = await evaluateFetching(standpoint, expression);
   const field = at && (await packetRow(at.moment, expression.text));
   if (outcome.ok && field) return succeed(field);
-  if (outcome.ok)
-    return succeed(
-      await rowOf(context, scope, expression, outcome.value, at && memoryAt(at.moment, at.frame)),
-    );
+  if (outcome.ok) {
+    const row = await rowOf(context, scope, expression, outcome.value, at && memoryAt(at.moment, at.frame));
+    const isOfNow = hasFetched && at !== undefined && (standpoint.mapsAreNow === true || standpoint.run);
+    return succeed(isOfNow ? { ...row, value: `${row.value} (as it is now)` } : row);
+  }
   if (at && outcome.problem.code === 'expression/optimised-out') {
     // The Locals scope shows what it was last; a hover over the same name shows no less.
     const row = localNodes(at.moment, at.frame).find(({ name }) => name === expression.text);
@@ -83,7 +86,7 @@ const ROUNDS = 16;
 async function evaluateFetching(
   standpoint: Standpoint,
   expression: Expression,
-): Promise<{ outcome: Outcome<Evaluated>; scope: Scope }> {
+): Promise<{ outcome: Outcome<Evaluated>; scope: Scope; hasFetched: boolean }> {
   const fetched = new FetchedEntries(standpoint.context);
   const scope = scopeOf(standpoint, fetched.read);
   let outcome = evaluate(expression, scope);
@@ -91,7 +94,7 @@ async function evaluateFetching(
     await fetched.fetch();
     outcome = evaluate(expression, scope);
   }
-  return { outcome, scope };
+  return { outcome, scope, hasFetched: fetched.hasEntries };
 }
 
 /** What an expression speaks of there. */
@@ -113,6 +116,10 @@ class FetchedEntries {
   private wanted: { map: LoadedMap; key: Uint8Array }[] = [];
 
   constructor(private readonly context: VariableContext) {}
+
+  get hasEntries(): boolean {
+    return this.entries.size > 0;
+  }
 
   get isWanting(): boolean {
     return this.wanted.length > 0;

@@ -26,13 +26,13 @@ export function inspectionHandlers(
   const { view } = session;
   /** The frame that an expression is about; the innermost one if the client names none. */
   const standpoint = (frameId: number | undefined) => {
-    const { stepping, snapshot } = session.current() ?? {};
+    const { stepping, snapshot, live } = session.current() ?? {};
     const inSnapshot = snapshot?.frames().find(({ id }, index) => (frameId ? id === frameId : index === 0));
-    if (snapshot && inSnapshot) return { at: { moment: snapshot.moment, frame: inSnapshot } };
+    if (snapshot && inSnapshot)
+      return { at: { moment: snapshot.moment, frame: inSnapshot }, mapsAreNow: true };
     if (!stepping || (frameId !== undefined && frameId > THREAD_FRAMES)) return undefined;
-    return stepping.standpoint(
-      frameId === undefined ? stepping.stepper.frames()[0]! : frameOf(stepping, frameId),
-    );
+    const frame = frameId === undefined ? stepping.stepper.frames()[0]! : frameOf(stepping, frameId);
+    return { ...stepping.standpoint(frame), mapsAreNow: live !== undefined };
   };
   return {
     threads: () => ({ threads: (session.current()?.threads ?? []).map(({ id, name }) => ({ id, name })) }),
@@ -49,11 +49,13 @@ export function inspectionHandlers(
       return { stackFrames: all.slice(startFrame, end), totalFrames: all.length };
     },
     scopes: ({ frameId }) => {
-      const { stepping, snapshot } = session.started('scopes');
+      const { stepping, snapshot, live } = session.started('scopes');
       const inSnapshot = snapshot?.frames().find(({ id }) => id === frameId);
-      if (inSnapshot) return { scopes: view.scopes(snapshot?.scopes(inSnapshot)) };
-      if (stepping && frameId < THREAD_FRAMES)
-        return { scopes: view.scopes(stepping.scopes(frameOf(stepping, frameId))) };
+      if (inSnapshot) return { scopes: view.scopes(snapshot?.scopes(inSnapshot), NOT_THEN) };
+      if (stepping && frameId < THREAD_FRAMES) {
+        const scopes = stepping.scopes(frameOf(stepping, frameId));
+        return { scopes: view.scopes(scopes, live ? NOT_THEN : undefined) };
+      }
       session.thread(frameId - THREAD_FRAMES);
       return { scopes: view.scopes() };
     },
@@ -102,6 +104,8 @@ export function inspectionHandlers(
   };
 }
 
+/** What attached programs left in maps while they ran is not recorded; what they hold at present can be shown. */
+const NOT_THEN = 'as they are now';
 /** Frames of threads that nobody can look into are numbered from here on, apart from those of runs and snapshots. */
 const THREAD_FRAMES = 1 << 24;
 

@@ -1,9 +1,10 @@
 /** Requests about programs that are attached: their snapshots and recorded runs, see ../protocol.ts. */
-import { notAttached } from '../errors';
+import { badInput, notAttached } from '../errors';
 import type { LiveTraffic } from '../live/live-traffic';
 import type { Handlers, SessionAccess } from './handler';
 
 const DEFAULT_RUNS = 100;
+const MAX_RUNS = 10_000;
 
 export function liveHandlers(
   session: SessionAccess,
@@ -21,9 +22,12 @@ export function liveHandlers(
       const wanted = { enabled, ...(stopWhen === undefined ? {} : { stopWhen }) };
       return live('bpf/flightRecorder').setFlightRecorder(wanted);
     },
-    'bpf/runs': async (given) => ({
-      runs: await live('bpf/runs').runs(given?.limit ?? DEFAULT_RUNS, given?.threadId),
-    }),
+    'bpf/runs': async (given) => {
+      const { limit = DEFAULT_RUNS, threadId } = given ?? {};
+      if (!Number.isInteger(limit) || limit < 1 || limit > MAX_RUNS)
+        throw badInput(`"limit" is a number of runs from 1 to ${MAX_RUNS}.`);
+      return { runs: await live('bpf/runs').runs(limit, threadId) };
+    },
     'bpf/openRun': ({ id }) => live('bpf/openRun').openRun(id),
   };
 }

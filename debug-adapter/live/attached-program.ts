@@ -106,13 +106,15 @@ export class AttachedProgram {
     const before = this.present;
     if (!before && !fresh) return { ...(failed ? { reason: failed.reason } : {}), notes: [] };
     this.present = undefined;
-    const notes: string[] = [];
+    const notes = [...(fresh?.notes ?? [])];
     try {
       for (const attachment of this.attachments)
         notes.push(...(await reattach(this.loaded, attachment, fresh?.program ?? program.handle)));
       this.present = fresh;
     } finally {
       await before?.close();
+      // Where it could not be attached it is of no use; the kernel keeps it as long as it is attached elsewhere.
+      if (fresh && !this.present) await fresh.close();
     }
     return { ...(failed ? { reason: failed.reason } : {}), notes };
   }

@@ -1,9 +1,10 @@
 /** The flight recorder of one attached program: its newest runs, and the one of which a condition held. */
 import { FLIGHT, END } from '../recorder/instrument/flight-code';
 import { RING } from '../recorder/instrument/ring';
-import { openRun } from '../recorder/open-run';
+import { openRunWith } from '../recorder/open-run';
 import type { OpenedRun } from '../recorder/open-run';
 import { sourcesOf } from '../recorder/record-program';
+import { MAX_PACKET } from '../recorder/recording';
 import type { Recording } from '../recorder/recording';
 import { Machine } from '../recorder/replay/machine';
 import { replayCode } from '../recorder/replay/code';
@@ -11,8 +12,8 @@ import type { ReplayCode } from '../recorder/replay/code';
 import type { LoadedObject } from '../runner/load';
 import type { AttachedProgram } from './attached-program';
 import type { WallClock } from './clock';
-import { runsIn } from './flight-runs';
-import type { FlightRun } from './flight-runs';
+import { mayHavePrivateStacks, runsIn } from './flight-runs';
+import type { FlightRun, RingContent } from './flight-runs';
 import type { Instrumentation } from './instrumentation';
 import type { RingHeader } from './ring';
 import type { StopCondition } from './stop-condition';
@@ -31,6 +32,8 @@ export interface FlightCounts {
 
 export class FlightRecorder {
   private matchesSeen = 0;
+  /** What each place in the log of matches held when it was last looked at. */
+  private readonly matchesRead = new Map<number, number>();
   private checkedHere = 0;
   private addresses: [number, bigint][] | undefined;
   private sources: Recording['sources'] | undefined;
@@ -49,19 +52,22 @@ export class FlightRecorder {
   private get source() {
     return this.instrumentation.flight!;
   }
-  private get withPacket(): boolean {
-    return this.source.withPacket;
+  private get content(): RingContent {
+    const { instrumented, withPacket } = this.source;
+    const { type } = this.attached.watched.program;
+    const privateStacks = mayHavePrivateStacks(type, this.loaded.kernel.hello.kernel.version);
+    return { instrumented, withPacket, privateStacks };
   }
 
   /** The newest runs, newest first. */
   async newest(limit: number): Promise<FlightRun[]> {
-    const { ring, instrumented } = this.source;
+    const { ring } = this.source;
     const header = await ring.header();
     this.readAddresses(header);
     const { position: end } = header;
     for (let window = FIRST_WINDOW; ; window *= 4) {
       const from = Math.max(ring.oldest(end), end - window);
-      const runs = runsIn(await ring.read(from, end), instrumented, this.withPacket);
+      const runs = runsIn(await ring.read(from, end), this.content);
       const oldest = ring.oldest((await ring.header()).position);
       const intact = runs.filter(({ start }) => start >= oldest);
       if (intact.length >= limit || window >= MAX_WINDOW || from <= oldest)
@@ -88,7 +94,12 @@ export class FlightRecorder {
     let tried = 0;
     let found: FlightRun | undefined;
     while (this.matchesSeen < matches && !found && performance.now() < deadline) {
-      const word = header.number(RING.MATCHED + 8 * (this.matchesSeen++ % RING.MATCHED_COUNT));
+      const place = this.matchesSeen % RING.MATCHED_COUNT;
+      const word = header.number(RING.MATCHED + 8 * place);
+      // It is counted before it is written, which the next look may see.
+      if (word === (this.matchesRead.get(place) ?? 0)) break;
+      this.matchesRead.set(place, word);
+      this.matchesSeen++;
       const run = await this.runThatEndsAt(word);
       if (!run) continue;
       tried++;
@@ -102,7 +113,7 @@ export class FlightRecorder {
   }
 
   private async runThatEndsAt(word: number): Promise<FlightRun | undefined> {
-    const { ring, instrumented } = this.source;
+    const { ring } = this.source;
     const position = word - 1;
     const { position: now } = await ring.header();
     if (position < ring.oldest(now)) return undefined;
@@ -113,16 +124,14 @@ export class FlightRecorder {
     const start = Number(view.getBigUint64(END.START, true)) - 1;
     const frame = view.getUint32(FLIGHT.FRAME, true);
     if (start < ring.oldest(now) || start > position || frame === 0) return undefined;
-    const runs = runsIn(await ring.read(start, position + END.SIZE), instrumented, this.withPacket);
+    const runs = runsIn(await ring.read(start, position + END.SIZE), this.content);
     const run = runs.find((one) => one.start === start);
     const { position: after } = await ring.header();
     return start >= ring.oldest(after) ? run : undefined;
   }
 
   private isMeant(run: FlightRun, condition: StopCondition): boolean {
-    const opened = this.openSync(run);
-    if (!opened) return false;
-    const answer = condition.holds(opened);
+    const answer = condition.holds(this.openAgain(run));
     if (answer.ok) return answer.value;
     this.problem ??= answer.problem.message;
     return false;
@@ -153,19 +162,18 @@ export class FlightRecorder {
   async open(run: FlightRun): Promise<OpenedRun> {
     const { prepared } = this.attached.watched;
     this.sources ??= await sourcesOf(prepared, this.loaded);
-    return this.openSync(run)!;
+    return this.openAgain(run);
   }
 
-  private openSync(run: FlightRun): OpenedRun | undefined {
-    const recording = this.recordingOf(run);
-    const opened = openRun(recording, { object: this.loaded.file.object, ...this.attached.facts });
-    return opened.ok ? opened.value : undefined;
+  private openAgain(run: FlightRun): OpenedRun {
+    return openRunWith(this.recordingOf(run), { object: this.loaded.file.object, ...this.attached.facts });
   }
 
   private recordingOf(run: FlightRun): Recording {
     const { kernel, file, maps } = this.loaded;
     const { prepared, program } = this.attached.watched;
     const { possibleCpus, release } = kernel.hello.kernel;
+    const { bytes: data, length = Infinity } = run.packet ?? {};
     return {
       kernel: release,
       possibleCpus,
@@ -179,7 +187,7 @@ export class FlightRecorder {
       records: this.source.instrumented.records,
       addresses: this.addresses ?? [],
       trace: run.trace,
-      input: run.packet ? { data: run.packet } : {},
+      input: data && length <= MAX_PACKET ? { data, length } : {},
       result: {
         returnValue: Number(BigInt.asUintN(32, run.returned)),
         duration: 0,

@@ -26,30 +26,60 @@ export interface FlightRun {
   cpu: number;
   /** R0, the lower half of which is what counts. */
   returned: bigint;
-  /** The packet's first bytes as it came. */
-  packet?: Uint8Array;
+  /** The packet as it came: its first bytes, and how many it had. */
+  packet?: { bytes: Uint8Array; length: number };
   /** As a recorded test run has it: header, and records without what tells runs apart. */
   trace: Uint8Array;
 }
 
-/** A kernel stack, on which the frames of a run lie: THREAD_SIZE of x86-64 and arm64, at least. */
-const STACK_BYTES = 16 * 1024;
+/**
+ * More than lies between a program's frame and those of its functions: the verifier allows them 512 bytes together, and
+ * a helper that calls one has a frame in between. Less than between runs on the stacks of two CPUs: those of interrupts
+ * have 16 KiB each, one behind the other, and are used from the top.
+ */
+const STACK_BYTES = 8 * 1024;
 
 interface OpenRun {
   start: number;
   /** The lower half of R10 of the program's own frame. */
   frame: number;
   records: RingRecord[];
-  /** It has records of which it is not known whose they are. */
+  /** It may lack records of which it is not known whose they are. */
   isMixed: boolean;
 }
 
+/** What the records of a ring are those of. */
+export interface RingContent {
+  instrumented: Pick<LiveInstrumented, 'records' | 'mainEnd'>;
+  /** Whether the record of a run's beginning holds the packet's first bytes. */
+  withPacket: boolean;
+  /** Whether functions may have stacks of their own; see {@link mayHavePrivateStacks}. */
+  privateStacks: boolean;
+}
+
+const PRIVATE_STACK_TYPES = new Set([
+  'kprobe',
+  'tracepoint',
+  'perf_event',
+  'raw_tracepoint',
+  'tracing',
+  'lsm',
+]);
+
+/**
+ * Whether the kernel may give functions of such programs stacks apart from their callers' (bpf_enable_priv_stack in
+ * kernel/bpf/verifier.c, since Linux 6.13).
+ */
+export function mayHavePrivateStacks(
+  programType: string,
+  { major, minor }: { major: number; minor: number },
+): boolean {
+  return PRIVATE_STACK_TYPES.has(programType) && (major > 6 || (major === 6 && minor >= 13));
+}
+
 /** Sizes of the records in a ring, by number. */
-export function flightSizes(
-  { records }: LiveInstrumented,
-  withPacket: boolean,
-): (id: number) => number | undefined {
-  const sizes = new Map(records.map((record) => [record.id, sizeOf(record)]));
+function flightSizes({ instrumented, withPacket }: RingContent): (id: number) => number | undefined {
+  const sizes = new Map(instrumented.records.map((record) => [record.id, sizeOf(record)]));
   sizes.set(START_ID, START.PACKET + (withPacket ? PACKET.BYTES + START_PACKET_LENGTH : 0));
   sizes.set(END_ID, END.SIZE);
   return (id) => sizes.get(id);
@@ -57,53 +87,55 @@ export function flightSizes(
 
 /**
  * Runs that begin and end in a part of the ring, in the order in which they ended. One that was left by a tail call or
- * an exception has no end, and is not among them.
+ * an exception has no end, and is not among them; nor is one of which it is not certain that all its records were found.
  */
-export function runsIn(
-  segments: readonly Segment[],
-  { records }: LiveInstrumented,
-  withPacket: boolean,
-): FlightRun[] {
-  const byId = new Map(records.map((record) => [record.id, record]));
-  const open: OpenRun[] = [];
+export function runsIn(segments: readonly Segment[], content: RingContent): FlightRun[] {
+  const { instrumented, withPacket } = content;
+  const byId = new Map(instrumented.records.map((record) => [record.id, record]));
+  let open: OpenRun[] = [];
   const runs: FlightRun[] = [];
-  for (const record of recordsIn(segments, flightSizes({ records } as LiveInstrumented, withPacket))) {
+  for (const record of recordsIn(segments, flightSizes(content))) {
     const { view, at, position } = record;
     const id = view.getUint32(at + FLIGHT.ID, true);
     const frame = view.getUint32(at + FLIGHT.FRAME, true);
     if (id === START_ID) {
-      const left = open.findIndex((run) => run.frame === frame);
-      if (left >= 0) open.splice(left, 1);
+      // A run whose frame lies here or below it, where the stack is free again, was left without an end.
+      open = open.filter((run) => (frame - run.frame) >>> 0 >= STACK_BYTES);
       open.push({ start: position, frame, records: [record], isMixed: false });
       continue;
     }
-    const run = ownerOf(open, frame);
-    if (!run) continue;
+    const own = open.find((run) => run.frame === frame);
     if (id !== END_ID) {
-      run.records.push(record);
+      const isOfFunction = byId.get(id)!.points[0]!.insn >= instrumented.mainEnd;
+      const run = isOfFunction ? callerOf(open, frame, content.privateStacks) : own;
+      run?.records.push(record);
       continue;
     }
-    if (run.frame !== frame) continue;
-    open.splice(open.indexOf(run), 1);
+    if (!own) continue;
+    open.splice(open.indexOf(own), 1);
     const start = view.getBigUint64(at + END.START, true);
-    if (!run.isMixed && start === BigInt(run.start + FIRST))
-      runs.push(assemble(run, view.getBigUint64(at + END.RETURNED, true), byId, withPacket));
+    if (!own.isMixed && start === BigInt(own.start + FIRST))
+      runs.push(assemble(own, view.getBigUint64(at + END.RETURNED, true), byId, withPacket));
   }
   return runs;
 }
 
-/** The run whose frame is the nearest above, on the same stack; frames of functions lie below that of the program. */
-function ownerOf(open: readonly OpenRun[], frame: number): OpenRun | undefined {
-  let owner: OpenRun | undefined;
+/**
+ * The run in which a function runs: the one whose frame is the nearest above on the same stack. None for a function of
+ * a run whose beginning is not there any more.
+ */
+function callerOf(open: readonly OpenRun[], frame: number, privateStacks: boolean): OpenRun | undefined {
+  let caller: OpenRun | undefined;
   let nearest = STACK_BYTES;
   for (const run of open) {
     const distance = (run.frame - frame) >>> 0;
     if (distance >= nearest) continue;
     nearest = distance;
-    owner = run;
+    caller = run;
   }
-  if (owner) return owner;
-  // Where each function has a stack of its own (6.13, tracing programs), nearness tells nothing.
+  if (caller || !privateStacks) return caller;
+  // Nearness tells nothing then. With one run open it is this one's, or that of one that began before what was read:
+  // with that one's records in it a run is too long for its re-execution, which says so.
   if (open.length === 1) return open[0];
   for (const run of open) run.isMixed = true;
   return undefined;
@@ -139,7 +171,7 @@ function assemble(
     time: view.getBigUint64(at + START.TIME, true),
     cpu: Number(view.getBigUint64(at + START.CPU, true)),
     returned,
-    ...(packet ? { packet: packet.bytes } : {}),
+    ...(packet ? { packet: { bytes: packet.bytes, length: Number(packet.end - packet.data) } } : {}),
     trace,
   };
 }

@@ -26,6 +26,8 @@ export interface Instrumentation {
   /** Handle of the variant. */
   program: number;
   detail: SnapshotDetail;
+  /** What is not shown, and why, in words. */
+  notes: string[];
   snapshots?: { ring: Ring; instrumented: LiveInstrumented; breakpoints: ReadonlyMap<number, number> };
   /** `withPacket`: the record of a run's beginning holds the packet's first bytes. */
   flight?: { ring: Ring; instrumented: LiveInstrumented; withPacket: boolean };
@@ -94,12 +96,13 @@ export async function loadInstrumentation(
       await closeRings();
       return loaded;
     }
-    const { program, detail, instrumented } = loaded;
+    const { program, detail, instrumented, refusals } = loaded;
     const hasPacket = packetFields(watched.program.type) !== undefined;
     const breakpoints = new Map(wanted.stops.map(({ breakpoint }, index) => [index + 1, breakpoint]));
     return {
       program,
       detail,
+      notes: missing(watched.program.name, detail, hasPacket, refusals),
       ...(snapshots ? { snapshots: { ring: snapshots, instrumented, breakpoints } } : {}),
       ...(flight ? { flight: { ring: flight, instrumented, withPacket: detail.packet && hasPacket } } : {}),
       async close() {
@@ -126,25 +129,54 @@ async function createRing(kernel: KernelClient, name: string, capacity: number):
   }
 }
 
+/** Why there was less to be taken than was tried. */
+interface Refusal extends CannotRecord {
+  detail: SnapshotDetail;
+}
+interface Loaded {
+  program: number;
+  detail: SnapshotDetail;
+  instrumented: LiveInstrumented;
+  refusals: Refusal[];
+}
+
+/** What is left out, with what the kernel said when it was last tried. */
+function missing(
+  program: string,
+  { packet, stamped, stack }: SnapshotDetail,
+  hasPacket: boolean,
+  refusals: readonly Refusal[],
+): string[] {
+  const lacks = (what: string, tried: (detail: SnapshotDetail) => boolean) => {
+    const reason = refusals.findLast(({ detail }) => tried(detail))?.reason;
+    return `${what} of ${program} cannot be shown${reason === undefined ? '' : `: ${reason}`}.`;
+  };
+  return [
+    ...(hasPacket && !packet ? [lacks('The packets', (detail) => detail.packet)] : []),
+    ...(stamped ? [] : [lacks('Time and CPU', (detail) => detail.stamped)]),
+    ...(stack === 'none' ? [lacks('The stack', (detail) => detail.stack !== 'none')] : []),
+  ];
+}
+
 async function loadFirst(
   { kernel, program, prepared, license }: WatchedProgram,
   wanted: (detail: SnapshotDetail) => LiveWanted,
-): Promise<{ program: number; detail: SnapshotDetail; instrumented: LiveInstrumented } | CannotRecord> {
+): Promise<Loaded | CannotRecord> {
   const stackDepth = program.verdict.stats?.stackDepth ?? [];
-  let first: CannotRecord | undefined;
+  const refusals: Refusal[] = [];
   for (const detail of DETAILS) {
     const instrumented = instrumentLive(prepared, stackDepth, wanted(detail));
     if ('reason' in instrumented) {
-      first ??= instrumented;
+      refusals.push({ detail, ...instrumented });
       continue;
     }
     const { variant } = instrumented;
     const given = { program: program.handle, license, ...variant, log: 'rejected' } as const;
     const loaded = await kernel.request('programVariant', given);
-    if (loaded.program !== null) return { program: loaded.program, detail, instrumented };
-    first ??= refusalOf(kernel, loaded);
+    if (loaded.program !== null) return { program: loaded.program, detail, instrumented, refusals };
+    refusals.push({ detail, ...refusalOf(kernel, loaded) });
   }
-  return first ?? { reason: 'the kernel does not accept it' };
+  return refusals[0] ?? { reason: 'the kernel does not accept it' };
 }
 
 /** Fetching atomics came with 5.12; before, the verifier says something about reserved fields or unknown opcodes. */

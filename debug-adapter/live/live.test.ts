@@ -31,8 +31,11 @@ const packet = (length: number) => {
   return new Uint8Array(bytes);
 };
 
-async function open(text: string): Promise<{ loaded: LoadedObject; program: AttachedProgram }> {
-  const bytes = await compiler.compile(text);
+async function open(
+  text: string,
+  edit = (object: Uint8Array) => object,
+): Promise<{ loaded: LoadedObject; program: AttachedProgram }> {
+  const bytes = edit(await compiler.compile(text));
   const object = readBpfObject(bytes);
   if (!object.ok) throw new Error(object.problem.message);
   const source = path.join(directory, 'prog.bpf.c');
@@ -122,9 +125,14 @@ test('a recorded run is the one that the kernel ran, and a condition finds it', 
   const found = await foundBy(recorder, condition.value);
   // Looking ends with the one that is found.
   expect(recorder.counts).toEqual({ runs: 5, checked: 4 });
-  expect(found!.packet).toEqual(large.subarray(0, 64));
+  expect(found!.packet).toEqual({ bytes: large.subarray(0, 64), length: 77 });
   const opened = await recorder.open(found!);
   expect(opened.ending).toEqual({ kind: 'returned' });
+  // The packet's length is known from the beginning, though not all of its bytes are.
+  opened.timeline.seek(0);
+  while (!opened.timeline.machine.packet) opened.timeline.seek(opened.timeline.machine.step + 1);
+  const { data, end } = opened.timeline.machine.packet;
+  expect(end! - data!).toBe(77n);
   const all = await recorder.newest(10);
   expect(all.map(({ returned: value }) => Number(value)).reverse()).toEqual(returned);
   for (const one of all) expect((await recorder.open(one)).ending).toEqual({ kind: 'returned' });
@@ -148,6 +156,24 @@ test('a condition of which nothing is about the return value is tried on every r
   await run(program, packet(18));
   const found = await foundBy(recorder, condition.value);
   expect(found && Number(found.returned)).toBe(2);
+  await program.unload();
+  await loaded.close();
+});
+
+test('of a program that may not copy packets, runs are recorded without, which is said', async () => {
+  const proprietary = (object: Uint8Array) => {
+    const text = Buffer.from(object).toString('latin1');
+    return new Uint8Array(Buffer.from(text.replaceAll('Dual MIT/GPL', 'Proprietary\0'), 'latin1'));
+  };
+  const { loaded, program } = await open(SUMS, proprietary);
+  const { reason, notes } = await program.watch({ stops: [], flight: { told: 'none' } });
+  expect(reason).toBeUndefined();
+  expect(notes).toEqual([expect.stringMatching(/^The packets of prog cannot be shown: .*GPL/)]);
+  const recorder = new FlightRecorder(loaded, program, program.instrumentation!, new WallClock());
+  await run(program, packet(60));
+  const [recorded] = await recorder.newest(1);
+  expect(recorded!.packet).toBeUndefined();
+  expect((await recorder.open(recorded!)).ending).toEqual({ kind: 'returned' });
   await program.unload();
   await loaded.close();
 });

@@ -39,7 +39,7 @@ export interface OpenedRun {
 }
 
 /** What runs of one program have in common. */
-export type ReadProgram = Pick<OpenedRun, 'object' | 'dwarf' | 'types' | 'source'>;
+type ReadProgram = Pick<OpenedRun, 'object' | 'dwarf' | 'types' | 'source'>;
 
 function readProgram(
   object: BpfObject,
@@ -50,17 +50,14 @@ function readProgram(
   return { object, dwarf, types, source: new SourceMap(prepared, program.name, object, dwarf, file) };
 }
 
-/**
- * Fails only when the recording's object cannot be read; a run that diverges is opened as far as it agrees.
- * @param read what was read of the program already.
- */
-export function openRun(recording: Recording, read?: ReadProgram): Outcome<OpenedRun> {
-  if (read) return succeed(openWith(recording, read));
+/** Fails only when the recording's object cannot be read; a run that diverges is opened as far as it agrees. */
+export function openRun(recording: Recording): Outcome<OpenedRun> {
   const object = readBpfObject(recording.object);
-  return object.ok ? succeed(openWith(recording, readProgram(object.value, recording))) : object;
+  return object.ok ? succeed(openRunWith(recording, readProgram(object.value, recording))) : object;
 }
 
-function openWith(recording: Recording, { object, dwarf, types, source }: ReadProgram): OpenedRun {
+/** The same with what was read of the program already. */
+export function openRunWith(recording: Recording, { object, dwarf, types, source }: ReadProgram): OpenedRun {
   const { prepared, addresses } = recording;
   const addressOf = new Map(addresses);
   const { records, stackDepth } = recording;
@@ -170,14 +167,14 @@ function mapModel({ maps, innerMaps, snapshots, possibleCpus }: Recording, machi
 
 /** `struct xdp_md` and `struct __sk_buff`: offsets of data and data_end. Other types begin the packet elsewhere. */
 function packetOf({ program, input }: Recording): PacketInput | undefined {
-  const { data: bytes, context } = input;
+  const { data: bytes, length, context } = input;
   if (!bytes) return undefined;
   if (program.type === 'xdp') {
     // `data` of a test run's context: bytes of metadata before the packet.
     const metadata = context && context.length >= 4 ? Buffer.from(context).readUInt32LE(0) : 0;
-    return { dataOffset: 0, endOffset: 4, bytes: bytes.subarray(metadata), metadata };
+    return { dataOffset: 0, endOffset: 4, bytes: bytes.subarray(metadata), length, metadata };
   }
   if (program.type === 'sched_cls' || program.type === 'sched_act')
-    return { dataOffset: 76, endOffset: 80, bytes, metadata: 0 };
+    return { dataOffset: 76, endOffset: 80, bytes, length, metadata: 0 };
   return undefined;
 }

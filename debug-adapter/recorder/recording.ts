@@ -10,6 +10,8 @@ import { isArray, isFollowedType, shapeOf } from './replay/map-shape';
 import { fail, succeed } from '../../toolchain/problem';
 import type { Outcome } from '../../toolchain/problem';
 
+/** More than the part of a packet that a program reaches directly; a longer one is not followed. */
+export const MAX_PACKET = 0x1_0000;
 /** First bytes of a file, version included. */
 const MAGIC = 'bpf-studio recording 1\n';
 /** A file that unpacks to more is not one that was saved. */
@@ -79,7 +81,12 @@ const recordingSchema = z.object({
   ),
   addresses: z.array(z.tuple([integer.min(0), z.bigint().min(0n).max(0xffff_ffff_ffff_ffffn)])),
   trace: bytes,
-  input: z.object({ data: bytes.optional(), context: bytes.optional() }),
+  /** `length`: of the packet, if `data` is only its beginning. */
+  input: z.object({
+    data: bytes.optional(),
+    length: integer.min(0).max(MAX_PACKET).optional(),
+    context: bytes.optional(),
+  }),
   result: z.object({ returnValue: z.number(), duration: z.number(), data: bytes, context: bytes }),
   maps: z.array(map),
   /** Maps that are values of maps of maps. */

@@ -34,8 +34,11 @@ export class VariablesView {
     return this.current;
   }
 
-  /** @param more scopes before those of maps and globals. */
-  scopes(more: readonly StepScope[] = []): DebugProtocol.Scope[] {
+  /**
+   * @param more scopes before those of maps and globals.
+   * @param when said of maps and globals where the frame is of a moment that is past, and they are not.
+   */
+  scopes(more: readonly StepScope[] = [], when?: string): DebugProtocol.Scope[] {
     const { context } = this;
     const before = more.map(({ name, rows, expensive }) => ({
       name,
@@ -43,12 +46,15 @@ export class VariablesView {
       expensive: expensive ?? false,
       ...(name === 'Locals' || name === 'Registers' ? { presentationHint: name.toLowerCase() } : {}),
     }));
-    const scope = (name: string, count: number, children: () => Promise<VariableNode[]>) => ({
-      name,
-      variablesReference: this.registry.reference({ path: name, name, value: '', children }),
-      namedVariables: count,
-      expensive: false,
-    });
+    const scope = (what: string, count: number, children: () => Promise<VariableNode[]>) => {
+      const name = when === undefined ? what : `${what} (${when})`;
+      return {
+        name,
+        variablesReference: this.registry.reference({ path: what, name, value: '', children }),
+        namedVariables: count,
+        expensive: false,
+      };
+    };
     const scopes = [...before, scope('Maps', userMaps(context).length, () => mapNodes(context))];
     if (globalMaps(context).length > 0) {
       const { namedVariables: _, ...globals } = scope('Globals', 0, () => globalNodes(context));

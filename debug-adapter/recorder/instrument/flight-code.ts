@@ -77,9 +77,10 @@ export function flightWriter(
         alu(Alu.AND, scratch, ring.capacity - 8),
         sum(address, scratch),
         ...(third === undefined ? [restore(scratch, slot)] : []),
-        stx(address, third ?? scratch, TRACE_HEADER),
         number32(address, TRACE_HEADER + FLIGHT.ID, id),
         store32(address, TRACE_HEADER + FLIGHT.FRAME, R10),
+        // Behind what it stands for: whoever finds it finds the record's number too. Fields are there when the run ends.
+        stx(address, third ?? scratch, TRACE_HEADER),
         ...spilled.filter((register) => register === scratch).map((register) => spill.restore(register, 1)),
       ];
     },
@@ -127,9 +128,9 @@ export function startCode(
     call(HELPER.GET_SMP_PROCESSOR_ID),
     ...take(ring, size, address, 1, position),
     save(position, slotOffset(depth, START_SLOT)),
-    keep(position, 0),
     number32(address, TRACE_HEADER + FLIGHT.ID, START_ID),
     store32(address, TRACE_HEADER + FLIGHT.FRAME, R10),
+    keep(position, 0),
     keep(R10, START.FRAME),
     keep(context, START.CONTEXT),
     keep(time, START.TIME),
@@ -163,12 +164,13 @@ export function endCode(ring: TraceLayout, depth: number, told: Told): Insn[] {
   const length = matched.reduce((sum, insn) => sum + slotsOf(insn), 0);
   return [
     ...take(ring, END.SIZE, 1, 2, 3),
-    keep(3, 0),
     number32(1, TRACE_HEADER + FLIGHT.ID, END_ID),
     store32(1, TRACE_HEADER + FLIGHT.FRAME, R10),
     keep(0, END.RETURNED),
     restore(2, slotOffset(depth, START_SLOT)),
     keep(2, END.START),
+    // Last: with it the run is complete.
+    keep(3, 0),
     ...(told === 'all' ? [] : count(RING.RUNS, false)),
     ...(typeof told === 'object' ? [unless(told, length)] : []),
     ...(told === 'none' ? [] : matched),

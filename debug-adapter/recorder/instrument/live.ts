@@ -38,6 +38,8 @@ export interface LiveInstrumented {
   snapshots: SnapshotLayout[];
   /** Points of the flight recorder as replay wants them: the first is the program's entry. */
   records: TraceRecord[];
+  /** The instruction behind the program's own last one; those of its functions follow. */
+  mainEnd: number;
   /** Instructions whose results are in the ring's header, in its order, once a run was recorded. */
   addresses: number[][];
 }
@@ -110,6 +112,7 @@ export function instrumentLive(
     variant: { instructions: emitted.instructions, ...movedInfo(program, emitted.start) },
     snapshots,
     records,
+    mainEnd: flow.subprograms[0]!.end,
     addresses: wanted.flight ? addressLoads(insns).map(({ places }) => places) : [],
   };
 }

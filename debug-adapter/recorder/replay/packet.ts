@@ -11,6 +11,8 @@ export interface PacketInput {
   dataOffset: number;
   endOffset: number;
   bytes: Uint8Array;
+  /** Of the packet, if `bytes` are only its beginning. */
+  length?: number | undefined;
   metadata: number;
 }
 
@@ -37,9 +39,9 @@ export interface PacketState {
   metadata: number;
 }
 
-/** No kernel has anything there: where the packet is kept until the program asks where it is. */
 /** Of a call's outputs, behind those that arguments lead to. */
 const PACKET = 5;
+/** No kernel has anything there: where the packet is kept until the program asks where it is. */
 const UNPLACED = 0x10_0000n;
 
 export class Packet {
@@ -53,7 +55,7 @@ export class Packet {
   ) {
     this.state = {
       data: UNPLACED,
-      length: input.bytes.length,
+      length: input.length ?? input.bytes.length,
       isPlaced: false,
       isFresh: false,
       readEnd: undefined,
