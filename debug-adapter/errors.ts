@@ -67,7 +67,7 @@ export const nothingRecorded = () =>
   forUser(1011, 'No run was recorded that could be saved: run a program with F5 first, without "repeat".');
 export const notCounted = (reason: string) =>
   forUser(
-    1012,
+    1015,
     `The lines of this run are not counted, because replay and kernel disagree on it: ${reason}. Restart records it again.`,
   );
 export const steppingUnsupported = (command: string) =>
@@ -77,7 +77,7 @@ export const steppingUnsupported = (command: string) =>
   );
 export const notAttached = (command: string) =>
   forUser(
-    1012,
+    1016,
     `${command} needs programs that are attached: start a session with "request": "attach", or *BPF: Attach Program*.`,
   );
 

@@ -209,7 +209,7 @@ export interface Decision extends Moment {
   jumped: boolean;
   /** Whether the condition in C held; absent where that cannot be told from the instruction. */
   held?: boolean;
-  /** The values compared, as far as they are known: `4 > 3`. */
+  /** How the values that were compared compare, as far as they are known: `4 > 3`, which is true. */
   compared?: string;
   /** How often in a row it went like this in the rounds of a loop; the moment is the last of them. */
   times: number;
@@ -229,6 +229,16 @@ export interface StepBackArguments {
   threadId: number;
   kind: 'into' | 'out';
   granularity?: 'statement' | 'line' | 'instruction';
+}
+
+/** What to write beside the code: for each expression `= 60` or `→ packet+14`, or null for nothing. */
+export const InlineValues = 'bpf/inlineValues';
+export interface InlineValuesArguments {
+  expressions: string[];
+  frameId?: number;
+}
+export interface InlineValuesResponse {
+  values: (string | null)[];
 }
 
 /** Goes to a step of the run; `stopped` (reason `goto`) follows. */

@@ -146,6 +146,10 @@ export const requests = {
     frameId: integer.optional(),
   }),
   'bpf/decisions': z.looseObject({ count: positive.max(10_000).optional() }).optional(),
+  'bpf/inlineValues': z.looseObject({
+    expressions: z.array(z.string()).max(1000),
+    frameId: integer.optional(),
+  }),
   'bpf/goToStep': z.looseObject({ step: integer }),
   'bpf/stepBack': z.looseObject({ threadId: integer, kind: z.enum(['into', 'out']), granularity }),
   'bpf/saveRecording': z.looseObject({ path: z.string().min(1) }),

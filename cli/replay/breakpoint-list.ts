@@ -55,6 +55,11 @@ export class BreakpointList {
     }
   }
 
+  /** Takes those away that were to stop once, and have. */
+  async removeTemporary(hit: readonly number[] = []): Promise<void> {
+    await this.remove(this.numbersOf(hit).filter((number) => this.find(number).isTemporary));
+  }
+
   async change(number: number, change: Partial<ListedBreakpoint>): Promise<ListedBreakpoint> {
     const found = this.find(number);
     Object.assign(found, change);

@@ -77,6 +77,7 @@ export class Debugger {
     this.printReason();
     this.printPlace(this.frames[0]);
     await this.printDisplays();
+    await this.breakpoints.removeTemporary(stop.hitBreakpointIds);
   }
 
   /** What is new: steps and places that somebody went to speak for themselves. */

@@ -35,24 +35,31 @@ export interface Standpoint {
 
 /** The row of an expression's value. Throws an AdapterError that says why there is none. */
 export async function ask(standpoint: Standpoint, text: string): Promise<VariableNode> {
+  const row = await rowFor(standpoint, text);
+  if (!row.ok) throw cannotEvaluate(inWords(row.problem));
+  return row.value;
+}
+
+/** The same without throwing, for those whom an expression without a value does not concern. */
+export async function rowFor(standpoint: Standpoint, text: string): Promise<Outcome<VariableNode>> {
   const parsed = await parseExpression(text);
-  if (!parsed.ok) throw cannotEvaluate(inWords(parsed.problem));
+  if (!parsed.ok) return parsed;
   const expression = parsed.value;
   const { at, context } = standpoint;
   const { outcome, scope, hasFetched } = await evaluateFetching(standpoint, expression);
   const field = at && (await packetRow(at.moment, expression.text));
-  if (outcome.ok && field) return field;
+  if (outcome.ok && field) return succeed(field);
   if (outcome.ok) {
     const row = await rowOf(context, scope, expression, outcome.value, at && memoryAt(at.moment, at.frame));
     const isOfNow = hasFetched && at !== undefined && (standpoint.mapsAreNow === true || standpoint.run);
-    return isOfNow ? { ...row, value: `${row.value} (as it is now)` } : row;
+    return succeed(isOfNow ? { ...row, value: `${row.value} (as it is now)` } : row);
   }
   if (at && outcome.problem.code === 'expression/optimised-out') {
     // The Locals scope shows what it was last; a hover over the same name shows no less.
     const row = localNodes(at.moment, at.frame).find(({ name }) => name === expression.text);
-    if (row) return row;
+    if (row) return succeed(row);
   }
-  throw cannotEvaluate(inWords(outcome.problem));
+  return outcome;
 }
 
 /** A layer or field of the packet, as the Packet scope shows it: it can be set. */
@@ -90,7 +97,8 @@ async function evaluateFetching(
   return { outcome, scope, hasFetched: fetched.hasEntries };
 }
 
-function scopeOf({ context, at, run }: Standpoint, read: ReadEntry): Scope {
+/** What an expression speaks of there. */
+export function scopeOf({ context, at, run }: Standpoint, read: ReadEntry): Scope {
   const { maps, file } = context.loaded;
   const { btf } = at?.moment ?? file.object;
   const object = { btf, maps: file.object.maps };

@@ -73,12 +73,13 @@ function readTyped(moment: Moment, frame: StepFrame, variable: DwarfVariable): O
 function isNowhere(moment: Moment, frame: StepFrame, variable: DwarfVariable): Outcome<never> {
   const { name, location } = variable;
   const last = moment.lastKnown?.(frame, [variable]).get(variable);
-  const when = last ? `; last known at line ${last.line}` : '';
+  const line = last?.line || undefined;
+  const when = line === undefined ? '' : `; last known at line ${line}`;
   // It may live in a register that a call has used for something else.
   const why = location.kind === 'optimised-out' ? 'is optimised out here' : 'is not known here';
   return fail(
     'expression/optimised-out',
     `\`${name}\` ${why}${when}.`,
-    last ? 'Step back to that line to evaluate it.' : 'Step to a line that uses it.',
+    line !== undefined ? 'Step back to that line to evaluate it.' : 'Step to a line that uses it.',
   );
 }

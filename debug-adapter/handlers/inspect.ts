@@ -2,6 +2,7 @@
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import type { DebuggeeThread } from '../debuggee';
 import { noSource } from '../errors';
+import type { InlineValuesResponse } from '../protocol';
 import { describeFrame, frameOf, stackFrames } from '../stepping/requests';
 import { SourceFiles } from '../stepping/source-files';
 import type { Handlers, SessionAccess } from './handler';
@@ -20,6 +21,7 @@ export function inspectionHandlers(
   | 'evaluate'
   | 'readMemory'
   | 'writeMemory'
+  | 'bpf/inlineValues'
 > {
   const { view } = session;
   /** The frame that an expression is about; the innermost one if the client names none. */
@@ -84,6 +86,10 @@ export function inspectionHandlers(
     evaluate: async ({ expression, frameId }) => {
       session.started('evaluate');
       return view.evaluate(expression, standpoint(frameId));
+    },
+    'bpf/inlineValues': async ({ expressions, frameId }): Promise<InlineValuesResponse> => {
+      session.started('bpf/inlineValues');
+      return { values: await view.inlineValues(expressions, standpoint(frameId)) };
     },
     readMemory: ({ memoryReference, offset, count }) => {
       session.started('readMemory');

@@ -137,7 +137,7 @@ export async function openRecorder(
         await closeVariant(handle);
         return {
           result,
-          reason: `the run was too long: its recording takes ${written} bytes, and this kernel has room for ${capacity}`,
+          reason: `the run was too long; its recording takes ${mebibytes(written)}, and this kernel has room for ${mebibytes(capacity)}`,
         };
       }
       return {
@@ -188,6 +188,8 @@ export async function recordRun(
     await recorder.close();
   }
 }
+
+const mebibytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 
 function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);

@@ -1,31 +1,24 @@
 /** Rows of the Context scope: what the program was called with, typed by its own first parameter. */
-import type { DwarfVariable } from '../../toolchain/dwarf/dwarf';
 import { testRunSupport } from '../../toolchain/program/test-run';
 import { cannotSet } from '../errors';
 import { note } from '../variables/node';
 import type { VariableNode } from '../variables/node';
+import { contextType } from './context-type';
 import { memoryAt } from './known-memory';
 import type { Moment, StepFrame } from './moment';
 import { NOT_SHOWN, shownNode } from './shown';
 
-/** Arguments of a tracing program, eight bytes each. */
-const MAX_ARGUMENTS = 12;
-
 export function contextNodes(moment: Moment, frame: StepFrame): VariableNode[] {
   const { context, types } = moment;
   if (context === undefined || !types) return [];
-  const parameter = contextParameter(moment);
-  const pointer = parameter && types.resolve(parameter.type);
-  const target = pointer?.kind === 'ptr' ? types.resolve(pointer.type) : undefined;
-  if (!parameter || pointer?.kind !== 'ptr' || !target)
-    return [note('context', 'type', 'the program does not say what its context is')];
+  const described = contextType(moment);
+  if (!described) return [note('context', 'type', 'the program does not say what its context is')];
+  const { parameter, type, isList, size } = described;
   const memory = memoryAt(moment, frame);
-  const isList = target.kind === 'int';
-  const size = isList ? 8 * MAX_ARGUMENTS : types.sizeOf(pointer.type);
   if (size === 0) return [note('context', 'type', `${parameter.name} points to nothing that has a type`)];
   const shown = memory.read(context, size);
   if (isList) return argumentNodes(shown);
-  const tree = { path: 'context', types, type: pointer.type, address: context, memory, ...shown };
+  const tree = { path: 'context', types, type, address: context, memory, ...shown };
   const root = shownNode(tree, parameter.name);
   if (!root.children) return [note('context', parameter.name, 'the program has read nothing of it yet')];
   return [
@@ -36,13 +29,6 @@ export function contextNodes(moment: Moment, frame: StepFrame): VariableNode[] {
         (await root.children!(start, count)).map((row) => withPacket(moment, settable(moment, row))),
     },
   ];
-}
-
-/** The program's first parameter, wherever the run has come to. */
-function contextParameter({ source }: Moment): DwarfVariable | undefined {
-  const variables = source.variables(0);
-  const outermost = Math.max(...variables.map(({ frame }) => frame));
-  return variables.find(({ frame, isParameter }) => isParameter && frame === outermost);
 }
 
 function argumentNodes({ bytes, known }: { bytes: Uint8Array; known: Uint8Array }): VariableNode[] {
@@ -80,9 +66,13 @@ function settable({ inputs, programType }: Moment, row: VariableNode): VariableN
   return {
     ...row,
     assign: async (text) => {
-      const number = /^\s*(-?(?:0x[0-9a-f]+|\d+))\b/i.exec(text)?.[1];
+      // What is shown behind the number, as in `20480 (host order 80)`, comes along when it is edited.
+      const number = /^\s*(-?(?:0x[0-9a-f]+|\d+))\s*(?:\(.*\))?\s*$/i.exec(text)?.[1];
       const value = /^\s*\d+\.\d+\.\d+\.\d+\s*$/.test(text) ? text.trim() : number;
-      if (value === undefined) throw cannotSet(`${row.name} cannot be set: "${text}" is not a number.`);
+      if (value === undefined)
+        throw cannotSet(
+          `${row.name} cannot be set: "${text}" is not a number. Write one such as 7 or 0x7, or an address such as 10.0.0.7.`,
+        );
       await inputs.setContext(row.name, value, `ctx->${row.name}`);
       return { ...row, value: text };
     },

@@ -1,10 +1,11 @@
 /** Memory of the program at a moment: what is known of it, what an address leads to, and what of it was given to the run. */
+import { contextType } from './context-type';
 import type { Shown } from './shown';
 import type { Moment, StepFrame } from './moment';
 
 export interface KnownMemory {
   read(address: bigint, length: number): Shown;
-  /** What is at an address: `packet+14`, `stack fp-16 of parse`, `ctx+4`; undefined for the kernel's own memory. */
+  /** What is at an address: `packet+14`, `stack fp-16 of parse`, `context+4`; undefined for the kernel's own memory. */
   describe(address: bigint): string | undefined;
   /**
    * How to change bytes at an address, for those that the run was given. Undefined: they are what the program computed.
@@ -53,10 +54,12 @@ function describeStack({ views, source, code }: Moment, address: bigint): string
   return undefined;
 }
 
-/** The largest context, `struct __sk_buff`, is smaller. */
-const MAX_CONTEXT = 256n;
-
-function describeContext({ context }: Moment, address: bigint): string | undefined {
-  if (context === undefined || address < context || address >= context + MAX_CONTEXT) return undefined;
-  return address === context ? 'context' : `context+${address - context}`;
+/** Behind the context, as large as the program says it is, lies memory of the kernel's. */
+function describeContext(moment: Moment, address: bigint): string | undefined {
+  const { context } = moment;
+  if (context === undefined || address < context) return undefined;
+  if (address === context) return 'context';
+  return address < context + BigInt(contextType(moment)?.size ?? 0)
+    ? `context+${address - context}`
+    : undefined;
 }

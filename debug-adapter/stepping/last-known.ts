@@ -27,8 +27,7 @@ export function lastKnownValues(
   const found = new Map<DwarfVariable, LastKnown>();
   if (!dwarf || !types || variables.length === 0) return found;
   const here = timeline.machine.step;
-  const caller = Math.floor((frame.id - 1) / 256);
-  const places = findPlaces(run, timeline.machine.frames.length - caller, variables);
+  const places = findPlaces(run, frame, variables);
   const inOrder = [...places].sort(([, a], [, b]) => a.step - b.step);
   for (const [variable, { step, there }] of inOrder) {
     const machine = timeline.seek(step);
@@ -45,12 +44,14 @@ export function lastKnownValues(
 
 function findPlaces(
   { timeline, source }: OpenedRun,
-  depth: number,
+  frame: StepFrame,
   variables: readonly DwarfVariable[],
 ): Map<DwarfVariable, Place> {
   const places = new Map<DwarfVariable, Place>();
-  const here = timeline.machine.step;
+  const own = variables.map(({ frame: index }) => inlinedAt(source, frame.view.insn, index));
   const { machine } = timeline;
+  const here = machine.step;
+  const depth = machine.frames.length - Math.floor((frame.id - 1) / 256);
   /** The variables as they are in scope at an instruction, if they are somewhere there. */
   const known = new Map<number, (DwarfVariable | undefined)[]>();
   timeline.seek(Math.max(0, Math.floor((here - LOOK_BACK) / INTERVAL)) * INTERVAL);
@@ -62,7 +63,9 @@ function findPlaces(
     let located = known.get(pc);
     if (!located) {
       const inScope = source.variables(pc).filter(({ location }) => location.kind !== 'optimised-out');
-      located = variables.map((variable) => inScope.find((one) => isSame(one, variable)));
+      located = variables.map((variable, index) =>
+        inScope.find((one) => isSame(one, variable) && inlinedAt(source, pc, one.frame) === own[index]),
+      );
       known.set(pc, located);
     }
     located.forEach((there, index) => {
@@ -70,6 +73,12 @@ function findPlaces(
     });
   }
   return places;
+}
+
+/** The calls that led into a function where it is inlined: another call of it has other variables of the same names. */
+function inlinedAt(source: OpenedRun['source'], insn: number, frame: number): string {
+  const calls = source.frames(insn).slice(frame + 1);
+  return calls.map(({ name, at }) => `${name}:${at?.path}:${at?.line}:${at?.column}`).join('<');
 }
 
 function isSame(one: DwarfVariable, other: DwarfVariable): boolean {

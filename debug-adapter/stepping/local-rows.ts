@@ -69,8 +69,14 @@ function localNode(
       path: tree.path,
       name: variable.name,
       value: 'optimised out',
+      brief: '',
       type: dwarf!.spell(variable.type),
     };
   const node = shownNode({ ...tree, ...last.shown }, variable.name);
-  return { ...node, value: `${node.value} (last known, from line ${last.line})` };
+  return {
+    ...node,
+    value: `${node.value} (last known${last.line === 0 ? '' : `, from line ${last.line}`})`,
+    // It may have changed since.
+    brief: node.brief === '' ? '' : `${node.brief ?? node.value} ?`,
+  };
 }

@@ -67,6 +67,7 @@ function node(tree: Tree, value: Value): VariableNode {
       : seen.includes(1) && opens
         ? 'known in parts'
         : (tree.unknown ?? NOT_SHOWN),
+    ...(complete ? brief(tree, value) : { brief: '' }),
     type: value.type,
     ...setting(tree, value),
   };
@@ -93,6 +94,14 @@ function describe(tree: Tree, value: Value): string {
   const text = format(value);
   const where = value.kind === 'pointer' ? tree.memory?.describe(numberAt(tree, value)) : undefined;
   return where === undefined ? text : `${text} → ${where}`;
+}
+
+/** Beside the code an address is noise, and what it leads to is the news. */
+function brief(tree: Tree, value: Value): Pick<VariableNode, 'brief'> {
+  const address = value.kind === 'pointer' ? numberAt(tree, value) : 0n;
+  if (address === 0n) return {};
+  const where = tree.memory?.describe(address);
+  return { brief: where === undefined ? '' : `→ ${where}` };
 }
 
 /** How a value is set, or why it is not. */

@@ -7,6 +7,8 @@ export interface VariableNode {
   path: string;
   name: string;
   value: string;
+  /** What is said of it beside the code, where that is less than `value`; empty where nothing is. */
+  brief?: string;
   type?: string;
   /** An expression that evaluates to this node. */
   evaluateName?: string;

@@ -24,7 +24,7 @@ export function stackNode(
   return {
     path: home.path,
     name,
-    value: `stack of ${frames.length} frames`,
+    value: `stack of ${frames.length} ${frames.length === 1 ? 'frame' : 'frames'}`,
     readOnly: home.readOnly ?? '',
     children: async (start = 0, count) => {
       const shown = frames.slice(start, count === undefined ? undefined : start + count);

@@ -2,6 +2,7 @@
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import { cannotEvaluate, cannotSet, unknownReference } from '../errors';
 import { ask, type Standpoint } from '../expressions/ask';
+import { inlineValues } from '../expressions/inline-values';
 import { encodeAs, encodeKey } from '../expressions/keys';
 import type { Outcome } from '../../toolchain/problem';
 import type { VariableContext } from './context';
@@ -118,6 +119,10 @@ export class VariablesView {
     const row = await ask({ context: this.context, ...at }, expression);
     const { value, name: _, ...rest } = this.describe(row);
     return { result: value, ...rest };
+  }
+
+  inlineValues(expressions: readonly string[], at?: Omit<Standpoint, 'context'>): Promise<(string | null)[]> {
+    return inlineValues({ context: this.context, ...at }, expressions);
   }
 
   async readMemory(

@@ -1,11 +1,15 @@
 /** Values beside the code while a run is gone through, and hovers over whole expressions. */
 import * as vscode from 'vscode';
-import { DEBUG_TYPE } from '../../debug-adapter/protocol';
+import { DEBUG_TYPE, InlineValues } from '../../debug-adapter/protocol';
+import type { InlineValuesArguments, InlineValuesResponse } from '../../debug-adapter/protocol';
 import { tokenize } from '../../toolchain/c/tokens';
 import { expressionAt, expressionsUntil } from './expressions-in-source';
+import { inlineTexts } from './inline-texts';
 
 /** Every member costs the adapter an evaluation at each step. */
 const MAX_MEMBERS = 60;
+/** The adapter takes no more at once. */
+const MAX_EXPRESSIONS = 1000;
 
 export function activate(context: vscode.ExtensionContext): void {
   const selector: vscode.DocumentSelector = { language: 'c' };
@@ -21,18 +25,22 @@ export function activate(context: vscode.ExtensionContext): void {
       },
     }),
     vscode.languages.registerInlineValuesProvider(selector, {
-      provideInlineValues(document, viewPort, { stoppedLocation }) {
-        if (!isDebugging()) return [];
+      async provideInlineValues(document, viewPort, { frameId, stoppedLocation }, token) {
+        const session = vscode.debug.activeDebugSession;
+        if (session?.type !== DEBUG_TYPE) return [];
         const text = document.getText();
-        const found = expressionsUntil(text, tokenize(text), stoppedLocation.end.line).filter(
+        const upToHere = expressionsUntil(text, tokenize(text), stoppedLocation.end.line).filter(
           ({ line }) => line >= viewPort.start.line && line <= viewPort.end.line,
         );
         // What is nearest to the place is wanted most.
-        const members = new Set(found.filter(({ isMember }) => isMember).slice(-MAX_MEMBERS));
-        return found.flatMap((one): vscode.InlineValue[] => {
-          const range = new vscode.Range(document.positionAt(one.start), document.positionAt(one.end));
-          if (!one.isMember) return [new vscode.InlineValueVariableLookup(range, one.text, true)];
-          return members.has(one) ? [new vscode.InlineValueEvaluatableExpression(range, one.text)] : [];
+        const members = new Set(upToHere.filter(({ isMember }) => isMember).slice(-MAX_MEMBERS));
+        const shown = upToHere.filter((one) => !one.isMember || members.has(one)).slice(-MAX_EXPRESSIONS);
+        const asked: InlineValuesArguments = { expressions: shown.map((one) => one.text), frameId };
+        const { values }: InlineValuesResponse = await session.customRequest(InlineValues, asked);
+        if (token.isCancellationRequested) return [];
+        return inlineTexts(shown, values).map(({ at, text: said }) => {
+          const range = new vscode.Range(document.positionAt(at.start), document.positionAt(at.end));
+          return new vscode.InlineValueText(range, said);
         });
       },
     }),

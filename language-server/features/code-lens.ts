@@ -64,7 +64,7 @@ function change(now: number | undefined, before: number | undefined, unit: strin
 
 function figures({ insns, states, stackDepth }: ProgramStatus): string[] {
   const count = (value: number | undefined, unit: string): string[] =>
-    value === undefined ? [] : [`${value.toLocaleString('en-US')} ${unit}`];
+    value === undefined ? [] : [`${value.toLocaleString('en-US')} ${unit}${value === 1 ? '' : 's'}`];
   const stack = stackDepth === undefined ? [] : [`stack ${stackDepth.toLocaleString('en-US')}`];
-  return [...count(insns, 'insns'), ...count(states, 'states'), ...stack];
+  return [...count(insns, 'insn'), ...count(states, 'state'), ...stack];
 }

@@ -70,6 +70,40 @@ describe('commands from a pipe', () => {
     expect(stdout).toMatch(/Run finished: XDP_PASS \(2\)/);
   });
 
+  test('write numbers in other bases as their types have them', async () => {
+    const { stdout, stderr } = await piped(
+      long,
+      ...['p/x (int)-1', 'p/x (signed char)-2', 'p/d -1', 'p/t (short)-1', 'p/x 255'],
+    );
+    expect(stderr).toBe('');
+    expect(stdout.match(/^\S.* = .*$/gm)).toEqual([
+      '(int)-1 = 0xffffffff',
+      '(signed char)-2 = 0xfe',
+      '-1 = -1',
+      '(short)-1 = 0b1111111111111111',
+      '255 = 0xff',
+    ]);
+  });
+
+  test('stop once at a temporary breakpoint, however it is come to, and at failures that are asked for', async () => {
+    const { stdout, stderr } = await piped(
+      long,
+      `break ${lineOf('#ENTER')}`,
+      `tbreak ${lineOf('#ROUND')}`,
+      'catch lookupMissed if key == 1',
+      'catch nothing if key == 1',
+      'continue',
+      'next',
+      'info breakpoints',
+    );
+    expect(stderr).toMatch(/^There is no filter nothing; there are helperError, /);
+    expect(stdout).toMatch(/^Breakpoint 3 at lookupMissed if key == 1$/m);
+    // The look-up missed with another key.
+    expect(stdout).not.toMatch(/^Breakpoint 3:/m);
+    expect(stdout).toMatch(/^Breakpoint 2$/m);
+    expect(stdout).not.toMatch(/once\)/);
+  });
+
   test('show values, memory, frames, code and what was called', async () => {
     const { stdout, stderr, status } = await piped(
       long,

@@ -138,6 +138,28 @@ describe('expressions at a step', () => {
     for (const { evaluateName, value: shown } of members) expect(await value(dap, evaluateName!)).toBe(shown);
   });
 
+  it('stands beside the code in short, where it is that of a variable', async () => {
+    const { stackFrames } = await dap.request<{ stackFrames: { id: number }[] }>('stackTrace', {
+      threadId: 1,
+    });
+    const ask = async (...expressions: string[]) =>
+      (
+        await dap.request<{ values: (string | null)[] }>('bpf/inlineValues', {
+          expressions,
+          frameId: stackFrames[0]!.id,
+        })
+      ).values;
+    expect(await ask('ip', 'ip->ttl', 'limit', 'ip')).toEqual([
+      expect.stringMatching(/^→ packet\+14( \?)?$/),
+      '= 64',
+      '= 40',
+      expect.stringMatching(/^→ packet\+14( \?)?$/),
+    ]);
+    expect(await ask('XDP_DROP', 'flows', 'ETH_HLEN', 'nothing', 'ip->nothing', '1 +')).toEqual(
+      Array(6).fill(null),
+    );
+  });
+
   it('speaks of the frame that is chosen', async () => {
     const other = await stoppedAt('#RANK');
     try {

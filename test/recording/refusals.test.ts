@@ -45,7 +45,7 @@ SEC("tc") int prog(struct __sk_buff *ctx)
 	bpf_loop(2000000, turn, &sum, 0);
 	return 3;
 }`,
-    reason: /^the run was too long: its recording takes \d+ bytes, and this kernel has room for 67108864/,
+    reason: /^the run was too long; its recording takes [\d.]+ MiB, and this kernel has room for 64\.0 MiB/,
   },
 };
 

@@ -2,10 +2,12 @@
  * The debugger as somebody meets it: F5 on an XDP program, through its run and back, its variables, packet and maps at
  * two moments, breakpoints that ask, what ran, another packet, and the run kept in a file.
  */
+import { existsSync } from 'node:fs';
+import path from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { startServer, type EditorServer } from './harness/server';
 import { consoleText, foldPane, lensesOf, variableRows } from './harness/steps';
-import { openWorkbench, until, type Workbench } from './harness/workbench';
+import { openWorkbench, until, type Locator, type Workbench } from './harness/workbench';
 
 const FILE = 'guard.bpf.c';
 const SOURCE = `// Drops packets to a guarded port and counts those of each source.
@@ -65,14 +67,37 @@ int guard(struct xdp_md *ctx)
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 `;
+/** More rounds, and so more records, than the recording has room for. */
+const LONG_FILE = 'long.bpf.c';
+const LONG = `#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+__u64 total;
+
+static long add(__u32 round, void *unused)
+{
+	total += bpf_get_prandom_u32();
+	return 0;
+}
+
+SEC("xdp")
+int rounds(struct xdp_md *ctx)
+{
+	bpf_loop(8000000, add, 0, 0);
+	return XDP_PASS;
+}
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";
+`;
 const lineOf = (marker: string): number => SOURCE.split('\n').findIndex((line) => line.includes(marker)) + 1;
 
 let server: EditorServer;
 let bench: Workbench;
 
 beforeAll(async () => {
-  server = await startServer({ [FILE]: SOURCE });
-  bench = await openWorkbench(server, 'debugger');
+  server = await startServer({ [FILE]: SOURCE, [LONG_FILE]: LONG });
+  // The list of variables draws only rows in sight: the window has room for those of two scopes.
+  bench = await openWorkbench(server, 'debugger', 1300);
 });
 afterEach(async ({ task }) => {
   if (task.result?.state === 'fail') await bench?.screenshot('FAILED');
@@ -82,16 +107,30 @@ afterAll(async () => {
   await server?.stop();
 });
 
-/** Where the debugger rests; undefined while it does not. */
-function rest(): Promise<{ line: number; name: string } | undefined> {
+interface Rest {
+  line: number;
+  /** Of the function, with the result at the end of a run. */
+  name: string;
+  /** Address of the instruction. */
+  instructionPointerReference?: string;
+}
+
+/** Where the debugger rests and the editor shows it; undefined while it does not, when keys would be lost. */
+function rest(): Promise<Rest | undefined> {
   return bench.api(async (vscode) => {
     const session = vscode.debug.activeDebugSession;
-    if (!session) return undefined;
+    const isShown = vscode.debug.activeStackItem instanceof vscode.DebugStackFrame;
+    if (!session || !isShown) return undefined;
     try {
       const { stackFrames } = (await session.customRequest('stackTrace', { threadId: 1 })) as {
-        stackFrames: { line: number; name: string }[];
+        stackFrames: Rest[];
       };
-      return stackFrames[0] && { line: stackFrames[0].line, name: stackFrames[0].name };
+      // The cursor goes to each stop; where it is elsewhere, the editor has not heard of this one.
+      const isReached = vscode.window.visibleTextEditors.some(
+        ({ document, selection }) =>
+          document.uri.scheme === 'file' && selection.active.line + 1 === stackFrames[0]?.line,
+      );
+      return isReached ? stackFrames[0] : undefined;
     } catch {
       // The session is being started, or its run is under way.
       return undefined;
@@ -102,6 +141,26 @@ const restsAt = (marker: string): Promise<unknown> =>
   until(async () => (await rest())?.line === lineOf(marker), `the stop at ${marker}`);
 const restsAtEnd = (): Promise<unknown> =>
   until(async () => / = XDP_/.test((await rest())?.name ?? ''), 'the end of the run');
+/**
+ * Presses a key that steps until the debugger rests at a wanted place. Each press waits for the step before; one that
+ * the editor was too busy to take is made again.
+ */
+async function stepUntil(key: string, isWanted: (at: Rest) => boolean, what: string): Promise<void> {
+  await until(async () => {
+    const at = await rest();
+    if (!at) return false;
+    if (isWanted(at)) return true;
+    await bench.page.keyboard.press(key);
+    const hasMoved = async () => {
+      const now = await rest();
+      return (
+        now && (now.name !== at.name || now.instructionPointerReference !== at.instructionPointerReference)
+      );
+    };
+    await until(hasMoved, 'the step', 3000).catch(() => undefined);
+    return false;
+  }, what);
+}
 const button = (name: string): Promise<void> =>
   bench.page.locator(`.debug-toolbar .action-label[aria-label^="${name}"]`).first().click();
 /** Puts the cursor into a line of the source, in sight, and waits until keys that are pressed go there. */
@@ -134,54 +193,59 @@ async function typeBelow(command: string, text: string, shot?: string): Promise<
 }
 const scope = (name: string) =>
   bench.page.locator('.debug-variables .monaco-list-row[aria-level="1"]').filter({ hasText: name }).first();
-async function fold(name: string, wanted: 'open' | 'closed'): Promise<void> {
-  const row = scope(name);
-  await row.waitFor({ timeout: 2000 });
-  const isDone = async () => ((await row.getAttribute('aria-expanded')) === 'true') === (wanted === 'open');
-  if (await isDone()) return;
+/** Opens a row of the Variables view that is there and closed. */
+async function unfold(row: Locator): Promise<void> {
+  if ((await row.count()) === 0 || (await row.getAttribute('aria-expanded', { timeout: 2000 })) !== 'false')
+    return;
   await row.locator('.monaco-tl-twistie').click({ timeout: 2000 });
-  await until(isDone, `${name} to be ${wanted}`, 2000);
-}
-/** Shows one scope of the Variables view and folds the others: the list draws only rows that are in sight. */
-async function look(name: string): Promise<void> {
-  for (const other of ['Locals', 'Registers', 'Stack', 'Context', 'Packet', 'Calls', 'Maps', 'Globals'])
-    if (other !== name && (await scope(other).count()) > 0) await fold(other, 'closed');
-  await fold(name, 'open');
 }
 /**
- * Waits for a row of a scope, in a layer of the packet if one is named. Each stop draws the rows anew and opens the
- * locals, be it in the middle of this, so that it is begun again until all is as wanted.
+ * Waits for a row of a scope, in a layer of the packet if one is named. Each stop draws the rows anew, be it in the
+ * middle of this, so that it is begun again until all is as wanted.
  */
 function see(name: string, pattern: RegExp, layer?: RegExp): Promise<unknown> {
   const isSeen = async () => {
-    await look(name);
-    // Of two open layers the second is out of sight.
-    for (const other of layer ? [/^ethernet\W+Ethernet/, /^ipv4\W+IPv4/, /^tcp\W+TCP/] : [])
-      if (other.source !== layer?.source && (await variable(other).count()) > 0)
-        if ((await variable(other).getAttribute('aria-expanded')) === 'true')
-          await variable(other).locator('.monaco-tl-twistie').click({ timeout: 2000 });
-    if (layer && (await variable(layer).getAttribute('aria-expanded')) === 'false')
-      await variable(layer).locator('.monaco-tl-twistie').click({ timeout: 2000 });
+    await unfold(scope(name));
+    if (layer) await unfold(variable(layer));
     return (await variableRows(bench)).some((row) => pattern.test(row));
   };
   return until(() => isSeen().catch(() => false), `a row ${pattern} of ${name}`);
+}
+/** Runs a command that asks for a file, and answers. The palette has the same field, but no title. */
+async function chooseFile(command: string, file: string): Promise<void> {
+  await bench.command(command);
+  await bench.page
+    .locator('.quick-input-widget .quick-input-title')
+    .filter({ hasText: /\w/ })
+    .first()
+    .waitFor();
+  await bench.page.locator('.quick-input-widget input.input').fill(file);
+  await bench.page.keyboard.press('Enter');
 }
 const removeBreakpoints = (): Promise<void> =>
   bench.api((vscode) => vscode.debug.removeBreakpoints(vscode.debug.breakpoints));
 async function stop(): Promise<void> {
   await button('Stop');
-  await until(async () => !(await rest()), 'the end of the session');
+  await until(
+    () => bench.api((vscode) => vscode.debug.activeDebugSession === undefined),
+    'the end of the session',
+  );
 }
 const variable = (pattern: RegExp) =>
   bench.page.locator('.debug-variables .monaco-list-row').filter({ hasText: pattern }).first();
+interface AdaptedBreakpoint {
+  verified: boolean;
+  line?: number;
+  message?: string;
+}
 /** What the adapter has said of the breakpoints. */
-function breakpoints(): Promise<{ verified: boolean; message?: string }[]> {
+function breakpoints(): Promise<AdaptedBreakpoint[]> {
   return bench.api(async (vscode) => {
     const session = vscode.debug.activeDebugSession;
     const all = await Promise.all(
       vscode.debug.breakpoints.map((breakpoint) => session?.getDebugProtocolBreakpoint(breakpoint)),
     );
-    return all.flatMap((one) => (one ? [one as { verified: boolean; message?: string }] : []));
+    return all.flatMap((one) => (one ? [one as AdaptedBreakpoint] : []));
   });
 }
 
@@ -215,14 +279,9 @@ test('a packet layer and a map at two moments: before the program has changed th
 test('steps back, into the function that was called and out of it', async () => {
   await button('Reverse');
   await restsAt('#CALL');
-  await until(async () => {
-    await bench.page.keyboard.press('F11');
-    return (await rest())?.name === 'count';
-  }, 'the way into count()');
-  await until(async () => {
-    await bench.page.keyboard.press('F10');
-    return (await rest())?.line === lineOf('#NEW') || (await rest())?.line === lineOf('#UPDATE');
-  }, 'the way through it');
+  await stepUntil('F11', ({ name }) => name === 'count', 'the way into count()');
+  const isUpdated = ({ line }: Rest) => line === lineOf('#NEW') || line === lineOf('#UPDATE');
+  await stepUntil('F10', isUpdated, 'the way through it');
   await see('Locals', /^address/);
   await bench.screenshot('callee');
   await button('Step Back');
@@ -256,6 +315,7 @@ test('the branches that led here are listed, and a click goes to one', async () 
   await bench.screenshot('decisions');
   await row.click();
   await until(async () => (await rest())?.name === 'count', 'the step of the decision');
+  await see('Locals', /^source\W+NULL/);
   await bench.screenshot('decision');
   await foldPane(bench, 'Branch Decisions');
 });
@@ -263,6 +323,8 @@ test('the branches that led here are listed, and a click goes to one', async () 
 test('the packet is changed, and the program runs on it anew, to the same place', async () => {
   await bench.page.keyboard.press('F5');
   await restsAt('#GUARD');
+  // The rows are those of this stop, not of the one before, when the packet is as the program has changed it.
+  await see('Packet', /^ttl\W+63/, /^ipv4\W+IPv4/);
   await see('Packet', /^destinationPort\W+80/, /^tcp\W+TCP/);
   await variable(/^destinationPort\W+80/).dblclick();
   const input = bench.page.locator('.debug-variables .monaco-inputbox input').first();
@@ -312,6 +374,7 @@ test('a condition and a log message are typed where breakpoints are; a typo is t
   await typeBelow('Debug: Add Logpoint', 'from {ip->saddr}, first {first}');
   await bench.command('Debug: Restart');
   await restsAt('#GUARD');
+  await see('Locals', /^first\W+1/);
   await until(async () => /^from .*, first 1/m.test(await consoleText(bench)), 'the log message');
   await bench.screenshot('log-message');
 });
@@ -320,10 +383,47 @@ test('a breakpoint on a comment goes to the next line with code', async () => {
   await removeBreakpoints();
   await goTo('// Drops packets');
   await bench.page.keyboard.press('F9');
-  await bench.page.keyboard.press('F5');
-  await until(async () => ((await rest())?.line ?? 0) > 1, 'the first stop');
+  // Above the first function there is no code but in it.
+  await until(async () => (await breakpoints())[0]?.line === lineOf('int count('), 'the breakpoint to move');
+  await bench.command('Debug: Restart');
+  await restsAt('int count(');
+  await see('Locals', /^address/);
   await bench.screenshot('comment');
   const [first] = await breakpoints();
   expect(first).toMatchObject({ verified: true });
+});
+
+test('the run is kept in a file, and gone through from it without a kernel', async () => {
+  await removeBreakpoints();
+  await goTo('#GUARD');
+  await bench.page.keyboard.press('F9');
+  const file = path.join(server.workspace, 'kept.bpfrec');
+  await chooseFile('BPF: Save Recording', file);
+  await until(async () => existsSync(file), 'the file');
   await stop();
+
+  await chooseFile('BPF: Open Recording', file);
+  await restsAt('#GUARD');
+  const { configuration } = await bench.api((vscode) => ({
+    configuration: vscode.debug.activeDebugSession!.configuration as Record<string, unknown>,
+  }));
+  expect(configuration.hostSocket).toBeUndefined();
+  await see('Packet', /^ttl\W+63/, /^ipv4\W+IPv4/);
+  await button('Reverse');
+  await until(async () => ((await rest())?.line ?? 99) < lineOf('#CALL'), 'the beginning of the run');
+  await see('Packet', /^ttl\W+64/, /^ipv4\W+IPv4/);
+  await bench.screenshot('recording');
+  await stop();
+});
+
+test('a run that cannot be recorded says why, and what to do', async () => {
+  await bench.api((vscode) => vscode.debug.stopDebugging());
+  await removeBreakpoints();
+  await bench.open(LONG_FILE);
+  await until(async () => (await lensesOf(bench)).some((title) => /accepted/.test(title)), 'the verdict');
+  await bench.page.keyboard.press('F5');
+  await restsAtEnd();
+  const reason = /cannot be stepped through: the run was too long(.|\n)*bpf_printk shows values/;
+  await until(async () => reason.test(await consoleText(bench)), 'the reason, and what to do');
+  await bench.screenshot('not-recorded');
 });

@@ -1,6 +1,7 @@
 /** Where the kernel's words alone do not tell two classes apart, the path that led to them does. */
 import { entryById } from './catalogue';
 import type { Classified } from './catalogue';
+import { partOfContext } from './catalogue/calls';
 import { knownNull, operatorOnPointer, usedAfterRelease } from './catalogue/pointers';
 import { chainOf, rootOf } from './cause/flow';
 import { releaseOf } from './cause/pointer';
@@ -11,10 +12,12 @@ import type { Trace } from './cause/trace';
  * The kernel says the same of both, and of numbers that never were pointers.
  */
 export function refine<T extends Classified>(classified: T, trace: Trace): T {
-  const { entry, match } = classified;
+  const { entry, match, line } = classified;
   if (entry.id === 'bpf/index-unbounded' && match && isNeitherSumNorDifference(trace)) {
     return withRule(classified, 'bpf/pointer-arithmetic', operatorOnPointer);
   }
+  if (entry.id === 'bpf/context-access' && isArgumentForMemory(trace, partOfContext.pattern.exec(line)))
+    return withRule(classified, 'bpf/helper-argument', partOfContext);
   if (entry.id !== 'bpf/scalar-pointer' || !match) return classified;
   const value = trace.register(Number(match[1]));
   const root = value && rootOf(value);
@@ -36,6 +39,11 @@ export function refine<T extends Classified>(classified: T, trace: Trace): T {
 function isNeitherSumNorDifference(trace: Trace): boolean {
   const refused = trace.flow.instruction(trace.here);
   return refused.kind === 'arithmetic' && refused.operator !== '+' && refused.operator !== '-';
+}
+
+/** Helpers that take the context itself have it as their first argument. */
+function isArgumentForMemory(trace: Trace, said: RegExpExecArray | null): boolean {
+  return said !== null && said[1] !== '1' && trace.flow.instruction(trace.here).kind === 'call';
 }
 
 function withRule<T extends Classified>(classified: T, id: string, rule: NonNullable<T['rule']>): T {

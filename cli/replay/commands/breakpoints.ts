@@ -134,7 +134,7 @@ export const stopping: ReplayCommand[] = [
   },
   {
     names: ['catch'],
-    arguments: '[FILTER]',
+    arguments: '[FILTER [if CONDITION]]',
     summary: 'stop at failures; without FILTER: list what there is',
     complete: (replay) => exceptionFilters(replay).map(({ filter }) => filter),
     async run(replay, argument) {
@@ -143,12 +143,12 @@ export const stopping: ReplayCommand[] = [
         for (const { filter, label } of filters) replay.print(`  ${filter.padEnd(20)} ${label}`);
         return;
       }
-      const known = filters.find(({ filter }) => filter === argument);
-      if (!known)
+      const [, wanted = '', condition] = /^(\S+)(?:\s+if\b\s*(.+))?$/s.exec(argument) ?? [];
+      if (!filters.some(({ filter }) => filter === wanted))
         throw new Refusal(
-          `There is no filter ${argument}; there are ${filters.map(({ filter }) => filter).join(', ')}.`,
+          `There is no filter ${wanted || argument}; there are ${filters.map(({ filter }) => filter).join(', ')}.`,
         );
-      printSet(replay, await replay.breakpoints.add({ kind: 'exception', filter: argument }));
+      printSet(replay, await replay.breakpoints.add({ kind: 'exception', filter: wanted }, { condition }));
     },
   },
   {

@@ -95,20 +95,33 @@ async function print(replay: Debugger, argument: string): Promise<void> {
   const [, format, rest = ''] = /^(?:\/([a-z])\s+)?(.*)$/s.exec(argument) ?? [];
   const expression = needed(rest, 'print takes an expression, such as print sum.value.');
   const { result, variablesReference } = await replay.evaluate(expression);
-  replay.print(`${expression} = ${format === undefined ? result : formatted(result, format)}`);
+  const text = format === undefined ? result : await formatted(replay, { expression, result }, format);
+  replay.print(`${expression} = ${text}`);
   // Structures are written out in the value; what stands for something larger is opened.
   if (variablesReference > 0 && !/^[{["]/.test(result))
     await printRows(replay, variablesReference, { depth: 0 }, '  ');
 }
 
-/** An integer in another base; what is none stays as it is. */
-function formatted(result: string, format: string): string {
+/** An integer in another base, a negative one by the bits that its type has; what is none stays as it is. */
+async function formatted(
+  replay: Debugger,
+  { expression, result }: { expression: string; result: string },
+  format: string,
+): Promise<string> {
   const base = { x: 16, d: 10, o: 8, t: 2 }[format];
   if (base === undefined) throw new Refusal(`print has no format /${format}; it has /x, /d, /o and /t.`);
   const number = /^-?\d+(?=$|\s)|^0x[0-9a-f]+(?=$|\s)/i.exec(result)?.[0];
   if (number === undefined) return result;
-  const prefix = { 16: '0x', 10: '', 8: '0', 2: '0b' }[base];
-  return `${prefix}${BigInt.asUintN(64, BigInt(number)).toString(base)}`;
+  if (base === 10) return number.startsWith('0x') ? String(BigInt(number)) : number;
+  const prefix = { 16: '0x', 8: '0', 2: '0b' }[base];
+  // A bit-field has no size; computed with, it has an int's.
+  const size = number.startsWith('-')
+    ? await replay
+        .evaluate(`sizeof(${expression})`)
+        .catch(() => replay.evaluate(`sizeof((${expression}) + 0)`))
+    : undefined;
+  const bits = 8 * Number(size?.result ?? 8);
+  return `${prefix}${BigInt.asUintN(bits, BigInt(number)).toString(base)}`;
 }
 
 /** Names that an expression may begin with here. */

@@ -36,17 +36,12 @@ const carryOn = (names: ReplayCommand['names'], command: string, summary: string
   async run(replay, argument) {
     for (let left = countOf(argument, names[0]); left > 1; left--) {
       const stop = await replay.adapter.move(command);
+      await replay.breakpoints.removeTemporary(stop.hitBreakpointIds);
       if (stop.reason === 'entry' || stop.reason === 'pause') return replay.rest(stop);
     }
     await replay.move(command);
-    await removeTemporary(replay);
   },
 });
-
-async function removeTemporary({ breakpoints, stop }: Debugger): Promise<void> {
-  const hit = breakpoints.numbersOf(stop.hitBreakpointIds ?? []);
-  await breakpoints.remove(hit.filter((number) => breakpoints.find(number).isTemporary));
-}
 
 const BY_INSTRUCTION = { granularity: 'instruction' };
 

@@ -127,7 +127,7 @@ function describe(run: OpenedRun, branches: Branches, { insn, step, jumped, time
   const at = source.placeOf(insn);
   const branch = branches.at(insn);
   const heldBy = branch?.heldBy;
-  const compared = comparison(machine, insn);
+  const compared = comparison(machine, insn, jumped);
   return {
     step,
     insn,
@@ -141,32 +141,44 @@ function describe(run: OpenedRun, branches: Branches, { insn, step, jumped, time
   };
 }
 
-const OPERATORS: Record<number, { text: string; signed?: true }> = {
-  [Jump.JEQ]: { text: '==' },
-  [Jump.JNE]: { text: '!=' },
-  [Jump.JGT]: { text: '>' },
-  [Jump.JGE]: { text: '>=' },
-  [Jump.JLT]: { text: '<' },
-  [Jump.JLE]: { text: '<=' },
-  [Jump.JSET]: { text: '&' },
-  [Jump.JSGT]: { text: '>', signed: true },
-  [Jump.JSGE]: { text: '>=', signed: true },
-  [Jump.JSLT]: { text: '<', signed: true },
-  [Jump.JSLE]: { text: '<=', signed: true },
+/** How two values compare when a jump is taken, and when it is not. */
+interface Operator {
+  taken: string;
+  not: string;
+  signed?: true;
+}
+const OPERATORS: Record<number, Operator> = {
+  [Jump.JEQ]: { taken: '==', not: '!=' },
+  [Jump.JNE]: { taken: '!=', not: '==' },
+  [Jump.JGT]: { taken: '>', not: '<=' },
+  [Jump.JGE]: { taken: '>=', not: '<' },
+  [Jump.JLT]: { taken: '<', not: '>=' },
+  [Jump.JLE]: { taken: '<=', not: '>' },
+  [Jump.JSGT]: { taken: '>', not: '<=', signed: true },
+  [Jump.JSGE]: { taken: '>=', not: '<', signed: true },
+  [Jump.JSLT]: { taken: '<', not: '>=', signed: true },
+  [Jump.JSLE]: { taken: '<=', not: '>', signed: true },
 };
 
-/** The values that the jump about to run compares; undefined when one of them is not known. */
-function comparison(machine: Machine, insn: number): string | undefined {
+/**
+ * How the values compare that the jump about to run compares, as a statement that is true: `0 == 0` for a `!= 0` that
+ * does not jump. Undefined when one of the values is not known.
+ */
+function comparison(machine: Machine, insn: number, jumped: boolean): string | undefined {
   const { code, dst, src, imm } = machine.code.insns[insn]!;
-  const operator = OPERATORS[code & 0xf0];
+  const operation = code & 0xf0;
+  const operator = OPERATORS[operation];
   const bits = (code & 7) === Class.JMP32 ? 32 : 64;
   const isKnown = (register: number) => (machine.known & (1 << register)) !== 0;
   const isRegister = (code & SOURCE_REGISTER) !== 0;
-  if (!operator || !isKnown(dst) || (isRegister && !isKnown(src))) return undefined;
+  if (!isKnown(dst) || (isRegister && !isKnown(src))) return undefined;
   const text = (value: bigint) => {
-    const number = operator.signed ? BigInt.asIntN(bits, value) : BigInt.asUintN(bits, value);
+    const number = operator?.signed ? BigInt.asIntN(bits, value) : BigInt.asUintN(bits, value);
     // What is too large for a number that somebody counted is an address or a mask.
     return number > 0xffff_ffffn ? `0x${number.toString(16)}` : String(number);
   };
-  return `${text(machine.register(dst))} ${operator.text} ${text(isRegister ? machine.register(src) : BigInt(imm))}`;
+  const left = text(machine.register(dst));
+  const right = text(isRegister ? machine.register(src) : BigInt(imm));
+  if (operation === Jump.JSET) return `(${left} & ${right}) ${jumped ? '!=' : '=='} 0`;
+  return operator && `${left} ${jumped ? operator.taken : operator.not} ${right}`;
 }

@@ -34,7 +34,7 @@ export interface Locator {
   }): Promise<void>;
   allInnerTexts(): Promise<string[]>;
   innerText(): Promise<string>;
-  getAttribute(name: string): Promise<string | null>;
+  getAttribute(name: string, options?: { timeout?: number }): Promise<string | null>;
   count(): Promise<number>;
   isVisible(): Promise<boolean>;
 }
@@ -71,7 +71,8 @@ export interface Workbench {
 
 let shots = 0;
 
-export async function openWorkbench(server: EditorServer, suite: string): Promise<Workbench> {
+/** `height` is the window's, in pixels. */
+export async function openWorkbench(server: EditorServer, suite: string, height = 900): Promise<Workbench> {
   const { chromium } = (await import(e2ePaths.playwright as string)) as {
     chromium: {
       launch(options: object): Promise<{
@@ -90,7 +91,7 @@ export async function openWorkbench(server: EditorServer, suite: string): Promis
       ...['--disable-background-networking', '--disable-component-update'],
     ],
   });
-  const page = await browser.newPage({ viewport: { width: 1400, height: 900 } });
+  const page = await browser.newPage({ viewport: { width: 1400, height } });
   await page.goto(server.url);
   await page.locator('.monaco-workbench').waitFor({ timeout: 30_000 });
   mkdirSync(results, { recursive: true });

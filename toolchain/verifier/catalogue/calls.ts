@@ -1,4 +1,4 @@
-import type { Entry, Facts } from './kinds';
+import type { Entry, Facts, Rule } from './kinds';
 import { mapAdvice, mapOfType } from './map-functions';
 import { plainExpectation, plainType } from './words';
 
@@ -278,6 +278,14 @@ export const callEntries: Entry[] = [
     ],
   },
 ];
+
+/** Linux 7.3 says of an argument that leads into the context what it says of a load through a moved context pointer. */
+export const partOfContext: Rule = {
+  pattern: /^dereference of modified ctx ptr R(\d+) off=/,
+  say: ({ match: [, number], here }) =>
+    `Argument ${number} of ${here} must be a pointer to memory, but it leads into the context, whose members are not where the program sees them`,
+  help: () => 'Copy the member to a local variable, and pass the address of that: __u32 key = ctx->…;',
+};
 
 function argument(source: string | undefined, type: string): string {
   return source && source !== type ? `${source} is ${type}` : `it is ${type}`;
