@@ -94,8 +94,12 @@ export class AttachedProgram {
   /**
    * Watches this from now on instead of what was watched before, and nothing if it is empty. What the rings held is
    * gone then. Returns in words what stands in the way, and what the change did: a moment without a program.
+   * @param readRest reads the rings that are about to go, which nobody writes to any more.
    */
-  async watch(wanted: Watched): Promise<{ reason?: string; notes: string[] }> {
+  async watch(
+    wanted: Watched,
+    readRest: () => Promise<void> = () => Promise.resolve(),
+  ): Promise<{ reason?: string; notes: string[] }> {
     const isWanted = wanted.stops.length > 0 || wanted.flight !== undefined;
     const { program } = this.watched;
     const obstacle = NOT_EXCHANGED[program.type];
@@ -105,16 +109,18 @@ export class AttachedProgram {
     const fresh = next && !('reason' in next) ? next : undefined;
     const before = this.present;
     if (!before && !fresh) return { ...(failed ? { reason: failed.reason } : {}), notes: [] };
-    this.present = undefined;
     const notes = [...(fresh?.notes ?? [])];
+    let isAttached = false;
     try {
       for (const attachment of this.attachments)
         notes.push(...(await reattach(this.loaded, attachment, fresh?.program ?? program.handle)));
-      this.present = fresh;
+      isAttached = true;
+      await readRest();
     } finally {
+      this.present = isAttached ? fresh : undefined;
       await before?.close();
       // Where it could not be attached it is of no use; the kernel keeps it as long as it is attached elsewhere.
-      if (fresh && !this.present) await fresh.close();
+      if (!isAttached) await fresh?.close();
     }
     return { ...(failed ? { reason: failed.reason } : {}), notes };
   }

@@ -15,6 +15,8 @@ import type { StopCondition } from './stop-condition';
 
 /** Runs that are kept to be opened after they were listed. */
 const KEPT = 10_000;
+/** What their records may take in the adapter's memory, but for the newest one. */
+const KEPT_BYTES = 256 * 1024 * 1024;
 const STATE_MS = 500;
 /** Time for counting the steps of runs that are listed. */
 const COUNTING_MS = 500;
@@ -35,6 +37,7 @@ export class FlightFeed {
   notRecorded: { program: string; reason: string }[] = [];
   private readonly recorders = new Map<AttachedProgram, { of: Instrumentation; recorder: FlightRecorder }>();
   private readonly kept = new Map<number, KeptRun>();
+  private keptBytes = 0;
   private readonly byStart = new Map<FlightRecorder, Map<number, KeptRun>>();
   private nextId = 1;
   private stoppedAt: number | undefined;
@@ -112,9 +115,11 @@ export class FlightFeed {
     this.clock.see(run.time);
     this.kept.set(kept.id, kept);
     byStart.set(run.start, kept);
-    const [oldest] = this.kept.values();
-    if (this.kept.size > KEPT && oldest) {
+    this.keptBytes += run.trace.length;
+    for (const oldest of this.kept.values()) {
+      if (oldest === kept || (this.kept.size <= KEPT && this.keptBytes <= KEPT_BYTES)) break;
       this.kept.delete(oldest.id);
+      this.keptBytes -= oldest.run.trace.length;
       this.byStart.get(oldest.recorder)?.delete(oldest.run.start);
     }
     return kept;

@@ -111,8 +111,8 @@ export class LiveSession implements LiveTraffic {
     if (this.watching.get(program) === key) return;
     this.watching.set(program, key);
     if (stops.length === 0 && !flight && !program.instrumentation) return;
-    await this.snapshotFeed.look([program], this.breakpoints);
-    const { reason, notes } = await program.watch({ stops, flight });
+    const readRest = () => this.snapshotFeed.look([program], this.breakpoints);
+    const { reason, notes } = await program.watch({ stops, flight }, readRest);
     if (notes.length > 0) this.listener.output('console', notes);
     if (reason === undefined) return;
     if (flight) this.notRecorded(program, reason);
