@@ -30,7 +30,8 @@ export function activate(context: vscode.ExtensionContext, services: Services): 
   };
 
   const open = async () => {
-    const [file] = (await vscode.window.showOpenDialog({ filters, canSelectMany: false })) ?? [];
+    const title = vscode.l10n.t('Open Recording');
+    const [file] = (await vscode.window.showOpenDialog({ title, filters, canSelectMany: false })) ?? [];
     if (!file) return;
     const configuration: vscode.DebugConfiguration & ReplayArguments = {
       type: DEBUG_TYPE,

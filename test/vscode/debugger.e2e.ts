@@ -1,9 +1,7 @@
 /**
  * The debugger as somebody meets it: F5 on an XDP program, through its run and back, its variables, packet and maps at
- * two moments, breakpoints that ask, what ran, another packet, and the run kept in a file.
+ * two moments, breakpoints that ask, what ran, another packet, and a run that cannot be recorded.
  */
-import { existsSync } from 'node:fs';
-import path from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { startServer, type EditorServer } from './harness/server';
 import { consoleText, foldPane, lensesOf, variableRows } from './harness/steps';
@@ -211,26 +209,8 @@ function see(name: string, pattern: RegExp, layer?: RegExp): Promise<unknown> {
   };
   return until(() => isSeen().catch(() => false), `a row ${pattern} of ${name}`);
 }
-/** Runs a command that asks for a file, and answers. The palette has the same field, but no title. */
-async function chooseFile(command: string, file: string): Promise<void> {
-  await bench.command(command);
-  await bench.page
-    .locator('.quick-input-widget .quick-input-title')
-    .filter({ hasText: /\w/ })
-    .first()
-    .waitFor();
-  await bench.page.locator('.quick-input-widget input.input').fill(file);
-  await bench.page.keyboard.press('Enter');
-}
 const removeBreakpoints = (): Promise<void> =>
   bench.api((vscode) => vscode.debug.removeBreakpoints(vscode.debug.breakpoints));
-async function stop(): Promise<void> {
-  await button('Stop');
-  await until(
-    () => bench.api((vscode) => vscode.debug.activeDebugSession === undefined),
-    'the end of the session',
-  );
-}
 const variable = (pattern: RegExp) =>
   bench.page.locator('.debug-variables .monaco-list-row').filter({ hasText: pattern }).first();
 interface AdaptedBreakpoint {
@@ -391,29 +371,6 @@ test('a breakpoint on a comment goes to the next line with code', async () => {
   await bench.screenshot('comment');
   const [first] = await breakpoints();
   expect(first).toMatchObject({ verified: true });
-});
-
-test('the run is kept in a file, and gone through from it without a kernel', async () => {
-  await removeBreakpoints();
-  await goTo('#GUARD');
-  await bench.page.keyboard.press('F9');
-  const file = path.join(server.workspace, 'kept.bpfrec');
-  await chooseFile('BPF: Save Recording', file);
-  await until(async () => existsSync(file), 'the file');
-  await stop();
-
-  await chooseFile('BPF: Open Recording', file);
-  await restsAt('#GUARD');
-  const { configuration } = await bench.api((vscode) => ({
-    configuration: vscode.debug.activeDebugSession!.configuration as Record<string, unknown>,
-  }));
-  expect(configuration.hostSocket).toBeUndefined();
-  await see('Packet', /^ttl\W+63/, /^ipv4\W+IPv4/);
-  await button('Reverse');
-  await until(async () => ((await rest())?.line ?? 99) < lineOf('#CALL'), 'the beginning of the run');
-  await see('Packet', /^ttl\W+64/, /^ipv4\W+IPv4/);
-  await bench.screenshot('recording');
-  await stop();
 });
 
 test('a run that cannot be recorded says why, and what to do', async () => {
