@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import * as esbuild from 'esbuild';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -184,11 +184,9 @@ test.each(['.struct_ops', '.struct_ops.link'])(
 describe('SIGKILL of the client process', () => {
   /** A process that starts a host of its own, holds one of everything in it, and says so. */
   async function startVictim(): Promise<{ child: ChildProcess; hostPid: number }> {
-    const input = JSON.stringify({
-      dist,
-      object: Buffer.from(object).toString('base64'),
-      netns: network.path,
-    });
+    const file = path.join(directory, 'victim.o');
+    writeFileSync(file, object);
+    const input = JSON.stringify({ dist, object: file, netns: network.path });
     const child = spawn(process.execPath, [victim, input], { stdio: ['ignore', 'pipe', 'inherit'] });
     const line = await new Promise<string>((resolve, reject) => {
       child.stdout.setEncoding('utf8').once('data', resolve);

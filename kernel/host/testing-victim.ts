@@ -1,4 +1,5 @@
 /** A client process for cleanup.test.ts to kill: holds one of everything, then waits. */
+import { readFileSync } from 'node:fs';
 import { openKernel } from '../client/open';
 import { holdEverything } from './testing-hold';
 
@@ -10,7 +11,7 @@ async function main(): Promise<void> {
   const kernel = await openKernel({ name: 'victim', distDirectory: dist, elevate: 'never', log: () => {} });
   if ('code' in kernel) throw new Error(kernel.message);
   const { client } = kernel;
-  await holdEverything(client, Buffer.from(object, 'base64'), netns);
+  await holdEverything(client, readFileSync(object), netns);
   process.stdout.write(`${/pid (\d+)/.exec(client.hello.host)?.[1]}\n`);
   await client.gone;
 }

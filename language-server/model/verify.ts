@@ -71,7 +71,8 @@ export async function verifyObject(
     const verdict = programs.find(({ name }) => name === program);
     return verdict && report(verdict);
   };
-  const diagnostics = withoutRepeats([...found.flatMap(explainProgram), ...assumed(programs)]);
+  // Of an object that could not be loaded nothing was assumed.
+  const diagnostics = withoutRepeats([...found.flatMap(explainProgram), ...(error ? [] : assumed(programs))]);
   return { kernel, programs, diagnostics, object, btf, reportOn };
 }
 

@@ -59,7 +59,11 @@ function sizesAssumed(map: BpfObject['maps'][number]): Assumption[] {
       severity: Severity.Hint,
       message: `The map ${map.name} has no ${open.join(' and no ')}: the kernel creates it only when the loader sets ${open.length > 1 ? 'them' : 'it'} before the load`,
       help: `Call ${setters} between open and load, or write \`__uint(${open[0]}, …);\` into the definition.`,
-      places: [{ kind: 'map', name: map.name }],
+      // What the definition says of it, where that is a zero, else the map.
+      places: [
+        { kind: 'map', name: map.name, part: open[0]! },
+        { kind: 'map', name: map.name },
+      ],
     },
   ];
 }
