@@ -46,7 +46,7 @@ beforeAll(async () => {
     ],
   };
   server = await startServer({ [FILE]: sample, '.vscode/launch.json': JSON.stringify(launch, null, 2) });
-  bench = await openWorkbench(server, 'editor');
+  bench = await openWorkbench(server, 'editor', 1300);
 });
 afterEach(async ({ task }) => {
   if (task.result?.state === 'fail') await bench?.screenshot('FAILED');

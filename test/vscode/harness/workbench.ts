@@ -71,7 +71,7 @@ export interface Workbench {
 
 let shots = 0;
 
-/** `height` is the window's, in pixels. */
+/** `height` is the window's, in pixels: VS Code draws only the rows of its trees that are in sight. */
 export async function openWorkbench(server: EditorServer, suite: string, height = 900): Promise<Workbench> {
   const { chromium } = (await import(e2ePaths.playwright as string)) as {
     chromium: {
