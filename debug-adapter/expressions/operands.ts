@@ -2,7 +2,7 @@
 import { decode } from '../../toolchain/btf/value';
 import type { Value } from '../../toolchain/btf/value';
 import { readBits } from '../../toolchain/btf/bits';
-import { MAX_DEPTH } from '../../toolchain/btf/btf';
+import { MAX_DEPTH } from '../../toolchain/btf/resolve';
 import { fail } from '../../toolchain/problem';
 import type { Outcome, Problem } from '../../toolchain/problem';
 import type { TypedMap } from '../variables/maps';

@@ -3,7 +3,7 @@
  * expressions make of them, such as pointers to them. Sizes and conversions are those of BPF's C: int has 32 bits, long
  * and pointers have 64, and plain char is signed.
  */
-import { MAX_DEPTH } from '../../toolchain/btf/btf';
+import { resolveType, sizeOfType } from '../../toolchain/btf/resolve';
 import type { Btf, Types } from '../../toolchain/btf/btf';
 import { kindNames } from '../../toolchain/btf/kinds';
 import type { BtfType, Kind } from '../../toolchain/btf/kinds';
@@ -72,29 +72,11 @@ export class TypeSpace implements Types {
   }
 
   resolve(number: TypeNumber): BtfType {
-    let type = this.type(number);
-    for (let depth = 0; depth < MAX_DEPTH; depth++) {
-      switch (type.kind) {
-        case 'typedef':
-        case 'volatile':
-        case 'const':
-        case 'restrict':
-        case 'type_tag':
-          type = this.type(type.type);
-          break;
-        default:
-          return type;
-      }
-    }
-    return { id: 0, kind: 'void', name: '' };
+    return resolveType(this, number);
   }
 
-  sizeOf(number: TypeNumber, depth = 0): number {
-    const type = this.resolve(number);
-    if (type.kind === 'ptr') return 8;
-    if (type.kind === 'array')
-      return depth > MAX_DEPTH ? 0 : type.count * this.sizeOf(type.element, depth + 1);
-    return 'size' in type ? type.size : 0;
+  sizeOf(number: TypeNumber): number {
+    return sizeOfType(this, number);
   }
 
   /** `unsigned int`, `signed char`, …: of 1, 2, 4 or 8 bytes. */

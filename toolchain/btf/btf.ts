@@ -7,9 +7,7 @@ import { stringAt } from '../elf/elf';
 import { Kind, kindNames } from './kinds';
 import type { BtfType, TypeOfKind } from './kinds';
 import { readType } from './read';
-
-/** No type of the C programs BTF describes is nested deeper; a longer chain of modifiers is a cycle. */
-export const MAX_DEPTH = 64;
+import { resolveType, sizeOfType } from './resolve';
 
 /** Types by id, whatever they were read from: what showing and writing a value takes. */
 export interface Types {
@@ -123,49 +121,14 @@ export class Btf implements Types {
     }
   }
 
-  /**
-   * Without typedefs, const, volatile, restrict and type tags. A cycle of them, which no compiler writes, ends
-   * as void.
-   */
+  /** See {@link resolveType}. */
   resolve(id: number): BtfType {
-    for (let depth = 0; depth < MAX_DEPTH; depth++) {
-      const type = this.type(id);
-      switch (type.kind) {
-        case 'typedef':
-        case 'volatile':
-        case 'const':
-        case 'restrict':
-        case 'type_tag':
-          id = type.type;
-          break;
-        default:
-          return type;
-      }
-    }
-    return { id: 0, kind: 'void', name: '' };
+    return resolveType(this, id);
   }
 
-  /** Bytes of a value of the type; 0 for void, functions and incomplete types. Pointers have 8: BPF is 64-bit. */
-  sizeOf(id: number, depth = 0): number {
-    const type = this.resolve(id);
-    switch (type.kind) {
-      case 'int':
-      case 'float':
-      case 'struct':
-      case 'union':
-      case 'enum':
-      case 'enum64':
-      case 'datasec':
-        return type.size;
-      case 'ptr':
-        return 8;
-      case 'array':
-        return depth > MAX_DEPTH ? 0 : type.count * this.sizeOf(type.element, depth + 1);
-      case 'var':
-        return depth > MAX_DEPTH ? 0 : this.sizeOf(type.type, depth + 1);
-      default:
-        return 0;
-    }
+  /** See {@link sizeOfType}. */
+  sizeOf(id: number): number {
+    return sizeOfType(this, id);
   }
 
   /**

@@ -1,4 +1,4 @@
-import { MAX_DEPTH } from './btf';
+import { MAX_DEPTH } from './resolve';
 import type { Value } from './value';
 
 /** Typedefs of the kernel's uapi that promise a byte order: `true` little, `false` big endian. */

@@ -1,5 +1,5 @@
 /** Values as text: one line for a tree's row, JSON for `--json`. */
-import { MAX_DEPTH } from './btf';
+import { MAX_DEPTH } from './resolve';
 import { addressOf } from './addresses';
 import { readBits } from './bits';
 import { hostOrder } from './byteorder';

@@ -1,4 +1,4 @@
-import { MAX_DEPTH } from './btf';
+import { MAX_DEPTH } from './resolve';
 import type { Types } from './btf';
 import type { Parameter } from './kinds';
 

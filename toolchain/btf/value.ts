@@ -2,7 +2,7 @@
  * A typed view of bytes: a tree whose children are made when somebody opens them, each with a path that stays
  * the same from one reading of the bytes to the next.
  */
-import { MAX_DEPTH } from './btf';
+import { MAX_DEPTH } from './resolve';
 import type { Types } from './btf';
 import type { Member } from './kinds';
 import { typeName } from './spell';

@@ -3,7 +3,7 @@
  * functions; those of local variables are in DWARF alone.
  */
 import type { Types } from '../btf/btf';
-import { MAX_DEPTH } from '../btf/btf';
+import { resolveType, sizeOfType } from '../btf/resolve';
 import { Kind, kindNames } from '../btf/kinds';
 import type { BtfType } from '../btf/kinds';
 import type { Dwarf } from './dwarf';
@@ -36,29 +36,11 @@ export class DwarfTypes implements Types {
   }
 
   resolve(id: TypeId): BtfType {
-    let type = this.type(id);
-    for (let depth = 0; depth < MAX_DEPTH; depth++) {
-      switch (type.kind) {
-        case 'typedef':
-        case 'volatile':
-        case 'const':
-        case 'restrict':
-        case 'type_tag':
-          type = this.type(type.type);
-          break;
-        default:
-          return type;
-      }
-    }
-    return { id: 0, kind: 'void', name: '' };
+    return resolveType(this, id);
   }
 
-  sizeOf(id: TypeId, depth = 0): number {
-    const type = this.resolve(id);
-    if (type.kind === 'ptr') return 8;
-    if (type.kind === 'array')
-      return depth > MAX_DEPTH ? 0 : type.count * this.sizeOf(type.element, depth + 1);
-    return 'size' in type ? type.size : 0;
+  sizeOf(id: TypeId): number {
+    return sizeOfType(this, id);
   }
 
   private read(id: TypeId): BtfType {
