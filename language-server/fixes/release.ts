@@ -1,4 +1,5 @@
 /** Release of a reference, a lock or a section on the ways out that keep it. */
+import { releasesOf } from '../../toolchain/verifier/catalogue/releases';
 import { ancestors, contains, walk, type SyntaxNode } from '../../toolchain/c/tree';
 import { assignedAt, callAt } from './code/assigned';
 import { bare } from './code/function';
@@ -19,8 +20,8 @@ interface Release {
 
 const by = (name: string): Release => ({ call: (held) => `${name}(${held});`, ends: [name] });
 
-/** Acquiring helpers and kfuncs with their release (bpf-helpers(7), Documentation/bpf/kfuncs.rst, fs_kfuncs). */
-const RELEASES: Record<string, Release> = {
+/** What is not released by one call of what was taken: records are sent or given back, locks and sections have no result. */
+const IN_PARTICULAR: Record<string, Release> = {
   bpf_ringbuf_reserve: {
     call: (held) => `bpf_ringbuf_discard(${held}, 0);`,
     finish: (held) => `bpf_ringbuf_submit(${held}, 0);`,
@@ -32,34 +33,21 @@ const RELEASES: Record<string, Release> = {
     argument: 3,
     ends: ['bpf_ringbuf_discard_dynptr', 'bpf_ringbuf_submit_dynptr'],
   },
-  bpf_sk_lookup_tcp: by('bpf_sk_release'),
-  bpf_sk_lookup_udp: by('bpf_sk_release'),
-  bpf_skc_lookup_tcp: by('bpf_sk_release'),
-  bpf_map_lookup_elem: by('bpf_sk_release'),
-  bpf_task_acquire: by('bpf_task_release'),
-  bpf_task_from_pid: by('bpf_task_release'),
-  bpf_task_from_vpid: by('bpf_task_release'),
-  bpf_cgroup_acquire: by('bpf_cgroup_release'),
-  bpf_cgroup_ancestor: by('bpf_cgroup_release'),
-  bpf_cgroup_from_id: by('bpf_cgroup_release'),
-  bpf_task_get_cgroup1: by('bpf_cgroup_release'),
-  bpf_cpumask_create: by('bpf_cpumask_release'),
-  bpf_cpumask_acquire: by('bpf_cpumask_release'),
-  bpf_obj_new_impl: by('bpf_obj_drop'),
-  bpf_refcount_acquire_impl: by('bpf_obj_drop'),
-  bpf_percpu_obj_new_impl: by('bpf_percpu_obj_drop'),
-  bpf_get_task_exe_file: by('bpf_put_file'),
-  bpf_lookup_user_key: by('bpf_key_put'),
-  bpf_lookup_system_key: by('bpf_key_put'),
-  bpf_crypto_ctx_create: by('bpf_crypto_ctx_release'),
-  bpf_skb_ct_lookup: by('bpf_ct_release'),
-  bpf_xdp_ct_lookup: by('bpf_ct_release'),
   bpf_spin_lock: { ...by('bpf_spin_unlock'), argument: 0 },
   bpf_res_spin_lock: { ...by('bpf_res_spin_unlock'), argument: 0 },
   bpf_rcu_read_lock: { call: () => 'bpf_rcu_read_unlock();', ends: ['bpf_rcu_read_unlock'] },
   bpf_preempt_disable: { call: () => 'bpf_preempt_enable();', ends: ['bpf_preempt_enable'] },
   bpf_local_irq_save: { ...by('bpf_local_irq_restore'), argument: 0 },
 };
+
+/** How to end what a helper or kernel function began; undefined where this is not known, or an iterator's. */
+function releaseOf(callee: string): Release | undefined {
+  const particular = Object.hasOwn(IN_PARTICULAR, callee) ? IN_PARTICULAR[callee] : undefined;
+  if (particular) return particular;
+  const known = releasesOf(callee);
+  // An iterator is ended behind its loop, which no edit at the ways out of the function can do.
+  return known && known.argument === undefined ? by(known.names[0]!) : undefined;
+}
 
 /** What a macro of the headers that kfuncs are called by makes of them. */
 const WRITTEN_AS: Record<string, string> = {
@@ -122,7 +110,7 @@ function whatIsHeld(situation: Situation): Held | undefined {
         )
       : undefined;
   const callee = step ? nameOf(step.text) : '';
-  const release = RELEASES[callee];
+  const release = releaseOf(callee);
   const node = situation.nodeOf(step?.insn);
   if (!release || !node || !contains(situation.code.body, node)) return undefined;
   const acquire = callAt(node, callee) ?? callAt(node, WRITTEN_AS[callee]) ?? callAt(node);

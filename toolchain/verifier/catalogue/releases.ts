@@ -48,5 +48,9 @@ const releases: Record<string, ReleasingCalls> = {
 /** The calls that end what a call began; of an iterator, by the kernel's rule for their names. */
 export function releasesOf(callee: string): ReleasingCalls | undefined {
   const iterator = /^(bpf_iter_\w+)_new$/.exec(callee)?.[1];
-  return iterator ? { names: [`${iterator}_destroy`], argument: 0 } : releases[callee];
+  return iterator
+    ? { names: [`${iterator}_destroy`], argument: 0 }
+    : Object.hasOwn(releases, callee)
+      ? releases[callee]
+      : undefined;
 }
