@@ -109,10 +109,12 @@ export class LiveSession implements LiveTraffic {
     const places = stops.map(({ breakpoint, place }) => [breakpoint, place.insn]);
     const key = JSON.stringify([places, flight]);
     if (this.watching.get(program) === key) return;
-    this.watching.set(program, key);
+    // What the kernel could not be brought to is tried again at the next change.
+    this.watching.delete(program);
     if (stops.length === 0 && !flight && !program.instrumentation) return;
     const readRest = () => this.snapshotFeed.look([program], this.breakpoints);
     const { reason, notes } = await program.watch({ stops, flight }, readRest);
+    this.watching.set(program, key);
     if (notes.length > 0) this.listener.output('console', notes);
     if (reason === undefined) return;
     if (flight) this.notRecorded(program, reason);
