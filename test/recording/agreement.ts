@@ -38,7 +38,13 @@ export const PACKETS: NonNullable<RunInput['packet']>[] = [
   [{ type: 'ethernet' }, { type: 'ipv6' }, { type: 'icmpv6' }, { type: 'payload', length: 20 }],
 ];
 
-/** Runs a program of an object plainly, twice, and recorded, each time freshly loaded. */
+/**
+ * Plain runs that have to agree before a recorded one that does not counts as different: two throws of a coin that
+ * the program takes from the kernel agree once in two times, these once in 2^15.
+ */
+const PLAIN_RUNS = 16;
+
+/** Runs a program of an object plainly and recorded, each time freshly loaded. */
 export async function compareRuns(
   kernel: KernelClient,
   file: ProgramFile,
@@ -49,16 +55,24 @@ export async function compareRuns(
   const { result: plain, program } = await runLoaded(kernel, file, name, packet, 'plain', signal);
   const common = { program: name, type: program?.type ?? '?' };
   if (typeof plain === 'string') return { ...common, outcome: 'not run', why: plain };
-  const again = await runLoaded(kernel, file, name, packet, 'plain', signal);
   const { result: recorded, recording } = await runLoaded(kernel, file, name, packet, 'recorded', signal);
   if (typeof recorded === 'string') return { ...common, outcome: 'differs', what: `recorded: ${recorded}` };
   if (!recording) return { ...common, outcome: 'not recorded', why: recorded.reason ?? '' };
-  for (const [what, value] of Object.entries(plain)) {
-    // What two plain runs do not agree on (times, addresses, random numbers) says nothing.
-    const varies = typeof again.result === 'string' || again.result[what] !== value;
-    if (!varies && recorded[what] !== value)
-      return { ...common, outcome: 'differs', what: `${what}: ${value} plainly, ${recorded[what]} recorded` };
+  let differing = Object.entries(plain).filter(([what, value]) => recorded[what] !== value);
+  // What plain runs do not agree on (times, addresses, random numbers) says nothing.
+  for (let runs = 1; differing.length > 0 && runs < PLAIN_RUNS; runs++) {
+    const { result: again } = await runLoaded(kernel, file, name, packet, 'plain', signal);
+    if (typeof again === 'string') return { ...common, outcome: 'differs', what: `run again: ${again}` };
+    differing = differing.filter(([what, value]) => again[what] === value);
   }
+  if (differing.length > 0)
+    return {
+      ...common,
+      outcome: 'differs',
+      what: differing
+        .map(([what, value]) => `${what}: ${value} plainly, ${recorded[what]} recorded`)
+        .join('; '),
+    };
   return { ...common, ...replayed(recording) };
 }
 
