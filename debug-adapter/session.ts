@@ -274,8 +274,8 @@ export class BpfDebugSession extends ProtocolServer {
       current: () => this.debuggee,
       started: (command) => this.started(command),
       stepping: (command) => {
-        const { stepping } = this.started(command);
-        if (!stepping) throw errors.steppingUnsupported(command);
+        const { stepping, live } = this.started(command);
+        if (!stepping) throw errors.steppingUnsupported(command, live !== undefined);
         return stepping;
       },
       thread: (id) => this.thread(id),

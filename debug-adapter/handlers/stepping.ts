@@ -30,7 +30,7 @@ export function steppingHandlers(
     // What has not run yet, or cannot be gone through, is run.
     else if (kind === 'next' || kind === 'stepIn')
       session.soon(() => debuggee.resume({ move: kind, granularity: by }));
-    else throw steppingUnsupported(kind);
+    else throw steppingUnsupported(kind, debuggee.live !== undefined);
   };
   return {
     next: (given) => move('next', given),
