@@ -16,6 +16,7 @@ const selectKernel: NextStep = { title: 'Select Kernel', command: 'bpf.selectKer
 const openRecording: NextStep = { title: 'Open Recording', command: 'bpf.openRecording' };
 const showProblems: NextStep = { title: 'Show Problems', command: 'workbench.actions.view.problems' };
 /** What helps when there is no launch.json to mend: a hook that is asked for again, or at least the log. */
+const attachProgram: NextStep = { title: 'Attach Program', command: 'bpf.attachProgram' };
 const attachAgain: NextStep = { title: 'Attach Again', command: 'bpf.attachProgram' };
 const showLog: NextStep = { title: 'Show Log', command: 'bpf.showLog' };
 
@@ -129,7 +130,8 @@ export const noSuchProgram = (entry: string, names: string[]) =>
 export const severalPrograms = (names: string[]) =>
   forUser(1106, `The file has ${names.length} programs. Choose one with "entry": ${names.join(', ')}.`);
 export const badInput = (problem: string) => forUser(1107, problem);
-export const cannotTestRun = (reason: string) => forUser(1108, reason);
+export const cannotTestRun = (reason: string) =>
+  new AdapterError(1108, reason, true, undefined, attachProgram);
 
 /** The kernel said no. */
 export const rejected = (program: string, message: string) =>
@@ -169,18 +171,21 @@ export function asAdapterError(thrown: unknown): AdapterError {
 
 /**
  * DAP's body of a failed response. VS Code puts a button for `url` under the message; for one that is a command it
- * leaves its own, *Open launch.json*, away. Other clients would not know what to do with it. `given`: the arguments of
- * the request that failed.
+ * leaves its own, *Open launch.json*, away. Other clients would not know what to do with it. What our extension asks
+ * for itself it also answers for; VS Code would say the same a second time. `command` and `given` are the request that
+ * failed.
  */
 export function describeError(
   { id, message, showUser, next, again }: AdapterError,
   clientId: string | undefined,
+  command: string,
   given: unknown,
 ): DebugProtocol.Message {
+  const isOurs = clientId === 'vscode' && command.startsWith('bpf/');
   const unlisted = (given as { unlisted?: unknown } | null | undefined)?.unlisted === true;
   const step = clientId === 'vscode' ? (next ?? (unlisted ? again : undefined)) : undefined;
   const button = step && { url: `command:${step.command}`, urlLabel: step.title };
-  return { id, format: message, showUser, ...button };
+  return { id, format: message, showUser: showUser && !isOurs, ...(isOurs ? {} : button) };
 }
 
 /** A kernel host's error in a line: what failed, how, and what helps. */

@@ -101,7 +101,9 @@ export class BpfDebugSession extends ProtocolServer {
       const error = errors.asAdapterError(thrown);
       response.success = false;
       response.message = error.message;
-      response.body = { error: errors.describeError(error, this.client?.clientID, request.arguments) };
+      response.body = {
+        error: errors.describeError(error, this.client?.clientID, request.command, request.arguments),
+      };
       this.sendResponse(response);
     } finally {
       this.running.delete(request.seq);
