@@ -34,6 +34,7 @@ export interface Locator {
   }): Promise<void>;
   allInnerTexts(): Promise<string[]>;
   innerText(): Promise<string>;
+  inputValue(): Promise<string>;
   getAttribute(name: string, options?: { timeout?: number }): Promise<string | null>;
   count(): Promise<number>;
   isVisible(): Promise<boolean>;
