@@ -12,15 +12,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { clangAtHand } from '../../test/support/clang';
 import { KernelClient } from '../client/client';
 import { startLocal } from '../targets/local';
-import {
-  Compiler,
-  dist,
-  eventually,
-  hostBundle,
-  openTestKernel,
-  remaining,
-  scratchDirectory,
-} from './testing';
+import { Compiler, dist, hostBundle, openTestKernel, remaining, scratchDirectory } from './testing';
+import { until } from '../../test/support/until';
 
 const directory = scratchDirectory();
 const launcher = path.join(directory, 'launcher');
@@ -192,7 +185,7 @@ describe('the kernel faults', () => {
     await expect(answer).rejects.toMatchObject(faulted);
     cancel.abort();
     client.dispose();
-    await eventually('it is released', async () => (await remaining(observer.client, 'flt')).length === 0);
+    await until('it is released', async () => (await remaining(observer.client, 'flt')).length === 0);
     end();
     expect(await ended).toBe(0);
   });

@@ -40,7 +40,7 @@ describeAsRoot('tc/flow-stats on a veth', () => {
     });
     if (!('client' in opened)) throw new Error(`${opened.message} ${opened.hint}`);
     kernel = opened;
-    network = createNetworkPair();
+    network = createNetworkPair({ ipv6: true });
     object = await compileTemplate(kernel.client, 'bpf-templates/tc/flow-stats/flow-stats.bpf.c');
   });
   afterAll(async () => {

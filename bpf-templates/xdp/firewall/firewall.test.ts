@@ -129,7 +129,7 @@ describeAsRoot('xdp/firewall on described packets', () => {
 describeAsRoot('xdp/firewall on a veth', () => {
   let network: NetworkPair;
   beforeAll(() => {
-    network = createNetworkPair();
+    network = createNetworkPair({ ipv6: true });
   });
   afterAll(() => network?.dispose());
 
