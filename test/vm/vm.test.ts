@@ -94,7 +94,10 @@ describe.each(versions)('Linux $version', ({ version, kprobeMulti, tcx }) => {
     expect(byName['refused']!.log).toContain("R0 invalid mem access 'map_value_or_null'");
   });
 
-  /** Loads one program, attaches it, and returns how often it ran during `act`. */
+  /**
+   * Loads one program, attaches it, and returns how often it ran during `act`, which is repeated until it has: a packet
+   * may take a while to its hook.
+   */
   const countRuns = async (name: string, act: () => Promise<unknown>, spec?: object): Promise<number> => {
     const session = await KernelClient.connect(guest.socketPath, 'vm.test');
     try {
@@ -102,10 +105,12 @@ describe.each(versions)('Linux $version', ({ version, kprobeMulti, tcx }) => {
       const loaded = await session.request('objectLoad', { object, log: 'rejected' });
       const program = loaded.programs.find((each) => each.name === name)!.handle;
       await session.request('attach', { program, spec: (spec ?? { hook: 'auto' }) as { hook: 'auto' } });
-      await act();
       const map = loaded.maps.find((each) => each.name === 'hits')!.handle;
-      const { value } = await session.request('mapLookup', { map, key: new Uint8Array(4) });
-      return Number(Buffer.from(value!).readBigUInt64LE());
+      return await until(`${name} to run`, async () => {
+        await act();
+        const { value } = await session.request('mapLookup', { map, key: new Uint8Array(4) });
+        return Number(Buffer.from(value!).readBigUInt64LE()) || undefined;
+      });
     } finally {
       session.dispose();
     }
