@@ -137,10 +137,11 @@ describe('test runs', () => {
     );
     await inKernelFor(client, 50);
     cancel.abort();
-    const cancelled = performance.now();
-    await expect(request).rejects.toMatchObject({ code: 'cancelled' });
-    // It would take more than a minute.
-    expect(performance.now() - cancelled).toBeLessThan(20_000);
+    // Confirmed by the host, whose work has ended, and not given up by the client after a time.
+    await expect(request).rejects.toMatchObject({
+      code: 'cancelled',
+      message: expect.not.stringContaining('did not confirm'),
+    });
   });
 });
 

@@ -138,10 +138,11 @@ describe('verify', () => {
     const request = client.request('verify', { object, log: 'states' }, { signal: cancel.signal });
     await inKernelFor(client, 100);
     cancel.abort();
-    const cancelled = performance.now();
-    await expect(request).rejects.toMatchObject({ code: 'cancelled' });
-    // Whole, it takes seconds at this log level.
-    expect(performance.now() - cancelled).toBeLessThan(1000);
+    // Confirmed by the host, whose work has ended, and not given up by the client after a time.
+    await expect(request).rejects.toMatchObject({
+      code: 'cancelled',
+      message: expect.not.stringContaining('did not confirm'),
+    });
   });
 
   test('leaves nothing in the kernel', async () => {
