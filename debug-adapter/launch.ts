@@ -4,6 +4,7 @@ import type { Debuggee, DebuggeeThread, Environment } from './debuggee';
 import { noSuchProgram, nothingRecorded } from './errors';
 import type { LaunchArguments } from './protocol';
 import {
+  describeAssumptions,
   describeNotes,
   describeRecord,
   describeRejection,
@@ -50,6 +51,7 @@ export async function launch(given: LaunchArguments, environment: Environment): 
     listener.output('stdout', [
       `Loaded ${entry.name} (SEC("${entry.section}")) on ${environment.label}, Linux ${release}.`,
     ]);
+    listener.output('console', describeAssumptions(loaded));
     const run = new Run(loaded, program, given, environment);
     if (given.stopOnEntry !== true || given.noDebug === true) await run.execute();
     return run;
