@@ -29,6 +29,8 @@ import type { Statistics } from './statistics';
 export interface VerdictInput {
   name: string;
   section: string;
+  /** In `SEC("?…")`. */
+  optional?: boolean;
   type: string;
   verdict: 'accepted' | 'rejected' | 'error';
   stats?: Statistics;
@@ -59,6 +61,8 @@ export interface ReportContext {
 export interface Report {
   program: string;
   section: string;
+  /** libbpf loads it only when a loader asks for it. */
+  isOptional: boolean;
   verdict: 'accepted' | 'rejected' | 'error';
   kernel?: string;
   statistics?: Statistics;
@@ -86,6 +90,8 @@ export interface Failure {
   at?: SourceSpan;
   /** Where the object's names lead, for findings without an instruction; the first that the source has. */
   places?: NamedPlace[];
+  /** What the program lacks is its loader's to say, see `LoadFinding`. */
+  isLeftOpen?: boolean;
   /** Whole texts for the program's `SEC()` that may have been meant, the likeliest first. */
   sections?: string[];
   /** First position of the program, for findings without a place of their own. */
@@ -105,7 +111,8 @@ export interface Failure {
 /** Explains a verdict. Total: a log of rubbish gives a report that says what could not be read. */
 export function explain(verdict: VerdictInput, context: ReportContext): Report {
   const mapPath = context.mapPath ?? ((file: string) => file);
-  const report: Report = { program: verdict.name, section: verdict.section, verdict: verdict.verdict };
+  const { name: program, section, optional: isOptional = false } = verdict;
+  const report: Report = { program, section, isOptional, verdict: verdict.verdict };
   if (context.kernel !== undefined) report.kernel = context.kernel;
   const statistics = verdict.stats ?? readStatistics(verdict.log ?? '');
   if (statistics) report.statistics = statistics;
@@ -142,7 +149,7 @@ function withLoadFinding(failure: Failure, verdict: VerdictInput, context: Repor
           help: `${failure.help} The object has no line information: compile with -g to see where.`,
         };
   }
-  const { id, message, help, places, at, sections } = finding;
+  const { id, message, help, places, at, sections, isLeftOpen } = finding;
   const entry = entryById(id);
   return {
     ...failure,
@@ -154,6 +161,7 @@ function withLoadFinding(failure: Failure, verdict: VerdictInput, context: Repor
     ...(places && { places }),
     ...(at && { at }),
     ...(sections && { sections }),
+    ...(isLeftOpen && { isLeftOpen }),
   };
 }
 
