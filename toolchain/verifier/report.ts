@@ -21,6 +21,7 @@ import { followPath } from './path';
 import type { FailingPath, KernelReport } from './path';
 import { sourcePositions } from './position';
 import type { MapPath, SourcePositions, SourceSpan } from './position';
+import { assignedAt } from './span';
 import { refine } from './refine';
 import { readStatistics } from './statistics';
 import type { Statistics } from './statistics';
@@ -201,7 +202,7 @@ function failureOf(
   const at =
     instruction === undefined
       ? said && positions.atLine(said.file, said.line, said.column)
-      : positions.at(instruction);
+      : placeOfAccess(positions.at(instruction), trace.steps.at(-1)?.text ?? '');
   const names = new Names(
     trace.steps,
     positions,
@@ -235,15 +236,24 @@ function failureOf(
   return failure;
 }
 
-/** What to do where the bound is in the source, and clang checks it on a copy of the low 32 bits. */
+/** A store that the compiler places at the right side of an assignment is to the left one. */
+function placeOfAccess(at: SourceSpan | undefined, assembly: string): SourceSpan | undefined {
+  const target = at && /^\*\(/.test(assembly) ? assignedAt(at.text, at.range) : undefined;
+  if (!at || !target) return at;
+  return { ...at, range: target, expression: at.text.slice(target.start.character, target.end.character) };
+}
+
+/** What to do where the bound is in the source, and clang checks it on a copy of the low bits. */
 function extensionHelp(causes: readonly CausalStep[]): string | undefined {
   const extended = causes.findLast((one) => one.extended)?.extended;
   if (!extended) return undefined;
   const value = extended.of ?? 'the value';
   // Comparisons of 32 bits need no sign-extended copy; the other is made where the original is used with 64 bits.
   const orCompile =
-    extended.how === 'sign-extended' ? ', or compile with -mcpu=v3, which compares 32 bits as they are' : '';
-  return `clang compares a ${extended.how} copy of the low 32 bits of ${value}, and then uses the original of 64 bits, of which nothing is known. Declare ${value} as a number of 64 bits (long, __u64) and check that${orCompile}.`;
+    extended.how === 'sign-extended' && extended.bits === 32
+      ? ', or compile with -mcpu=v3, which compares 32 bits as they are'
+      : '';
+  return `clang compares a ${extended.how} copy of the low ${extended.bits} bits of ${value}, and then uses the original of 64 bits, of which nothing is known. Declare ${value} as a number of 64 bits (long, __u64) and check that${orCompile}.`;
 }
 
 function plainMessage(entry: Entry, said: string | undefined, words: string): string {
