@@ -31,7 +31,7 @@ const netns = z.string().min(1).optional();
 const openOptions = {
   /** A relocatable BPF ELF object, as clang wrote it. */
   object: bytes,
-  /** Programs to load, by function name; absent means all that libbpf would load. */
+  /** Programs to load, by function name; absent: all that libbpf would load, to `verify` also those in `SEC("?…")`. */
   programs: z.array(name).optional(),
   /**
    * Overrides for programs whose attach target is fixed at load time (fentry, fexit, LSM, tp_btf, iter, ext):
@@ -240,9 +240,13 @@ export const requestSchemas = {
 
   /** Start reading a ring buffer or a perf event array; records arrive as `records` events. */
   readerOpen: z.object({ map: handle, kind: z.enum(['ringbuf', 'perf', 'userRingbuf']) }),
+  /** Answered when everything that is in the buffer now has been sent as `records`. */
+  readerFlush: z.object({ reader: handle }),
   readerClose: z.object({ reader: handle }),
   /** bpf_printk lines of the whole kernel, from an own tracefs instance's pipe, as `tracePipe` events. */
   tracePipeOpen: z.object({}),
+  /** Answered when every line that has been printed until now has been sent as `tracePipe`. */
+  tracePipeFlush: z.object({}),
   tracePipeClose: z.object({}),
 
   listPrograms: z.object({}),
@@ -306,8 +310,10 @@ export type Ability = { ok: true } | { ok: false; reason: string };
 export interface ProgramDescription {
   /** C function name. */
   name: string;
-  /** ELF section, the argument of `SEC()`. */
+  /** ELF section, the argument of `SEC()` without a leading `?`. */
   section: string;
+  /** Written with a leading `?`: libbpf loads it only when a loader asks for it. */
+  optional?: boolean;
   /** Kernel's name in lower case without prefix: `xdp`, `sched_cls`, `kprobe`, `tracing`. */
   type: string;
   /** Kernel's number, `enum bpf_prog_type`. */
@@ -485,8 +491,10 @@ export interface Results {
   mapPush: Record<string, never>;
   mapPop: { value: Uint8Array | null };
   readerOpen: { reader: number };
+  readerFlush: Record<string, never>;
   readerClose: Record<string, never>;
   tracePipeOpen: Record<string, never>;
+  tracePipeFlush: Record<string, never>;
   tracePipeClose: Record<string, never>;
   listPrograms: {
     programs: {
