@@ -180,7 +180,7 @@ async function loadFirst(
 }
 
 /** Fetching atomics came with 5.12; before, the verifier says something about reserved fields or unknown opcodes. */
-function refusalOf(kernel: KernelClient, refused: { errno: string; log: string }): CannotRecord {
+function refusalOf(kernel: KernelClient, refused: { errno: string; message?: string }): CannotRecord {
   const { release } = kernel.hello.kernel;
   const [major = 0, minor = 0] = release.split('.').map(Number);
   if (major < 5 || (major === 5 && minor < 12)) {

@@ -9,7 +9,7 @@ const target = sharedTarget();
 let network: Network;
 let client: DapClient | undefined;
 beforeEach(() => {
-  network = makeNetwork();
+  network = makeNetwork(target);
 });
 afterEach(async () => {
   await client?.close();
@@ -35,9 +35,9 @@ const both = () => ({
 });
 /** Ids of loaded programs of the fixture, as the kernel lists them. */
 const loaded = () =>
-  (
-    JSON.parse(execFileSync('bpftool', ['-j', 'prog', 'list']).toString()) as { id: number; name?: string }[]
-  ).filter(({ name }) => name === 'at_xdp' || name === 'at_tc');
+  (JSON.parse(target.run('bpftool', '-j', 'prog', 'list')) as { id: number; name?: string }[]).filter(
+    ({ name }) => name === 'at_xdp' || name === 'at_tc',
+  );
 
 it('attaches both programs, shows live counters, and leaves nothing behind', async () => {
   client = await DapClient.started('attach', both());

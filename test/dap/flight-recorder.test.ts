@@ -15,7 +15,7 @@ const line = (marker: string) => markedLine('traffic.bpf.c', marker);
 let network: Network;
 let client: DapClient | undefined;
 beforeEach(() => {
-  network = makeNetwork();
+  network = makeNetwork(target);
 });
 afterEach(async () => {
   await client?.close();

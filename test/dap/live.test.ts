@@ -12,7 +12,7 @@ const line = (marker: string) => markedLine('traffic.bpf.c', marker);
 let network: Network;
 let client: DapClient | undefined;
 beforeEach(() => {
-  network = makeNetwork();
+  network = makeNetwork(target);
 });
 afterEach(async () => {
   await client?.close();
@@ -129,9 +129,7 @@ it.each(['tcx', 'clsact'])(
     const printed = () => client!.console.match(/^protocol \d+, \{skb\}$/gm);
     await expect.poll(() => printed()?.length).toBe(breakpoints[0]!.shown);
     expect(printed()).toContain('protocol 8, {skb}');
-    const gap = /pass was detached from tc ingress .* \(clsact\) .* for \d+ ms: the kernel cannot exchange/;
-    if (implementation === 'clsact') expect(client.console).toMatch(gap);
-    else expect(client.console).not.toMatch(gap);
+    expect(client.console).not.toContain('was detached');
   },
 );
 

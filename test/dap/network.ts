@@ -1,5 +1,5 @@
 /** A network namespace with a veth pair whose other end answers, for programs that are attached to real hooks. */
-import { execFileSync, spawnSync } from 'node:child_process';
+import type { SharedTarget } from './target';
 
 export interface Network {
   /** Path for attach specifications. */
@@ -18,10 +18,11 @@ export interface Network {
 
 let made = 0;
 
-export function makeNetwork(): Network {
+/** Where the target's host runs: on this machine or in its VM. */
+export function makeNetwork(target: Pick<SharedTarget, 'run'>): Network {
   const id = `bpfs-dap-${process.pid}-${++made}`;
   const peer = `${id}-p`;
-  const ip = (...args: string[]) => execFileSync('ip', args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const ip = (...args: string[]) => target.run('ip', ...args);
   ip('netns', 'add', id);
   ip('netns', 'add', peer);
   ip('-n', id, 'link', 'add', 'veth0', 'type', 'veth', 'peer', 'name', 'veth1', 'netns', peer);
@@ -38,13 +39,14 @@ export function makeNetwork(): Network {
     },
     send(size, count) {
       const options = ['-q', '-i', '0.01', '-W', '0.2', '-s', String(size), '-c', String(count)];
-      const words = ['netns', 'exec', peer, 'ping', ...options, '10.77.0.1'];
-      const { stdout } = spawnSync('ip', words, { encoding: 'utf8' });
+      const words = ['ip', 'netns', 'exec', peer, 'ping', ...options, '10.77.0.1'];
+      // ping ends with status 1 when packets were lost, which is what is asked here.
+      const stdout = target.run('sh', '-c', '"$@" || test $? -eq 1', 'sh', ...words);
       return count - Number(/(\d+) received/.exec(stdout)?.[1]);
     },
     xdpProgram() {
       const words = ['-j', '-n', id, 'link', 'show', 'veth0'];
-      const [link] = JSON.parse(ip(...words).toString()) as [{ xdp?: { prog: { id: number } } }];
+      const [link] = JSON.parse(ip(...words)) as [{ xdp?: { prog: { id: number } } }];
       return link.xdp?.prog.id;
     },
     deleteInterface() {
