@@ -55,8 +55,10 @@ const SMALL_CAPACITY = 1024 * 1024;
 
 /** From all that can be taken to what every kernel and program allows. */
 const DETAILS: readonly SnapshotDetail[] = [
-  { stack: 'all', stamped: true, packet: true },
-  { stack: 'written', stamped: true, packet: true },
+  { stack: 'all', stamped: true, packet: 'probe_read' },
+  { stack: 'written', stamped: true, packet: 'probe_read' },
+  { stack: 'all', stamped: true, packet: 'load_bytes' },
+  { stack: 'written', stamped: true, packet: 'load_bytes' },
   { stack: 'all', stamped: true, packet: false },
   { stack: 'written', stamped: true, packet: false },
   { stack: 'written', stamped: false, packet: false },
@@ -87,9 +89,15 @@ export async function loadInstrumentation(
     const loaded = await loadFirst(watched, (detail) => ({
       ...(snapshots ? { snapshots: { ring: snapshots.layout, stops, detail } } : {}),
       ...(flight
-        ? { flight: { ring: flight.layout, told: wanted.flight?.told ?? 'none', packet: detail.packet } }
+        ? {
+            flight: {
+              ring: flight.layout,
+              told: wanted.flight?.told ?? 'none',
+              packet: detail.packet !== false,
+            },
+          }
         : {}),
-      packet: packetFields(watched.program.type),
+      packet: detail.packet ? packetFields(watched.program.type, detail.packet) : undefined,
       parametersOf: (type) => parametersOf(watched.btf, type),
     }));
     if ('reason' in loaded) {
@@ -104,7 +112,9 @@ export async function loadInstrumentation(
       detail,
       notes: missing(watched.program.name, detail, hasPacket, refusals),
       ...(snapshots ? { snapshots: { ring: snapshots, instrumented, breakpoints } } : {}),
-      ...(flight ? { flight: { ring: flight, instrumented, withPacket: detail.packet && hasPacket } } : {}),
+      ...(flight
+        ? { flight: { ring: flight, instrumented, withPacket: detail.packet !== false && hasPacket } }
+        : {}),
       async close() {
         await watched.kernel.request('programVariantClose', { program });
         await closeRings();
@@ -152,7 +162,7 @@ function missing(
     return `${what} of ${program} cannot be shown${reason === undefined ? '' : `: ${reason}`}.`;
   };
   return [
-    ...(hasPacket && !packet ? [lacks('The packets', (detail) => detail.packet)] : []),
+    ...(hasPacket && !packet ? [lacks('The packets', (detail) => detail.packet !== false)] : []),
     ...(stamped ? [] : [lacks('Time and CPU', (detail) => detail.stamped)]),
     ...(stack === 'none' ? [lacks('The stack', (detail) => detail.stack !== 'none')] : []),
   ];
@@ -165,6 +175,9 @@ async function loadFirst(
   const stackDepth = program.verdict.stats?.stackDepth ?? [];
   const refusals: Refusal[] = [];
   for (const detail of DETAILS) {
+    // It would be no more than without the packet, which is tried next.
+    const { type } = program;
+    if (detail.packet && packetFields(type) && !packetFields(type, detail.packet)) continue;
     const instrumented = instrumentLive(prepared, stackDepth, wanted(detail));
     if ('reason' in instrumented) {
       refusals.push({ detail, ...instrumented });

@@ -1,7 +1,7 @@
 /** Variants of programs that are watched, on this machine's kernel under test runs: what they count, record and change. */
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { KernelClient } from '../../kernel/client/client';
 import { Compiler, openTestKernel, scratchDirectory } from '../../kernel/host/testing';
 import { readBpfObject } from '../../toolchain/elf/object';
@@ -190,23 +190,47 @@ test('a condition of which nothing is about the return value is tried on every r
   await loaded.close();
 });
 
-test('of a program that may not copy packets, runs are recorded without, which is said', async () => {
-  if (isTooOld()) return;
+describe('a program that is not under the GPL, and may not call every helper', () => {
   const proprietary = (object: Uint8Array) => {
     const text = Buffer.from(object).toString('latin1');
     return new Uint8Array(Buffer.from(text.replaceAll('Dual MIT/GPL', 'Proprietary\0'), 'latin1'));
   };
-  const { loaded, program } = await open(SUMS, proprietary);
-  const { reason, notes } = await program.watch({ stops: [], flight: { told: 'none' } });
-  expect(reason).toBeUndefined();
-  expect(notes).toEqual([expect.stringMatching(/^The packets of prog cannot be shown: .*GPL/)]);
-  const recorder = new FlightRecorder(loaded, program, program.instrumentation!, new WallClock());
-  await run(program, packet(60));
-  const [recorded] = await recorder.newest(1);
-  expect(recorded!.packet).toBeUndefined();
-  expect((await recorder.open(recorded!)).ending).toEqual({ kind: 'returned' });
-  await program.unload();
-  await loaded.close();
+
+  test.each([
+    ['xdp', SUMS],
+    ['tc', SUMS.replace('SEC("xdp")', 'SEC("tc")').replace('struct xdp_md', 'struct __sk_buff')],
+  ])('%s: packets are copied by a helper that it may call', async (_, source) => {
+    if (isTooOld()) return;
+    const { loaded, program } = await open(source, proprietary);
+    const [place] = program.stops.beginningOf('prog');
+    const wanted = { stops: [{ breakpoint: 7, place: place! }], flight: { told: 'none' as const } };
+    expect(await program.watch(wanted)).toEqual({ notes: [] });
+    const recorder = new FlightRecorder(loaded, program, program.instrumentation!, new WallClock());
+    const reader = new SnapshotReader(program.instrumentation!.snapshots!);
+    const [short, long] = [packet(60).fill(7, 30), packet(200).fill(8, 30)];
+    for (const data of [short, long]) await run(program, data);
+    const copies = (await reader.look(1 << 20)).map(({ snapshot }) => snapshot.packet!.bytes);
+    expect(copies).toEqual([short, long.subarray(0, 128)]);
+    const runs = (await recorder.newest(2)).reverse();
+    expect(runs.map((one) => one.packet)).toEqual([
+      { bytes: short, length: 60 },
+      { bytes: long.subarray(0, 64), length: 200 },
+    ]);
+    for (const one of runs) expect((await recorder.open(one)).ending).toEqual({ kind: 'returned' });
+    await program.unload();
+    await loaded.close();
+  });
+
+  test('where there is no such helper, its packets are not shown, which is said', async () => {
+    if (isTooOld()) return;
+    const source = `SEC("sk_msg") int prog(struct sk_msg_md *msg) { return msg->size > 9 ? SK_PASS : SK_DROP; }`;
+    const { loaded, program } = await open(source, proprietary);
+    const { reason, notes } = await program.watch({ stops: [], flight: { told: 'none' } });
+    expect(reason).toBeUndefined();
+    expect(notes).toEqual([expect.stringMatching(/^The packets of prog cannot be shown: .*GPL/)]);
+    await program.unload();
+    await loaded.close();
+  });
 });
 
 test('a program whose stack is full is told of, and runs as it is', async () => {
