@@ -6,6 +6,7 @@ import path from 'node:path';
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import { clangAtHand } from '../support/clang';
 import type { User } from '../support/user';
+import { needsKernelFor } from './old-kernels';
 
 const DIST = path.resolve(import.meta.dirname, '../../dist');
 const PATIENCE_MS = 20_000;
@@ -233,7 +234,9 @@ async function bounded<T>(work: Promise<T>, missed: () => string, patience: numb
   }
 }
 
+/** Path of a fixture; skips the test where the target's kernel is too old for it. */
 export function fixture(name: string): string {
+  needsKernelFor(name);
   return path.resolve(import.meta.dirname, '../fixtures/debug', name);
 }
 

@@ -7,6 +7,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { FlightRecorderStateEvent, RunsResponse } from '../../debug-adapter/protocol';
 import { DapClient, fixture, markedLine, objectOf } from './client';
 import { makeNetwork, type Network } from './network';
+import { needsLive } from './old-kernels';
 import { sharedTarget } from './target';
 
 const target = sharedTarget();
@@ -15,12 +16,13 @@ const line = (marker: string) => markedLine('traffic.bpf.c', marker);
 let network: Network;
 let client: DapClient | undefined;
 beforeEach(() => {
+  needsLive();
   network = makeNetwork(target);
 });
 afterEach(async () => {
   await client?.close();
   client = undefined;
-  network.dispose();
+  network?.dispose();
 });
 
 const hook = () => ({ interface: network.interface, netns: network.netns });

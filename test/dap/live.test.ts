@@ -4,6 +4,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { SnapshotCountsEvent, SnapshotEvent } from '../../debug-adapter/protocol';
 import { DapClient, fixture, markedLine, objectOf } from './client';
 import { makeNetwork, type Network } from './network';
+import { needsKernel, needsLive } from './old-kernels';
 import { sharedTarget } from './target';
 
 const target = sharedTarget();
@@ -12,12 +13,13 @@ const line = (marker: string) => markedLine('traffic.bpf.c', marker);
 let network: Network;
 let client: DapClient | undefined;
 beforeEach(() => {
+  needsLive();
   network = makeNetwork(target);
 });
 afterEach(async () => {
   await client?.close();
   client = undefined;
-  network.dispose();
+  network?.dispose();
 });
 
 const SOURCE = Buffer.from([10, 77, 0, 2]).readUInt32LE();
@@ -113,6 +115,7 @@ it('takes a snapshot of each hit, and shows frame, locals, registers and packet 
 it.each(['tcx', 'clsact'])(
   'takes snapshots at tc (%s), with conditions, hit counts and messages',
   async (implementation) => {
+    if (implementation === 'tcx') needsKernel(606, 'tcx');
     client = await attached(atTc(implementation));
     await watched([
       { line: line('#PROTOCOL'), hitCondition: '% 2', logMessage: 'protocol {protocol}, {{skb}}' },

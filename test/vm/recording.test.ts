@@ -106,7 +106,8 @@ describe('Linux 6.12', () => {
   test('a run that calls functions of a kernel module is recorded', { timeout: BOOT_MS }, async () => {
     const guest = await startGuest(image.image);
     try {
-      await guest.run('modprobe', 'nf_conntrack');
+      // Where a guest has the modules of its kernel (kernel/targets/vm/boot-plan.ts).
+      await guest.run('modprobe', '--dirname=/kernel', 'nf_conntrack');
       const client = await KernelClient.connect(guest.socketPath, 'recording.test');
       const compiler = await Compiler.create(client);
       const object = await compiler.compile(MODULE_CALLS, { vmlinux: true });
