@@ -11,6 +11,7 @@ import { RING } from '../recorder/instrument/ring';
 import { packetFields } from '../recorder/instrument/snapshot-code';
 import type { SnapshotDetail } from '../recorder/instrument/snapshot-code';
 import { cannotLoad, parametersOf } from '../recorder/record';
+import { testRunSupport } from '../../toolchain/program/test-run';
 import { describeKernelError } from '../errors';
 import { Ring } from './ring';
 import type { StopPlace } from './stops';
@@ -173,10 +174,10 @@ async function loadFirst(
   wanted: (detail: SnapshotDetail) => LiveWanted,
 ): Promise<Loaded | CannotRecord> {
   const stackDepth = program.verdict.stats?.stackDepth ?? [];
+  const { type } = program;
   const refusals: Refusal[] = [];
   for (const detail of DETAILS) {
     // It would be no more than without the packet, which is tried next.
-    const { type } = program;
     if (detail.packet && packetFields(type) && !packetFields(type, detail.packet)) continue;
     const instrumented = instrumentLive(prepared, stackDepth, wanted(detail));
     if ('reason' in instrumented) {
@@ -187,19 +188,24 @@ async function loadFirst(
     const given = { program: program.handle, license, ...variant, log: 'rejected' } as const;
     const loaded = await kernel.request('programVariant', given);
     if (loaded.program !== null) return { program: loaded.program, detail, instrumented, refusals };
-    refusals.push({ detail, ...refusalOf(kernel, loaded) });
+    refusals.push({ detail, ...refusalOf(kernel, type, loaded) });
   }
   return refusals[0] ?? { reason: 'the kernel does not accept it' };
 }
 
 /** Fetching atomics came with 5.12; before, the verifier says something about reserved fields or unknown opcodes. */
-function refusalOf(kernel: KernelClient, refused: { errno: string; message?: string }): CannotRecord {
-  const { release } = kernel.hello.kernel;
-  const [major = 0, minor = 0] = release.split('.').map(Number);
-  if (major < 5 || (major === 5 && minor < 12)) {
-    return {
-      reason: `Linux ${release} has no atomic instructions that return a value (5.12 and later have), without which runs on several CPUs cannot share a ring. The program runs as it is; record a single run with F5 and a packet instead`,
-    };
-  }
-  return cannotLoad('the program with the recording in it', refused);
+function refusalOf(
+  kernel: KernelClient,
+  type: string,
+  refused: { errno: string; message?: string },
+): CannotRecord {
+  const { release, version } = kernel.hello.kernel;
+  if (version.major * 100 + version.minor >= 512)
+    return cannotLoad('the program with the recording in it', refused);
+  const instead = testRunSupport(type)
+    ? 'record a single run of it with F5 instead'
+    : 'its bpf_printk lines and its maps are shown here as ever';
+  return {
+    reason: `Linux ${release} has no atomic instructions that return a value (5.12 and later have), without which runs on several CPUs cannot share a ring. The program runs as it is; ${instead}, or choose a newer kernel`,
+  };
 }

@@ -106,7 +106,7 @@ test('a kernel without atomics that fetch is told of, with what it can do instea
   ]) {
     const { reason, notes } = await program.watch(wanted);
     expect(reason).toMatch(
-      /^Linux 5\.\d+.* has no atomic instructions .*5\.12 and later.*record a single run with F5/,
+      /^Linux 5\.\d+.* has no atomic instructions .*5\.12 and later.*record a single run of it with F5/,
     );
     expect(notes).toEqual([]);
   }
