@@ -12,7 +12,7 @@ import {
 } from './runner/describe';
 import { loadObject, type LoadedObject } from './runner/load';
 import { chooseEntry, openProgramFile, placeOf, usesPrintk } from './runner/object';
-import { RecordReaders } from './runner/records';
+import { RecordReaders, ignoreGone } from './runner/records';
 import { restoreMaps, withChange } from './runner/rerun';
 import { runProgram, type Execute, type RunInput, type RunReport } from './runner/run';
 import { TracePipe } from './runner/trace-pipe';
@@ -115,24 +115,24 @@ class Run implements Debuggee {
       lost: (map, count) =>
         listener.output('console', [`${map}: ${count} records were lost, the buffer was full`]),
     });
+    let report: RunReport;
     try {
-      const report = await runProgram(this.loaded, this.program, this.input, signal, this.recorder(signal));
-      this.last = { ...report, recorded: this.recording !== undefined };
+      report = await runProgram(this.loaded, this.program, this.input, signal, this.recorder(signal));
+      report = this.last = { ...report, recorded: this.recording !== undefined };
       this.openRecording(report);
-      if (trace && 'pipe' in trace) await trace.pipe.settled();
-      await readers.settled();
     } finally {
-      if (trace && 'pipe' in trace) await trace.pipe.close();
-      await readers.close();
       // What the program wrote is worth reading, above all when the run failed.
+      const streams = [readers, ...(trace && 'pipe' in trace ? [trace.pipe] : [])];
+      for (const stream of streams) await stream.flush().catch(ignoreGone);
+      for (const stream of streams) await stream.close();
       if (trace && 'reason' in trace)
         listener.output('console', [`The program's bpf_printk output cannot be shown: ${trace.reason}`]);
       if (this.last) listener.output('stdout', describeNotes(this.last));
       listener.output('stdout', [...printed, ...records]);
     }
-    listener.output('stdout', describeResult(this.last));
+    listener.output('stdout', describeResult(report));
     await this.context.refresh();
-    listener.state({ phase: 'finished', returned: this.last.returned.text });
+    listener.state({ phase: 'finished', returned: report.returned.text });
   }
 
   /** How to run so that the run can be gone through afterwards; undefined to run and be done. */
