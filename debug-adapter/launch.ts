@@ -1,9 +1,10 @@
 /** `request: "launch"`: a program run once through BPF_PROG_TEST_RUN, its maps kept to be looked at. */
 import type { KernelRequests } from '../kernel/client/client';
-import type { Debuggee, DebuggeeThread, Environment } from './debuggee';
+import type { Debuggee, DebuggeeThread, Environment, FirstMove } from './debuggee';
 import { noSuchProgram, nothingRecorded } from './errors';
 import type { LaunchArguments } from './protocol';
 import {
+  describeAssumptions,
   describeNotes,
   describeRecord,
   describeRejection,
@@ -50,6 +51,7 @@ export async function launch(given: LaunchArguments, environment: Environment): 
     listener.output('stdout', [
       `Loaded ${entry.name} (SEC("${entry.section}")) on ${environment.label}, Linux ${release}.`,
     ]);
+    listener.output('console', describeAssumptions(loaded));
     const run = new Run(loaded, program, given, environment);
     if (given.stopOnEntry !== true || given.noDebug === true) await run.execute();
     return run;
@@ -131,7 +133,8 @@ class Run implements Debuggee {
       listener.output('stdout', [...printed, ...records]);
     }
     listener.output('stdout', describeResult(report));
-    await this.context.refresh();
+    // Of the run that can be gone through nothing has been read yet; what the kernel has may be on display.
+    await this.present.refresh();
     listener.state({ phase: 'finished', returned: report.returned.text });
   }
 
@@ -195,13 +198,14 @@ class Run implements Debuggee {
     return this.stepping?.place(wanted);
   }
 
-  async resume(): Promise<void> {
+  async resume(first?: FirstMove): Promise<void> {
     if (this.stepping && !this.stepping.stepper.isAtEnd) {
       await this.stepping.move('continue', 'line');
       return;
     }
     await this.execute();
-    this.announce();
+    if (first && this.stepping) await this.stepping.move(first.move, first.granularity);
+    else this.announce();
   }
 
   announce(): void {
