@@ -10,7 +10,7 @@ import type { Debuggee, DebuggeeThread, Environment } from './debuggee';
 import { describeKernelError } from './errors';
 import type { AttachArguments } from './protocol';
 import { attachAll, detachAll, type Attachment } from './runner/attachments';
-import { describeRecord, describeRejection, describeTraceLine } from './runner/describe';
+import { describeAssumptions, describeRecord, describeRejection, describeTraceLine } from './runner/describe';
 import { loadObject, type LoadedObject } from './runner/load';
 import {
   chooseEntry,
@@ -43,6 +43,7 @@ export async function attach(given: AttachArguments, environment: Environment): 
     signal,
     onRejected: (verdict) => listener.output('stderr', describeRejection(verdict, file, release)),
   });
+  listener.output('console', describeAssumptions(loaded));
   const live = new Live(loaded, given, environment);
   try {
     await live.start();

@@ -240,9 +240,13 @@ export const requestSchemas = {
 
   /** Start reading a ring buffer or a perf event array; records arrive as `records` events. */
   readerOpen: z.object({ map: handle, kind: z.enum(['ringbuf', 'perf', 'userRingbuf']) }),
+  /** Answered when everything that is in the buffer now has been sent as `records`. */
+  readerFlush: z.object({ reader: handle }),
   readerClose: z.object({ reader: handle }),
   /** bpf_printk lines of the whole kernel, from an own tracefs instance's pipe, as `tracePipe` events. */
   tracePipeOpen: z.object({}),
+  /** Answered when every line that has been printed until now has been sent as `tracePipe`. */
+  tracePipeFlush: z.object({}),
   tracePipeClose: z.object({}),
 
   listPrograms: z.object({}),
@@ -487,8 +491,10 @@ export interface Results {
   mapPush: Record<string, never>;
   mapPop: { value: Uint8Array | null };
   readerOpen: { reader: number };
+  readerFlush: Record<string, never>;
   readerClose: Record<string, never>;
   tracePipeOpen: Record<string, never>;
+  tracePipeFlush: Record<string, never>;
   tracePipeClose: Record<string, never>;
   listPrograms: {
     programs: {

@@ -158,6 +158,8 @@ export interface RecordBatch {
   lengths: Uint32Array;
   cpus: Int32Array;
   lost: number;
+  /** Number of the last flush that is done with this batch; 0 where none is. */
+  flushed: number;
 }
 
 type AttachFunction<Options> = (
@@ -385,6 +387,8 @@ export interface Addon {
   readerOpen(kind: 'ringbuf' | 'perf', fd: number, callback: (batch: RecordBatch) => void): AddonReader;
   readerOpen(kind: 'pipe', path: string, callback: (batch: RecordBatch) => void): AddonReader;
   readerAcknowledge(reader: AddonReader): void;
+  /** A flush's number: what is in the buffer now has come when a batch's `flushed` is not less. */
+  readerFlush(reader: AddonReader): number;
   readerClose(op: Op, reader: AddonReader): Promise<void>;
 
   closeFd(fd: number): void;

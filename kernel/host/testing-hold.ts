@@ -9,7 +9,7 @@ export async function holdEverything(client: KernelClient, object: Uint8Array, n
   const { object: handle } = await client.request('objectOpen', { object });
   const { programs } = await client.request('objectLoad', { object: handle, log: 'rejected' });
   const programOf = (name: string) => programs.find((one) => one.name === name)?.handle ?? -1;
-  const where = { interface: 'in1', netns };
+  const where = { interface: 'veth0', netns };
   const variantOf = async (name: string) => {
     const program = programOf(name);
     const prepared = await client.request('programPrepared', { program });

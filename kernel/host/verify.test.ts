@@ -152,15 +152,17 @@ describe('verify', () => {
     const request = client.request('verify', { object, log: 'states' }, { signal: cancel.signal });
     await inKernelFor(client, 100);
     cancel.abort();
-    const cancelled = performance.now();
-    await expect(request).rejects.toMatchObject({ code: 'cancelled' });
-    // Whole, it takes seconds at this log level.
-    expect(performance.now() - cancelled).toBeLessThan(1000);
+    // Confirmed by the host, whose work has ended, and not given up by the client after a time.
+    await expect(request).rejects.toMatchObject({
+      code: 'cancelled',
+      message: expect.not.stringContaining('did not confirm'),
+    });
   });
 
   test('leaves nothing in the kernel', async () => {
     await client.request('verify', { object: await compiler.compile(MAP + GOOD + BAD), log: 'all' });
-    expect(await remaining(client, 'vfy')).toEqual([]);
+    // Who lists programs at the same time holds each for a moment.
+    await expect.poll(() => remaining(client, 'vfy')).toEqual([]);
   });
 
   test('calls it an error, not a rejection, when the kernel does not know the attach target', async () => {

@@ -8,7 +8,6 @@ import { startGuest, type Guest } from '../vm/guest';
 import { kernelAtHand } from '../vm/kernels-at-hand';
 import { DapClient, fixture, objectOf } from './client';
 
-const BOOT_MS = 120_000;
 const CGROUP = '/sys/fs/cgroup/bpfs';
 /** Its function `init` is by_struct_ops. */
 const STRUCT_OPS = 'bpfs_hooks';
@@ -92,7 +91,7 @@ describe('Linux 6.12', () => {
     guest = await startGuest(kernel.image);
     await guest.run('sh', '-c', `ip link set lo up && mkdir ${CGROUP}`);
     bystander = await KernelClient.connect(guest.socketPath, 'hooks.test');
-  }, BOOT_MS);
+  });
   afterAll(async () => {
     await client?.close();
     bystander?.dispose();
@@ -152,76 +151,68 @@ describe('Linux 6.12', () => {
     await client.request('terminate');
     await client.event('terminated');
     // The kernel frees what was attached to tracing hooks once no CPU can be in it any more.
-    await expect.poll(ours, { timeout: 10_000 }).toEqual([]);
+    await expect.poll(ours).toEqual([]);
     expect(await guest.run('tc', 'qdisc', 'show', 'dev', 'lo')).not.toContain('clsact');
   });
 
-  test(
-    'programs at tracing, cgroup and socket hooks take snapshots and have their runs recorded',
-    async () => {
-      const source = fixture('hooks.bpf.c');
-      const text = readFileSync(source, 'utf8').split('\n');
-      const lineOf = (program: string) => {
-        const line = text.findIndex((each) => each.startsWith(`PROGRAM(${program}, `));
-        return 1 + (line < 0 ? text.findIndex((each) => each.includes(`&${program}_runs`)) : line);
-      };
-      const programs = [
-        ...['by_kprobe', 'by_fentry', 'by_tracepoint', 'by_raw_tp', 'by_uprobe'],
-        ...['by_cgroup_skb', 'by_sock_ops', 'by_sk_msg', 'by_sk_skb'],
-      ];
-      client = await DapClient.started(
-        'attach',
-        {
-          hostSocket: guest.socketPath,
-          program: objectOf('hooks.bpf.c'),
-          flightRecorder: true,
-          attach: [
-            ...bySection.map((entry) => ({ entry })),
-            ...Object.entries(specs).map(([entry, spec]) => ({ entry, spec })),
-          ].filter(({ entry }) => programs.includes(entry)),
-        },
-        { patience: 60_000 },
-      );
-      const { breakpoints } = await client.request<DebugProtocol.SetBreakpointsResponse['body']>(
-        'setBreakpoints',
-        {
-          source: { path: source },
-          breakpoints: programs.map((name) => ({ line: lineOf(name) })),
-        },
-      );
-      expect(breakpoints.filter(({ verified }) => !verified)).toEqual([]);
-      const ids = Object.fromEntries(programs.map((name, index) => [name, breakpoints[index]!.id!]));
-      const counts = (accept: (hits: Record<string, number>) => boolean) =>
-        client!.event('bpf/snapshots', (body) => {
-          const told = (body as unknown as SnapshotCountsEvent).breakpoints;
-          const hits = programs.map((name) => [name, told.find(({ id }) => id === ids[name])?.hits ?? -1]);
-          return accept(Object.fromEntries(hits) as Record<string, number>);
-        });
-      // Watched from here on: some were attached anew for it.
-      await counts((hits) => !Object.values(hits).includes(-1));
+  test('programs at tracing, cgroup and socket hooks take snapshots and have their runs recorded', async () => {
+    const source = fixture('hooks.bpf.c');
+    const text = readFileSync(source, 'utf8').split('\n');
+    const lineOf = (program: string) => {
+      const line = text.findIndex((each) => each.startsWith(`PROGRAM(${program}, `));
+      return 1 + (line < 0 ? text.findIndex((each) => each.includes(`&${program}_runs`)) : line);
+    };
+    const programs = [
+      ...['by_kprobe', 'by_fentry', 'by_tracepoint', 'by_raw_tp', 'by_uprobe'],
+      ...['by_cgroup_skb', 'by_sock_ops', 'by_sk_msg', 'by_sk_skb'],
+    ];
+    client = await DapClient.started('attach', {
+      hostSocket: guest.socketPath,
+      program: objectOf('hooks.bpf.c'),
+      flightRecorder: true,
+      attach: [
+        ...bySection.map((entry) => ({ entry })),
+        ...Object.entries(specs).map(([entry, spec]) => ({ entry, spec })),
+      ].filter(({ entry }) => programs.includes(entry)),
+    });
+    const { breakpoints } = await client.request<DebugProtocol.SetBreakpointsResponse['body']>(
+      'setBreakpoints',
+      {
+        source: { path: source },
+        breakpoints: programs.map((name) => ({ line: lineOf(name) })),
+      },
+    );
+    expect(breakpoints.filter(({ verified }) => !verified)).toEqual([]);
+    const ids = Object.fromEntries(programs.map((name, index) => [name, breakpoints[index]!.id!]));
+    const counts = (accept: (hits: Record<string, number>) => boolean) =>
+      client!.event('bpf/snapshots', (body) => {
+        const told = (body as unknown as SnapshotCountsEvent).breakpoints;
+        const hits = programs.map((name) => [name, told.find(({ id }) => id === ids[name])?.hits ?? -1]);
+        return accept(Object.fromEntries(hits) as Record<string, number>);
+      });
+    // Watched from here on: some were attached anew for it.
+    await counts((hits) => !Object.values(hits).includes(-1));
 
-      for (const name of ['bpfs-one', 'bpfs-two']) await guest.run('hostname', name);
-      await guest.run(NODE, '-e', CONNECT);
-      await counts(
-        (hits) => exact.every((name) => (hits[name] ?? 2) === 2) && !Object.values(hits).includes(0),
-      );
-      const { threads } = await client.request<DebugProtocol.ThreadsResponse['body']>('threads');
-      for (const { id: threadId, name } of threads) {
-        const { runs } = await client.request<RunsResponse>('bpf/runs', { limit: 3, threadId });
-        expect(
-          runs.map(({ hook }) => hook),
-          name,
-        ).toContain(name);
-        for (const { steps } of runs) expect(steps, name).toBeGreaterThan(3);
-      }
-      expect(client.console).not.toMatch(/not recorded|No snapshots|cannot be/);
+    for (const name of ['bpfs-one', 'bpfs-two']) await guest.run('hostname', name);
+    await guest.run(NODE, '-e', CONNECT);
+    await counts(
+      (hits) => exact.every((name) => (hits[name] ?? 2) === 2) && !Object.values(hits).includes(0),
+    );
+    const { threads } = await client.request<DebugProtocol.ThreadsResponse['body']>('threads');
+    for (const { id: threadId, name } of threads) {
+      const { runs } = await client.request<RunsResponse>('bpf/runs', { limit: 3, threadId });
+      expect(
+        runs.map(({ hook }) => hook),
+        name,
+      ).toContain(name);
+      for (const { steps } of runs) expect(steps, name).toBeGreaterThan(3);
+    }
+    expect(client.console).not.toMatch(/not recorded|No snapshots|cannot be/);
 
-      await client.request('terminate');
-      await client.event('terminated');
-      await expect.poll(ours, { timeout: 10_000 }).toEqual([]);
-    },
-    BOOT_MS,
-  );
+    await client.request('terminate');
+    await client.event('terminated');
+    await expect.poll(ours).toEqual([]);
+  });
 
   test('where the kernel hides its addresses, the reason stands instead of names', async () => {
     await guest.run('sh', '-c', 'echo 2 > /proc/sys/kernel/kptr_restrict');

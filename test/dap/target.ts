@@ -1,6 +1,4 @@
 /** One kernel host for the tests of a file, on whichever target they are about. */
-import { execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll } from 'vitest';
 import { startTarget } from '../../kernel/targets/index';
@@ -34,10 +32,4 @@ export function sharedTarget(spec: TargetSpec = { kind: 'local' }): SharedTarget
       return { hostSocket: this.running.socketPath };
     },
   };
-}
-
-/** tracefs carries bpf_printk; machines that were just set up have it unmounted. It stays mounted, others use it. */
-export function mountTracefs(): void {
-  if (existsSync('/sys/kernel/tracing/trace_pipe')) return;
-  execFileSync('mount', ['-t', 'tracefs', 'tracefs', '/sys/kernel/tracing']);
 }

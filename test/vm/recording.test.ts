@@ -5,7 +5,6 @@ import { Compiler, openTestKernel } from '../../kernel/host/testing';
 import { UDP, entriesOf, recordObject, toCall } from '../recording/record';
 import { kernelAtHand } from './kernels-at-hand';
 
-const BOOT_MS = 90_000;
 const source = `
 struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, 8); __type(key, __u32); __type(value, __u32); } counts SEC(".maps");
 struct { __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY); __uint(max_entries, 1); __type(key, __u32); __type(value, __u64); } runs SEC(".maps");
@@ -45,7 +44,7 @@ describe.each(['5.10', '7.3'])('Linux %s', (version) => {
   let kernel: { client: KernelClient; dispose(): Promise<void> };
   beforeAll(async () => {
     kernel = await openTestKernel(`vm:${image.image}`);
-  }, BOOT_MS);
+  });
   afterAll(() => kernel?.dispose());
 
   test('a run is recorded, replayed, and agrees with what the kernel gave back', async () => {

@@ -95,7 +95,7 @@ export const objectHandlers: ObjectHandlers = {
     for (const [key, reader] of session.readers) {
       if (held.maps.includes(reader.map)) {
         session.readers.delete(key);
-        await reader.close();
+        await reader.reader.close();
       }
     }
     for (const key of held.programs) {
