@@ -1,6 +1,6 @@
 /** `request: "launch"`: a program run once through BPF_PROG_TEST_RUN, its maps kept to be looked at. */
 import type { KernelRequests } from '../kernel/client/client';
-import type { Debuggee, DebuggeeThread, Environment } from './debuggee';
+import type { Debuggee, DebuggeeThread, Environment, FirstMove } from './debuggee';
 import { noSuchProgram, nothingRecorded } from './errors';
 import type { LaunchArguments } from './protocol';
 import {
@@ -133,7 +133,8 @@ class Run implements Debuggee {
       listener.output('stdout', [...printed, ...records]);
     }
     listener.output('stdout', describeResult(report));
-    await this.context.refresh();
+    // Of the run that can be gone through nothing has been read yet; what the kernel has may be on display.
+    await this.present.refresh();
     listener.state({ phase: 'finished', returned: report.returned.text });
   }
 
@@ -197,13 +198,14 @@ class Run implements Debuggee {
     return this.stepping?.place(wanted);
   }
 
-  async resume(): Promise<void> {
+  async resume(first?: FirstMove): Promise<void> {
     if (this.stepping && !this.stepping.stepper.isAtEnd) {
       await this.stepping.move('continue', 'line');
       return;
     }
     await this.execute();
-    this.announce();
+    if (first && this.stepping) await this.stepping.move(first.move, first.granularity);
+    else this.announce();
   }
 
   announce(): void {

@@ -31,7 +31,7 @@ const netns = z.string().min(1).optional();
 const openOptions = {
   /** A relocatable BPF ELF object, as clang wrote it. */
   object: bytes,
-  /** Programs to load, by function name; absent means all that libbpf would load. */
+  /** Programs to load, by function name; absent: all that libbpf would load, to `verify` also those in `SEC("?…")`. */
   programs: z.array(name).optional(),
   /**
    * Overrides for programs whose attach target is fixed at load time (fentry, fexit, LSM, tp_btf, iter, ext):
@@ -310,8 +310,10 @@ export type Ability = { ok: true } | { ok: false; reason: string };
 export interface ProgramDescription {
   /** C function name. */
   name: string;
-  /** ELF section, the argument of `SEC()`. */
+  /** ELF section, the argument of `SEC()` without a leading `?`. */
   section: string;
+  /** Written with a leading `?`: libbpf loads it only when a loader asks for it. */
+  optional?: boolean;
   /** Kernel's name in lower case without prefix: `xdp`, `sched_cls`, `kprobe`, `tracing`. */
   type: string;
   /** Kernel's number, `enum bpf_prog_type`. */

@@ -39,6 +39,8 @@ export interface AddonProgram {
   attachType: string;
   attachTypeNumber: number;
   autoload: boolean;
+  /** Opened with autoload off: `SEC("?…")`, whose mark libbpf leaves out of `section`. */
+  optional: boolean;
   /** -1 unless loaded. */
   fd: number;
   insnCount: number;

@@ -45,7 +45,7 @@ std::shared_ptr<ObjectState> Open(const std::string& bytes, const std::string& n
   if (!state->object) Fail("bpf_object__open_mem", errno ? errno : EINVAL);
   bpf_program* program;
   bpf_object__for_each_program(program, state->object) {
-    ProgramState entry{program, nullptr, {}, {}, {}, {}};
+    ProgramState entry{program, !bpf_program__autoload(program), nullptr, {}, {}, {}, {}};
     state->programs.push_back(std::move(entry));
   }
   return state;
@@ -132,6 +132,7 @@ Napi::Value ObjectPrograms(const Napi::CallbackInfo& info) {
     item.Set("attachTypeNumber", Napi::Number::New(env, attachType));
     item.Set("attachType", OrEmpty(libbpf_bpf_attach_type_str(attachType)));
     item.Set("autoload", Napi::Boolean::New(env, bpf_program__autoload(program)));
+    item.Set("optional", Napi::Boolean::New(env, entry.optional));
     item.Set("fd", Napi::Number::New(env, bpf_program__fd(program)));
     item.Set("insnCount", Napi::Number::New(env, entry.instructions.empty()
                                                      ? bpf_program__insn_cnt(program)

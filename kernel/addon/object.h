@@ -31,6 +31,8 @@ class LogBuffer {
 
 struct ProgramState {
   bpf_program* program;
+  // In SEC("?…"): libbpf takes the mark off the section's name and does not load it by itself.
+  bool optional;
   std::unique_ptr<LogBuffer> log;
   // As prepared for the kernel. libbpf frees them when a load fails, which is when they are needed most.
   std::string instructions;

@@ -53,6 +53,20 @@ describe('verify', () => {
     expect(programs[0]?.log).toBeUndefined();
   });
 
+  test('judges programs that libbpf loads only on request, and says that they are', async () => {
+    const object = await compiler.compile(MAP + GOOD + BAD.replace('"xdp"', '"?xdp"'));
+    const { programs } = await client.request('verify', { object, log: 'rejected' });
+    expect(programs.map(({ name, optional = false, verdict }) => [name, optional, verdict])).toEqual([
+      ['vfygood', false, 'accepted'],
+      ['vfybad', true, 'rejected'],
+    ]);
+    // To be kept, an object is loaded as libbpf would.
+    const opened = await client.request('objectOpen', { object });
+    const loaded = await client.request('objectLoad', { object: opened.object, log: 'rejected' });
+    expect(loaded.programs.map(({ name }) => name)).toEqual(['vfygood']);
+    await client.request('objectClose', { object: opened.object });
+  });
+
   test('gives one rejected program among others its reason and its whole log, and the others their verdicts', async () => {
     const object = await compiler.compile(MAP + GOOD + BAD + GOOD.replace('vfygood', 'vfygood2'));
     const result = await client.request('verify', { object, log: 'rejected' });

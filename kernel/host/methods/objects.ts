@@ -17,7 +17,8 @@ export const objectHandlers: ObjectHandlers = {
   async verify({ host }, params, operation) {
     const { log, likelyRejected, despiteFault } = params;
     const options = { log, keep: false, likelyRejected, despiteFault };
-    const outcome = await loadObject(host, params, options, operation);
+    // Whoever writes a program wants the verdict on it, whenever its loader loads it.
+    const outcome = await loadObject(host, { ...params, withOptional: true }, options, operation);
     return {
       programs: outcome.verdicts,
       maps: outcome.maps,
