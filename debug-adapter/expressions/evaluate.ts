@@ -89,6 +89,9 @@ export class Evaluator {
         return integerScalar(this.types, this.logical(node) ? TRUE : FALSE);
       case 'conditional':
         return this.conditional(node);
+      case 'comma':
+        this.operand(node.left);
+        return this.operand(node.right);
       case 'cast':
         return this.cast(this.scalar(node.operand), node.type);
       case 'sizeofType':
