@@ -12,15 +12,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { clangAtHand } from '../../test/support/clang';
 import { KernelClient } from '../client/client';
 import { startLocal } from '../targets/local';
-import {
-  Compiler,
-  dist,
-  eventually,
-  hostBundle,
-  openTestKernel,
-  remaining,
-  scratchDirectory,
-} from './testing';
+import { Compiler, dist, hostBundle, openTestKernel, remaining, scratchDirectory } from './testing';
+import { until } from '../../test/support/until';
 
 const directory = scratchDirectory();
 const launcher = path.join(directory, 'launcher');
@@ -192,35 +185,31 @@ describe('the kernel faults', () => {
     await expect(answer).rejects.toMatchObject(faulted);
     cancel.abort();
     client.dispose();
-    await eventually('it is released', async () => (await remaining(observer.client, 'flt')).length === 0);
+    await until('it is released', async () => (await remaining(observer.client, 'flt')).length === 0);
     end();
     expect(await ended).toBe(0);
   });
 });
 
-test(
-  'a host that does not answer at all holds up neither a cancel nor the end',
-  { timeout: 30_000 },
-  async () => {
-    const log: string[] = [];
-    const target = await startLocal({
-      distDirectory: dist,
-      elevate: 'never',
-      log: (line) => log.push(line),
-    });
-    if ('code' in target) throw new Error(target.message);
-    const client = await KernelClient.connect(target.socketPath, 'test');
-    process.kill(hostPid(client), 'SIGSTOP');
-    const cancel = new AbortController();
-    const answer = client.request('verify', { object, log: 'rejected' }, { signal: cancel.signal });
-    cancel.abort();
-    await expect(answer).rejects.toMatchObject({
-      code: 'cancelled',
-      message: expect.stringContaining('did not confirm it'),
-    });
-    client.dispose();
-    await target.dispose();
-    expect(await target.gone).toContain('SIGKILL');
-    expect(log.join('\n')).toContain('did not end within');
-  },
-);
+test('a host that does not answer at all holds up neither a cancel nor the end', async () => {
+  const log: string[] = [];
+  const target = await startLocal({
+    distDirectory: dist,
+    elevate: 'never',
+    log: (line) => log.push(line),
+  });
+  if ('code' in target) throw new Error(target.message);
+  const client = await KernelClient.connect(target.socketPath, 'test');
+  process.kill(hostPid(client), 'SIGSTOP');
+  const cancel = new AbortController();
+  const answer = client.request('verify', { object, log: 'rejected' }, { signal: cancel.signal });
+  cancel.abort();
+  await expect(answer).rejects.toMatchObject({
+    code: 'cancelled',
+    message: expect.stringContaining('did not confirm it'),
+  });
+  client.dispose();
+  await target.dispose();
+  expect(await target.gone).toContain('SIGKILL');
+  expect(log.join('\n')).toContain('did not end within');
+});

@@ -87,6 +87,11 @@ export class Machine {
     return this.tracked?.bounds;
   }
 
+  /** Where re-execution keeps the packet while the program has not asked for it; no pointer leads there. */
+  get unplacedPacket(): PacketBounds | undefined {
+    return this.tracked?.unplaced;
+  }
+
   register(number: number): bigint {
     return joined(this.registers.lo[number] as number, this.registers.hi[number] as number);
   }
