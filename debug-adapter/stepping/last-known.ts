@@ -99,7 +99,8 @@ function observer(
   variables: readonly DwarfVariable[],
 ): (pc: number) => Seen {
   const own = variables.map(({ frame: index }) => inlinedAt(source, frame.view.insn, index));
-  const depth = source.frames(frame.view.insn).length - frame.inlined;
+  /** Frames listed where the frame's function is the innermost one. */
+  const depth = frame.inlined + 1;
   const known: (Seen | undefined)[] = [];
   return (pc) => {
     let seen = known[pc];
