@@ -69,8 +69,12 @@ export async function chooseFile(bench: Workbench, title: string, file: string):
   // Until it has shown its own proposal it writes over what is typed.
   await until(async () => (await input.inputValue()) !== '', 'the folder that the dialog begins with');
   await until(async () => {
-    await input.fill(file);
-    await input.press('Enter');
+    try {
+      await input.fill(file, { timeout: 3000 });
+      await input.press('Enter');
+    } catch {
+      // A dialog that was slow to take the path before is gone by now.
+    }
     const isGone = widget.waitFor({ state: 'hidden', timeout: 3000 });
     return isGone.then(
       () => true,
