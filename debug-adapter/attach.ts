@@ -109,6 +109,7 @@ class Live implements Debuggee {
     this.live = await LiveSession.open(this.loaded, attached, listener, {
       threadOf: (program) =>
         this.attachments.find(({ attachment }) => attachment.program === program)?.thread,
+      lost: ({ link }, reason) => this.linkGone(link, reason),
     });
     const { flightRecorder = false } = this.given;
     if (flightRecorder !== false)
@@ -191,7 +192,8 @@ class Live implements Debuggee {
     const [gone] = index < 0 ? [] : this.attachments.splice(index, 1);
     if (!gone) return;
     const { listener } = this.environment;
-    listener.output('stderr', [`${gone.thread.name} is no longer attached: ${reason}.`]);
+    this.live?.gone(gone.attachment);
+    listener.output('stderr', [`${gone.thread.name} is no longer attached: ${reason.replace(/\.$/, '')}.`]);
     listener.threadGone(gone.thread.id);
     this.tellState();
     if (this.attachments.length === 0) listener.ended('Nothing is attached any more.');

@@ -201,8 +201,8 @@ export const requestSchemas = {
   /** From now on attaching the program attaches the variant, or with its own handle the program itself again. */
   programExchange: z.object({ program: handle, variant: handle }),
   /**
-   * Lets an attachment run a program or a variant of it from now on, without a moment in which none is attached
-   * (BPF_LINK_UPDATE); see {@link Results.linkExchange}.
+   * Lets an attachment run a program or a variant of it from now on, without a moment in which none is attached (an
+   * update of the link, of the filter on clsact, of the sockmap); see {@link Results.linkExchange}.
    */
   linkExchange: z.object({ link: handle, program: handle }),
   /** An array map of one value of so many bytes, which {@link Results.sharedRead} reads without a system call. */
@@ -458,8 +458,8 @@ export interface Results {
   };
   programVariant:
     | { program: number; stats?: VerifierStats }
-    /** The kernel refused it. */
-    | { program: null; errno: string; log: string };
+    /** The kernel refused it; `message`: the verifier's last words about the program. */
+    | { program: null; errno: string; log: string; message?: string };
   programVariantClose: Record<string, never>;
   programExchange: Record<string, never>;
   /** False when the kernel cannot do that with links of this kind: detach, exchange the program, attach again. */

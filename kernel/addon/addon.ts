@@ -311,13 +311,9 @@ export interface Addon {
   attachNetkit: AttachFunction<InNetns & { peer: boolean }>;
   attachCgroup: AttachFunction<{ path: string }>;
   attachSockmap: AttachFunction<{ map: number }>;
-  attachSockmapWithoutLink(
-    op: Op,
-    object: AddonObject,
-    program: string,
-    options: { map: number },
-  ): Promise<void>;
-  detachSockmap(op: Op, object: AddonObject, program: string, options: { map: number }): Promise<void>;
+  /** Without a link, as before 6.10; replaces the program that is attached. */
+  sockmapAttach(op: Op, options: { map: number; program: number; attachType: number }): Promise<void>;
+  sockmapDetach(op: Op, options: { map: number; program: number; attachType: number }): Promise<void>;
   attachIter: AttachFunction<{ map?: number | undefined; pid?: number | undefined }>;
   attachNetfilter: AttachFunction<{
     family: number;
@@ -346,6 +342,8 @@ export interface Addon {
     program: string,
     options: { ifindex: number; ingress: boolean; netns?: string | undefined },
   ): Promise<void>;
+  /** The filter runs the program behind `fd` from now on. */
+  tcReplace(op: Op, fd: number, filter: TcFilter, netns: string | undefined): Promise<void>;
   tcIsAttached(op: Op, filter: TcFilter, netns: string | undefined): Promise<boolean>;
   /** Resolves to whether the qdisc was removed too. */
   tcDetach(op: Op, filter: TcFilter, netns: string | undefined): Promise<boolean>;

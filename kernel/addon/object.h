@@ -40,10 +40,13 @@ struct ProgramState {
   std::string funcInfo;
   // The section whose type it was given, when its own says none.
   std::string typeOf;
+  // Descriptors of the BTFs of kernel modules whose functions it calls, by the index that its calls have in `off`;
+  // 0 where there is none. Owned by the object.
+  std::vector<int> moduleBtfs;
 };
 
 struct ObjectState {
-  ~ObjectState() { bpf_object__close(object); }
+  ~ObjectState();
   // libbpf's objects are not thread-safe: whoever works on one holds this.
   Mutex mutex;
   bpf_object* object = nullptr;

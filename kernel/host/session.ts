@@ -49,6 +49,8 @@ export interface HeldLink extends LinkDescription {
   /** Why the link does nothing any more; undefined while it is attached. */
   goneReason(): Promise<string | undefined>;
   link?: AddonLink;
+  /** Lets it run another program, where that takes something else than an update of the link. */
+  exchange?(program: HeldProgram, operation: Operation): Promise<void>;
   /** The object whose program it runs. */
   object: number;
 }

@@ -9,7 +9,7 @@ const target = sharedTarget();
 let network: NetworkPair;
 let client: DapClient | undefined;
 beforeEach(() => {
-  network = createNetworkPair();
+  network = createNetworkPair({ place: target.place });
 });
 afterEach(async () => {
   await client?.close();
@@ -38,9 +38,9 @@ const both = () => ({
  * that one that has been unloaded may be seen a little longer.
  */
 const loaded = () =>
-  (
-    JSON.parse(execFileSync('bpftool', ['-j', 'prog', 'list']).toString()) as { id: number; name?: string }[]
-  ).filter(({ name }) => name === 'at_xdp' || name === 'at_tc');
+  (JSON.parse(target.place.run('bpftool', '-j', 'prog', 'list')) as { id: number; name?: string }[]).filter(
+    ({ name }) => name === 'at_xdp' || name === 'at_tc',
+  );
 
 it('attaches both programs, shows live counters, and leaves nothing behind', async () => {
   client = await DapClient.started('attach', both());

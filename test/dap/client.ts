@@ -7,6 +7,7 @@ import type { DebugProtocol } from '@vscode/debugprotocol';
 import { clangAtHand } from '../support/clang';
 import { PATIENCE_MS } from '../support/until';
 import type { User } from '../support/user';
+import { needsKernelFor } from './old-kernels';
 
 const DIST = path.resolve(import.meta.dirname, '../../dist');
 
@@ -226,7 +227,9 @@ async function bounded<T>(work: Promise<T>, missed: () => string): Promise<T> {
   }
 }
 
+/** Path of a fixture; skips the test where the target's kernel is too old for it. */
 export function fixture(name: string): string {
+  needsKernelFor(name);
   return path.resolve(import.meta.dirname, '../fixtures/debug', name);
 }
 

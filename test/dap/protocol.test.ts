@@ -1,5 +1,4 @@
 /** Messages out of order, twice, with nonsense in them; ends in every state. */
-import { execFileSync } from 'node:child_process';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { DapClient, fixture, objectOf } from './client';
 import { sharedTarget } from './target';
@@ -111,7 +110,7 @@ describe('nonsense', () => {
 describe('ends', () => {
   /** Loaded programs named like the fixture's; who lists programs at the same time holds each for a moment. */
   const loaded = () =>
-    (JSON.parse(execFileSync('bpftool', ['-j', 'prog', 'list']).toString()) as { name?: string }[]).filter(
+    (JSON.parse(target.place.run('bpftool', '-j', 'prog', 'list')) as { name?: string }[]).filter(
       ({ name }) => name === 'bpfs_endings',
     );
 

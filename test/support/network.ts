@@ -2,7 +2,7 @@
  * Two network namespaces joined by a veth pair, for tests that need real packets on a real hook. Nothing is on the wire
  * but what a test sends: each end knows the other's link address, and IPv6 is off unless it is asked for.
  */
-import { execFile, execFileSync, spawnSync } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { promisify } from 'node:util';
 import { PATIENCE_MS } from './until';
@@ -49,17 +49,38 @@ const SENDER = `
     left-- > 0 ? socket.send(Buffer.alloc(Number(bytes)), ${PORT}, address, next) : socket.close();
   next();`;
 
-/** Needs root. The namespaces' names begin with `bpfs-`, and everything in them goes when they do. */
-export function createNetworkPair({ ipv6 = false } = {}): NetworkPair {
+/** Where a network is to be. */
+export interface Place {
+  /** Runs a command there; returns what it printed, throws unless it ended with status 0. */
+  run(...command: [string, ...string[]]): string;
+  /** Path of Node there. */
+  node: string;
+}
+
+export const thisMachine: Place = {
+  run: (file, ...args) => execFileSync(file, args, { stdio: ['ignore', 'pipe', 'pipe'], encoding: 'utf8' }),
+  node: process.execPath,
+};
+
+/**
+ * Needs root. The namespaces' names begin with `bpfs-`, and everything in them goes when they do. Elsewhere than on this
+ * machine the ends have no `run` of their own.
+ */
+export function createNetworkPair({
+  ipv6 = false,
+  place = thisMachine,
+}: { ipv6?: boolean; place?: Place } = {}): NetworkPair {
+  const ip = (...args: string[]) => place.run('ip', ...args);
   const name = `bpfs-${process.pid}-${randomBytes(3).toString('hex')}`;
-  const ends = [endOf(`${name}n`, 1), endOf(`${name}f`, 2)] as const;
+  const ends = [endOf(`${name}n`, 1, place), endOf(`${name}f`, 2, place)] as const;
   const [near, far] = ends;
   const dispose = () => {
-    for (const { name: each } of ends) spawnSync('ip', ['netns', 'del', each]);
+    // What could not be made is not there to be removed.
+    for (const { name: each } of ends) place.run('sh', '-c', `ip netns del ${each} 2>&1 || true`);
   };
   try {
     for (const { name: each } of ends) ip('netns', 'add', each);
-    for (const { name: each } of ends) quieten(each, ipv6);
+    for (const { name: each } of ends) quieten(place, each, ipv6);
     near.ip('link', 'add', near.interface, 'type', 'veth', 'peer', 'name', far.interface, 'netns', far.name);
     for (const end of ends) {
       const { interface: device } = end;
@@ -86,21 +107,20 @@ export function createNetworkPair({ ipv6 = false } = {}): NetworkPair {
     },
     pingLost: (count, bytes) => {
       const options = ['-q', '-i', '0.01', '-W', '0.2', '-s', String(bytes), '-c', String(count)];
-      const { stdout } = spawnSync('ip', inNear('ping', ...options, far.ipv4), { encoding: 'utf8' });
+      // ping ends with status 1 when an answer is missing, which is what is asked here.
+      const lossy = ['sh', '-c', '"$@" || test $? -eq 1', 'sh', 'ping', ...options, far.ipv4];
+      const stdout = ip(...inNear(...lossy));
       return count - Number(/(\d+) received/.exec(stdout)?.[1]);
     },
     send: (count, bytes) => {
-      ip(...inNear(process.execPath, '-e', SENDER, String(count), String(bytes), far.ipv4));
+      ip(...inNear(place.node, '-e', SENDER, String(count), String(bytes), far.ipv4));
     },
     dispose,
   };
 }
 
-const ip = (...args: string[]): string =>
-  execFileSync('ip', args, { stdio: ['ignore', 'pipe', 'pipe'], encoding: 'utf8' });
-
 /** Interfaces made in the namespace from here on say nothing of themselves. */
-function quieten(name: string, ipv6: boolean): void {
+function quieten({ run: runThere }: Place, name: string, ipv6: boolean): void {
   const settings = ipv6
     ? ['router_solicitations=0', 'accept_ra=0', 'accept_dad=0']
     : // A kernel without IPv6 has no such file.
@@ -110,7 +130,7 @@ function quieten(name: string, ipv6: boolean): void {
     .map(
       ([key, value]) => `f=/proc/sys/net/ipv6/conf/default/${key}; if [ -e $f ]; then echo ${value} > $f; fi`,
     );
-  ip('netns', 'exec', name, 'sh', '-c', set.join('; '));
+  runThere('ip', 'netns', 'exec', name, 'sh', '-c', set.join('; '));
 }
 
 /** Tells one end the other's link address, so that nobody has to ask for it, now or when it is old. */
@@ -120,7 +140,8 @@ function introduce(end: NetworkEnd, other: NetworkEnd, ipv6: boolean): void {
     end.ip('neigh', 'replace', each, 'lladdr', address, 'dev', end.interface, 'nud', 'permanent');
 }
 
-function endOf(name: string, host: number): NetworkEnd {
+function endOf(name: string, host: number, place: Place): NetworkEnd {
+  const ip = (...args: string[]) => place.run('ip', '-n', name, ...args);
   const device = 'veth0';
   const netns = `/run/netns/${name}`;
   return {
@@ -129,7 +150,7 @@ function endOf(name: string, host: number): NetworkEnd {
     interface: device,
     ipv4: `10.77.0.${host}`,
     ipv6: `fd77::${host}`,
-    ip: (...args) => ip('-n', name, ...args),
+    ip,
     async run(command, ...args) {
       return run('nsenter', [`--net=${netns}`, command, ...args], { timeout: 2 * PATIENCE_MS }).then(
         ({ stdout, stderr }) => ({ status: 0, stdout, stderr }),
@@ -140,11 +161,9 @@ function endOf(name: string, host: number): NetworkEnd {
         }),
       );
     },
-    qdiscs: () => execFileSync('tc', ['-n', name, 'qdisc', 'show', 'dev', device], { encoding: 'utf8' }),
+    qdiscs: () => place.run('tc', '-n', name, 'qdisc', 'show', 'dev', device),
     xdpProgram() {
-      const [link] = JSON.parse(ip('-j', '-n', name, 'link', 'show', device)) as [
-        { xdp?: { prog: { id: number } } },
-      ];
+      const [link] = JSON.parse(ip('-j', 'link', 'show', device)) as [{ xdp?: { prog: { id: number } } }];
       return link.xdp?.prog.id;
     },
   };
