@@ -322,6 +322,16 @@ Napi::Value MapSetSizes(const Napi::CallbackInfo& info) {
   });
 }
 
+// mapLeaveOut(object, name): before load; the map is not created.
+Napi::Value MapLeaveOut(const Napi::CallbackInfo& info) {
+  auto state = Unwrap<ObjectState>(info[0]);
+  std::string name = Text(info[1]);
+  return Synchronously(info, [&] {
+    std::lock_guard<Mutex> lock(state->mutex);
+    Check("bpf_map__set_autocreate", bpf_map__set_autocreate(state->Map(name), false));
+  });
+}
+
 }  // namespace
 
 void InitObject(Napi::Env env, Napi::Object exports) {
@@ -334,6 +344,7 @@ void InitObject(Napi::Env env, Napi::Object exports) {
   Export(env, exports, "programSetAttachTarget", ProgramSetAttachTarget);
   Export(env, exports, "mapSetInitialValue", MapSetInitialValue);
   Export(env, exports, "mapSetSizes", MapSetSizes);
+  Export(env, exports, "mapLeaveOut", MapLeaveOut);
   Export(env, exports, "programSetTypeOf", ProgramSetTypeOf);
 }
 
