@@ -35,6 +35,7 @@ export interface Locator {
   }): Promise<void>;
   allInnerTexts(): Promise<string[]>;
   innerText(): Promise<string>;
+  inputValue(): Promise<string>;
   getAttribute(name: string, options?: { timeout?: number }): Promise<string | null>;
   count(): Promise<number>;
   isVisible(): Promise<boolean>;

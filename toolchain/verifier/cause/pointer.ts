@@ -190,7 +190,7 @@ function lengthSteps(trace: Trace): CausalStep[] {
     ];
   }
   // It may be compared only further on, as the limit of a loop whose first round this is.
-  const kept = trace.flow.registers.find((value) => isPacketLength(trace, value));
+  const kept = trace.flow.registers.flatMap(partsOf).find((part) => isPacketLength(trace, part));
   return kept ? [trace.point('proof-lost', kept.index, NO_PROOF)] : [];
 }
 
