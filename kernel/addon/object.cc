@@ -218,7 +218,8 @@ Napi::Value ObjectMaps(const Napi::CallbackInfo& info) {
     item.Set("valueTypeId", Napi::Number::New(env, valueType));
     item.Set("globals", Napi::Boolean::New(env, internal));
     item.Set("pinnedAt", OrEmpty(bpf_map__pin_path(map)));
-    item.Set("fd", Napi::Number::New(env, bpf_map__fd(map)));
+    // For a map that it does not create libbpf keeps the descriptor of something else.
+    item.Set("fd", Napi::Number::New(env, bpf_map__autocreate(map) ? bpf_map__fd(map) : -1));
     list.Set(list.Length(), item);
   }
   return list;
