@@ -4,6 +4,7 @@ import { withRun, type CoverageSum } from '../debug-adapter/coverage/sum';
 import { AdapterError } from '../debug-adapter/errors';
 import type { Recording } from '../debug-adapter/recorder/recording';
 import { openForReading } from '../debug-adapter/replay';
+import { NEVER, Pace } from '../debug-adapter/stepping/pace';
 import { flag, refuse, usage, type Arguments, type Command } from './command';
 import type { ExitStatus, Io } from './io';
 import { Refusal } from './replay/adapter';
@@ -68,7 +69,7 @@ async function cover(args: Arguments, io: Io): Promise<ExitStatus> {
       });
       return 1;
     }
-    const added = withRun(sum, coverageOf(stepper.run));
+    const added = withRun(sum, await coverageOf(stepper.run, new Pace(NEVER)));
     const [changed] = added.replaced;
     if (changed !== undefined) {
       const message = `${file} is of another text of ${changed} than the recordings before it.`;

@@ -4,23 +4,24 @@ import { isExit, isGoto, isJump } from '../../toolchain/insn/effects';
 import type { BranchCoverage, BranchSide, FileCoverage } from '../protocol';
 import type { OpenedRun } from '../recorder/open-run';
 import type { Machine } from '../recorder/replay/machine';
+import { INTERVAL } from '../recorder/replay/timeline';
 import type { SourceFrame, SourceLine } from '../recorder/source-map';
+import type { Pace } from '../stepping/pace';
 
 /**
  * Coverage by file, of every file that the program has code from. A line counts each time a breakpoint on it would be
- * hit. The run stays at the step it is at.
+ * hit. Throws `cancelled` when that is what `pace` says. Leaves the machine anywhere.
  */
-export function coverageOf(run: OpenedRun): FileCoverage[] {
+export async function coverageOf(run: OpenedRun, pace: Pace): Promise<FileCoverage[]> {
   const { timeline } = run;
-  const here = timeline.machine.step;
   const counts = new Counts(run);
-  timeline.seek(0);
-  counts.see(timeline.machine);
-  timeline.forward((machine) => {
+  const machine = timeline.seek(0);
+  counts.see(machine);
+  while (!machine.ending) {
+    if (machine.step % INTERVAL === 0) await pace.breathe(machine.step / timeline.length);
+    machine.run();
     counts.see(machine);
-    return false;
-  });
-  timeline.seek(here);
+  }
   return collect(run, counts);
 }
 

@@ -75,6 +75,8 @@ export function convert(node: Node, by: Conversion): ExpressionNode {
       const whenTrue = field('consequence');
       return { kind: 'conditional', text, condition, whenTrue, whenFalse: field('alternative') };
     }
+    case 'comma_expression':
+      return { kind: 'comma', text, left: field('left'), right: field('right') };
     case 'cast_expression': {
       const type = typeSyntax(node.childForFieldName('type')!, by);
       return { kind: 'cast', text, type, operand: field('value') };

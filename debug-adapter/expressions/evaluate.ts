@@ -11,7 +11,7 @@ import { callOperand } from './calls';
 import { compareAs } from './comparison';
 import { arithmetic, convertTo, FALSE, TRUE, unify, wrap } from './integers';
 import { indexOperand, memberOperand } from './members';
-import { integerScalar, promoted, Refused, scalarOf, typedValue } from './operands';
+import { declaredType, integerScalar, promoted, Refused, scalarOf, typedValue, valueOf } from './operands';
 import type { IntegerScalar, Operand, Place, PointerScalar, Scalar } from './operands';
 import { packetOperand } from './packet-fields';
 import { parseInner } from './parse';
@@ -89,6 +89,9 @@ export class Evaluator {
         return integerScalar(this.types, this.logical(node) ? TRUE : FALSE);
       case 'conditional':
         return this.conditional(node);
+      case 'comma':
+        this.operand(node.left);
+        return this.operand(node.right);
       case 'cast':
         return this.cast(this.scalar(node.operand), node.type);
       case 'sizeofType':
@@ -126,9 +129,7 @@ export class Evaluator {
     const variable = this.scope.variable(name);
     if (variable) {
       if (this.typesOnly) return this.unread(variable.type, name);
-      const read = variable.read();
-      if (!read.ok) throw new Refused(read.problem);
-      return { kind: 'value', typed: read.value };
+      return { kind: 'variable', variable };
     }
     const register = /^\$r(\d|10)$/.exec(name);
     if (register) return this.register(Number(register[1]));
@@ -204,7 +205,7 @@ export class Evaluator {
     const operand = this.operand(node);
     if (operand.kind === 'place' && !operand.bitfield)
       return { kind: 'pointer', address: operand.address, target: operand.type };
-    const typed = operand.kind === 'value' ? operand.typed : undefined;
+    const typed = valueOf(this.scope, operand);
     if (typed?.address !== undefined && !typed.value.bitfield)
       return {
         kind: 'pointer',
@@ -286,8 +287,7 @@ export class Evaluator {
   }
 
   private isNumber(operand: Operand): boolean {
-    const type =
-      operand.kind === 'place' ? operand.type : operand.kind === 'value' ? operand.typed.value.typeId : 0;
+    const type = declaredType(operand);
     return ['int', 'enum', 'enum64'].includes(this.types.resolve(type).kind);
   }
 

@@ -97,6 +97,7 @@ export function mapsOfRun({ recording, object, maps, timeline }: OpenedRun, type
     const entry = maps.lookup(map.handle, key);
     if (!entry) return succeed(null);
     const { value: bytes, known } = entry;
-    return succeed({ bytes, known });
+    const address = maps.shape(map.handle)?.slots === 1 ? maps.valueAddress(map.handle, key) : undefined;
+    return succeed({ bytes, known, ...(address === undefined ? {} : { address }) });
   });
 }

@@ -2,7 +2,7 @@
 import { childrenOf, valueAt } from '../../toolchain/btf/value';
 import { textValue, type Evaluator } from './evaluate';
 import { cpuOperand, entryOperand } from './map-entry';
-import { findMember, promoted, Refused, typedValue } from './operands';
+import { declaredType, findMember, promoted, Refused, typedValue, valueOf } from './operands';
 import type { Operand, Scalar } from './operands';
 import type { ExpressionNode } from './syntax';
 import type { TypeNumber } from './types';
@@ -15,18 +15,18 @@ export function memberOperand(
   let operand = evaluator.operand(object);
   if (operand.kind === 'map')
     throw new Refused(`${object.text} is a map; write ${object.text}[KEY] for an entry.`);
-  if (operand.kind !== 'place' || evaluator.scope.types.resolve(operand.type).kind === 'ptr') {
+  const isPointer = evaluator.scope.types.resolve(declaredType(operand)).kind === 'ptr';
+  if (isPointer || operand.kind === 'pointer')
+    operand = evaluator.dereference(evaluator.scalarOfOperand(operand, object), object);
+  if (operand.kind !== 'place') {
     const typed = typedValue(evaluator.scope, operand) ?? textValue(evaluator.scope, operand);
     const cpu = /^cpu(\d+)$/.exec(name);
     const own = cpu && cpuOperand(evaluator, typed, Number(cpu[1]), text);
     if (own) return own;
     const kind = evaluator.scope.types.resolve(typed.value.typeId).kind;
-    if (kind === 'ptr') operand = evaluator.dereference(evaluator.scalar(object), object);
-    else {
-      const found = kind === 'struct' || kind === 'union' ? valueAt(typed.value, `.${name}`) : undefined;
-      if (!found) throw noMember(evaluator, object, typed.value.typeId, name);
-      return { kind: 'value', typed: { ...typed, value: found } };
-    }
+    const found = kind === 'struct' || kind === 'union' ? valueAt(typed.value, `.${name}`) : undefined;
+    if (!found) throw noMember(evaluator, object, typed.value.typeId, name);
+    return { kind: 'value', typed: { ...typed, value: found } };
   }
   const structure = evaluator.scope.types.complete(operand.type);
   const found = findMember(evaluator.scope.types, structure, name);
@@ -63,7 +63,7 @@ export function indexOperand(
   const position = evaluator.scalar(node.index.value);
   if (position.kind === 'pointer') throw new Refused(`[${node.key}]: an index is a number.`);
   const at = promoted(position).value;
-  const typed = operand.kind === 'value' ? operand.typed : undefined;
+  const typed = valueOf(evaluator.scope, operand);
   const isArray = typed && evaluator.scope.types.resolve(typed.value.typeId).kind === 'array';
   const inside = isArray && at >= 0n && at < BigInt(typed.value.childCount);
   if (inside) {

@@ -2,7 +2,8 @@
 import { decode } from '../../toolchain/btf/value';
 import { fail, succeed } from '../../toolchain/problem';
 import type { Outcome } from '../../toolchain/problem';
-import { framesOf } from '../stepping/moment';
+import { numberOf } from '../stepping/locals';
+import { innermostOf } from '../stepping/moment';
 import type { Moment, StepFrame } from '../stepping/moment';
 import { localsOf, readLocal } from '../stepping/local-rows';
 import { packetLayers } from '../stepping/packet-rows';
@@ -18,16 +19,20 @@ import type { TypeSpace } from './types';
  */
 export function scopeAt(
   moment: Moment,
-  frame: StepFrame | undefined = framesOf(moment)[0],
+  frame: StepFrame | undefined = innermostOf(moment),
   maps?: MapScope,
 ): Scope {
   const types = typesOf(moment);
   const view = frame?.view ?? moment.views[0];
   const locals = frame ? localsOf(moment, frame) : [];
-  const local = (variable: DwarfVariable): Variable => ({
-    type: types.numberOf(moment.types, variable.type) ?? 0,
-    read: () => readTyped(moment, frame!, variable),
-  });
+  const local = (variable: DwarfVariable): Variable => {
+    const type = types.numberOf(moment.types, variable.type) ?? 0;
+    return {
+      type,
+      number: () => numberOf(variable, types.sizeOf(type), frame!.view),
+      read: () => readTyped(moment, frame!, variable),
+    };
+  };
   return {
     types,
     variable: (name) => {
@@ -37,6 +42,7 @@ export function scopeAt(
     register: (number) => view?.register(number),
     memory: (address, length) =>
       view?.memory(address, length) ?? { bytes: new Uint8Array(length), known: new Uint8Array(length) },
+    number: view?.number,
     packet: () => packetLayers(moment),
     map: (name) => maps?.map(name),
     lookup: (map, key) =>

@@ -8,7 +8,7 @@ import type { Outcome, Problem } from '../../toolchain/problem';
 import type { TypedMap } from '../variables/maps';
 import { promote, wrap } from './integers';
 import type { Integer } from './integers';
-import type { Scope, TypedValue } from './scope';
+import type { Scope, TypedValue, Variable } from './scope';
 import type { ExpressionNode } from './syntax';
 import type { TypeNumber, TypeSpace } from './types';
 
@@ -43,6 +43,8 @@ export type Operand =
   | Scalar
   | Place
   | { kind: 'value'; typed: TypedValue }
+  /** Read when its value is asked for, and as what is needed of it. */
+  | { kind: 'variable'; variable: Variable }
   | { kind: 'map'; map: TypedMap }
   | { kind: 'text'; bytes: Uint8Array };
 
@@ -75,6 +77,11 @@ export function typedValue(scope: Scope, operand: Operand): TypedValue | undefin
   switch (operand.kind) {
     case 'value':
       return operand.typed;
+    case 'variable': {
+      const read = operand.variable.read();
+      if (!read.ok) throw new Refused(read.problem);
+      return read.value;
+    }
     case 'place':
       return readPlace(scope, operand);
     case 'pointer':
@@ -84,6 +91,18 @@ export function typedValue(scope: Scope, operand: Operand): TypedValue | undefin
     default:
       return undefined;
   }
+}
+
+/** The value of an operand that is one, a variable's included; undefined for what is computed or lies at an address. */
+export function valueOf(scope: Scope, operand: Operand): TypedValue | undefined {
+  return operand.kind === 'value' || operand.kind === 'variable' ? typedValue(scope, operand) : undefined;
+}
+
+/** Type of a variable, of what lies at an address or of a value; 0 for what is computed. */
+export function declaredType(operand: Operand): TypeNumber {
+  if (operand.kind === 'place') return operand.type;
+  if (operand.kind === 'variable') return operand.variable.type;
+  return operand.kind === 'value' ? operand.typed.value.typeId : 0;
 }
 
 function readPlace({ types, memory }: Scope, { address, type, bitfield, name }: Place): TypedValue {
@@ -129,6 +148,8 @@ function notKnown(text: string): Refused {
 /** A value as an operand of arithmetic. Arrays become pointers to their first element, as in C. */
 export function scalarOf(scope: Scope, operand: Operand, node: ExpressionNode): Scalar {
   if (operand.kind === 'integer' || operand.kind === 'pointer') return operand;
+  const plain = plainScalar(scope, operand);
+  if (plain) return plain;
   const typed = typedValue(scope, operand);
   if (!typed)
     throw new Refused(`\`${node.text}\` is ${operand.kind === 'map' ? 'a map' : 'text'}, and no number.`);
@@ -178,6 +199,41 @@ export function scalarOf(scope: Scope, operand: Operand, node: ExpressionNode): 
       return { kind: 'integer', value: raw, bits: size * 8, signed: false, type: types.integer(size, false) };
     }
   }
+}
+
+/**
+ * A number or pointer that is a variable or lies in memory, by the short way, which conditions take at a million steps.
+ * Undefined for all else, and for what is not known: the long way says why.
+ */
+function plainScalar({ types, number }: Scope, operand: Operand): Scalar | undefined {
+  if (operand.kind !== 'variable' && operand.kind !== 'place') return undefined;
+  const typeNumber = operand.kind === 'variable' ? operand.variable.type : operand.type;
+  const type = types.resolve(typeNumber);
+  const isScalar = type.kind === 'ptr' || type.kind === 'enum' || type.kind === 'enum64';
+  const isWholeInt = type.kind === 'int' && (!type.bits || type.bits === type.size * 8);
+  if (!isScalar && !isWholeInt) return undefined;
+  let raw: bigint | undefined;
+  let bits = 8 * types.sizeOf(typeNumber);
+  if (operand.kind === 'variable') {
+    raw = operand.variable.number?.();
+  } else if (!operand.bitfield) {
+    raw = number?.(operand.address, bits >> 3);
+  } else if (types.littleEndian) {
+    const { bitOffset } = operand.bitfield;
+    const size = (bitOffset + operand.bitfield.bits + 7) >> 3;
+    bits = operand.bitfield.bits;
+    raw = size > 8 ? undefined : number?.(operand.address, size);
+    raw = raw === undefined ? undefined : raw >> BigInt(bitOffset);
+  }
+  if (raw === undefined) return undefined;
+  if (!('signed' in type)) return { kind: 'pointer', address: raw, target: type.type };
+  return {
+    kind: 'integer',
+    value: wrap(raw, bits, type.signed),
+    bits,
+    signed: type.signed,
+    type: typeNumber,
+  };
 }
 
 /** A structure's member, those of unnamed structures and unions within it too, as in C. */

@@ -59,6 +59,11 @@ function parseWith(parser: Parser, text: string, depth: number): Outcome<Express
   });
 }
 
+/** What somebody writes who has no function in mind for it. */
+const ADDRESS_LITERALS = [
+  { pattern: /\b\d{1,3}(?:\.\d{1,3}){3}\b/, name: 'ipv4' },
+  { pattern: /\b[0-9a-f]{2}(?::[0-9a-f]{2}){5}\b/i, name: 'mac' },
+] as const;
 const EXAMPLE = 'Write C, such as ip->protocol == 17 or counts[3].packets.';
 
 /** Names right behind a parenthesis, where C would take a type as well. */
@@ -175,7 +180,11 @@ function unreadable(text: string, at: number): Outcome<never> {
   const from = Math.max(0, Math.min(at, text.length));
   const rest = text.slice(from).trim();
   const where = rest === '' ? 'It ends too early' : `It cannot be read from "${rest.slice(0, 24)}" on`;
-  return fail('expression/syntax', `"${text}" is not a C expression. ${where}.`, EXAMPLE);
+  const literal = ADDRESS_LITERALS.flatMap(({ pattern, name }) => {
+    const found = pattern.exec(text)?.[0];
+    return found === undefined ? [] : [`C has no addresses: write ${name}("${found}").`];
+  })[0];
+  return fail('expression/syntax', `"${text}" is not a C expression. ${where}.`, literal ?? EXAMPLE);
 }
 
 /** Puts a number in the place of what stands between brackets, since keys of maps are not always C. */

@@ -37,6 +37,8 @@ export function isMap(evaluated: Evaluated): evaluated is WholeMap {
 /** A variable that is in scope, whether or not its value is known. */
 export interface Variable {
   type: TypeNumber;
+  /** Of a number or pointer, what {@link read} would give, as an unsigned number: a short cut that may not be there. */
+  number?(): bigint | undefined;
   /** A problem says why it has no value here: ``"`ip` is optimised out here; last known at line 14."`` */
   read(): Outcome<TypedValue>;
 }
@@ -49,6 +51,8 @@ export interface Scope {
   register(number: number): bigint | undefined;
   /** What is known of memory of the program's. */
   memory(address: bigint, length: number): Shown;
+  /** Up to 8 bytes of that as an unsigned number; undefined unless all are known. A short cut that may not be there. */
+  number?: ((address: bigint, size: number) => bigint | undefined) | undefined;
   map(name: string): TypedMap | undefined;
   /** An entry's value as the kernel gives it: for per-CPU maps, one value a CPU. Null: there is none of that key. */
   lookup(map: TypedMap, key: Uint8Array): Outcome<(Shown & { address?: bigint }) | null>;

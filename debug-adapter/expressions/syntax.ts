@@ -27,6 +27,7 @@ export type ExpressionNode = { text: string } & (
       whenTrue: ExpressionNode;
       whenFalse: ExpressionNode;
     }
+  | { kind: 'comma'; left: ExpressionNode; right: ExpressionNode }
   | { kind: 'cast'; type: TypeSyntax; operand: ExpressionNode }
   | { kind: 'sizeofType'; type: TypeSyntax }
   | { kind: 'sizeofValue'; operand: ExpressionNode }

@@ -24,10 +24,15 @@ export function customHandlers(
       if (!recording) throw nothingRecorded();
       if (path !== undefined) await writeFile(path, encodeRecording(recording));
     },
-    'bpf/coverage': (): CoverageResponse => {
-      const { run } = session.stepping('bpf/coverage').stepper;
+    'bpf/coverage': async (): Promise<CoverageResponse> => {
+      const stepping = session.stepping('bpf/coverage');
+      const { stepper } = stepping;
+      const { run } = stepper;
       if (run.ending.kind === 'diverged') throw notCounted(run.ending.reason);
-      return { program: run.recording.program.name, files: coverageOf(run) };
+      const files = await stepping.search('Counting the lines that ran', (pace) =>
+        stepper.orReturn(() => coverageOf(run, pace)),
+      );
+      return { program: run.recording.program.name, files };
     },
     'bpf/refresh': async () => {
       if (await session.started('bpf/refresh').context.refresh()) listener.changed();

@@ -6,6 +6,7 @@ import { replayCode } from '../recorder/replay/code';
 import type { ReplayCode } from '../recorder/replay/code';
 import type { PreparedProgram } from '../recorder/instrument/instrument';
 import type { SourceMap } from '../recorder/source-map';
+import { numberIn } from '../stepping/frame-view';
 import type { FrameView } from '../stepping/frame-view';
 import type { Moment } from '../stepping/moment';
 import type { TakenSnapshot } from './snapshot';
@@ -37,20 +38,22 @@ export function momentOfSnapshot(facts: ProgramFacts, snapshot: TakenSnapshot): 
 }
 
 function viewOf({ insn, registers, stack, packet }: TakenSnapshot): FrameView {
+  const memory: FrameView['memory'] = (address, length) => {
+    const bytes = new Uint8Array(length);
+    const known = new Uint8Array(length);
+    for (let index = 0; index < length; index++) {
+      const byte = byteAt(address + BigInt(index), stack, packet);
+      if (byte === undefined) continue;
+      bytes[index] = byte;
+      known[index] = 1;
+    }
+    return { bytes, known };
+  };
   return {
     insn,
     register: (number) => registers.get(number),
-    memory(address, length) {
-      const bytes = new Uint8Array(length);
-      const known = new Uint8Array(length);
-      for (let index = 0; index < length; index++) {
-        const byte = byteAt(address + BigInt(index), stack, packet);
-        if (byte === undefined) continue;
-        bytes[index] = byte;
-        known[index] = 1;
-      }
-      return { bytes, known };
-    },
+    memory,
+    number: (address, size) => numberIn(memory, address, size),
   };
 }
 

@@ -9,16 +9,20 @@ export interface FrameView {
   register(number: number): bigint | undefined;
   /** Bytes from an address on, and which of them the run has shown. */
   memory(address: bigint, length: number): { bytes: Uint8Array; known: Uint8Array };
+  /** Up to 8 of them as an unsigned little-endian number; undefined unless all of them are known. */
+  number(address: bigint, size: number): bigint | undefined;
 }
 
 /** Frames with code of their own, innermost first. */
 export function frameViews(machine: Machine): FrameView[] {
   const memory = (address: bigint, length: number) => machine.memory.bytes(address, length);
+  const number = (address: bigint, size: number) => machine.memory.number(address, size);
   const views: FrameView[] = [
     {
       insn: machine.pc,
       register: (number) => (machine.known & (1 << number) ? machine.register(number) : undefined),
       memory,
+      number,
     },
   ];
   for (const { call, lo, hi, known } of machine.frames.toReversed()) {
@@ -27,14 +31,15 @@ export function frameViews(machine: Machine): FrameView[] {
       register: (number) =>
         known & (1 << number) ? joined(lo[number - 6] as number, hi[number - 6] as number) : undefined,
       memory,
+      number,
     });
   }
   return views;
 }
 
-/** Up to 8 bytes as an unsigned little-endian number; undefined unless all of them are known. */
-export function readNumber(view: FrameView, address: bigint, size: number): bigint | undefined {
-  const { bytes, known } = view.memory(address, size);
+/** What {@link FrameView.number} is, of a view's memory. */
+export function numberIn(memory: FrameView['memory'], address: bigint, size: number): bigint | undefined {
+  const { bytes, known } = memory(address, size);
   if (known.includes(0)) return undefined;
   return bytes.reduceRight((value, byte) => (value << 8n) | BigInt(byte), 0n);
 }

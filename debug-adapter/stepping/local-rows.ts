@@ -8,16 +8,26 @@ import type { LastKnown, Moment, StepFrame } from './moment';
 import { shownNode } from './shown';
 
 /** Variables of a frame, parameters among them, innermost block first; an inner one hides the outer one of its name. */
-export function localsOf({ source }: Moment, frame: StepFrame): DwarfVariable[] {
-  // DWARF counts the innermost function as 0, as frames are listed.
-  const index = source.frames(frame.view.insn).length - 1 - frame.inlined;
-  const seen = new Set<string>();
-  return source.variables(frame.view.insn).filter((variable) => {
-    const isMine = variable.frame === index && variable.name !== '' && !seen.has(variable.name);
-    if (isMine) seen.add(variable.name);
-    return isMine;
-  });
+export function localsOf({ source }: Moment, frame: StepFrame): readonly DwarfVariable[] {
+  const kept = knownLocals.get(source) ?? new Map<string, DwarfVariable[]>();
+  knownLocals.set(source, kept);
+  const key = `${frame.view.insn} ${frame.inlined}`;
+  let locals = kept.get(key);
+  if (!locals) {
+    // DWARF counts the innermost function as 0, as frames are listed.
+    const index = source.frames(frame.view.insn).length - 1 - frame.inlined;
+    const seen = new Set<string>();
+    locals = source.variables(frame.view.insn).filter((variable) => {
+      const isMine = variable.frame === index && variable.name !== '' && !seen.has(variable.name);
+      if (isMine) seen.add(variable.name);
+      return isMine;
+    });
+    kept.set(key, locals);
+  }
+  return locals;
 }
+/** By instruction and inlined function: a condition asks for them each time that it is evaluated. */
+const knownLocals = new WeakMap<Moment['source'], Map<string, DwarfVariable[]>>();
 
 /** A local variable's bytes, and its address if it has one; undefined when it is nowhere. */
 export function readLocal(

@@ -2,7 +2,7 @@
 import { evaluate } from '../../toolchain/dwarf/dwarf';
 import type { DwarfVariable, ExpressionContext, Location } from '../../toolchain/dwarf/dwarf';
 import type { Types } from '../../toolchain/btf/btf';
-import { bytesOfNumber, readNumber } from './frame-view';
+import { bytesOfNumber } from './frame-view';
 import type { FrameView } from './frame-view';
 import type { Shown } from './shown';
 
@@ -14,6 +14,36 @@ export function readVariable(
   context: ExpressionContext,
 ): (Shown & { address?: bigint }) | undefined {
   return readLocation(variable.location, types.sizeOf(variable.type), view, context);
+}
+
+/**
+ * What {@link readVariable} has of a variable of up to 8 bytes, as an unsigned number, if it is somewhere that is read
+ * at once: a condition asks for it at a million steps. Undefined also where it is not known.
+ */
+export function numberOf({ location }: DwarfVariable, size: number, view: FrameView): bigint | undefined {
+  if (size < 1 || size > 8) return undefined;
+  const content = (register: number, offset: number) => {
+    const base = view.register(register);
+    return base === undefined ? undefined : BigInt.asUintN(8 * size, base + BigInt(offset));
+  };
+  const at = (register: number, offset: number) => {
+    const base = view.register(register);
+    return base === undefined ? undefined : view.number(BigInt.asUintN(64, base + BigInt(offset)), size);
+  };
+  switch (location.kind) {
+    case 'register':
+      return content(location.register, 0);
+    case 'value':
+      return content(location.register, location.offset);
+    case 'stack':
+      return at(10, location.offset);
+    case 'memory':
+      return at(location.register, location.offset);
+    case 'constant':
+      return BigInt.asUintN(8 * size, location.value);
+    default:
+      return undefined;
+  }
 }
 
 function readLocation(
@@ -48,7 +78,7 @@ function readLocation(
     case 'computed': {
       const machine = {
         register: view.register,
-        memory: (address: bigint, bytes: number) => readNumber(view, address, bytes),
+        memory: view.number,
       };
       const found = evaluate(location.expression, machine, context);
       if (!found) return undefined;

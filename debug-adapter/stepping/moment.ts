@@ -77,6 +77,13 @@ export function framesOf({ views, source }: Pick<Moment, 'views' | 'source'>): S
   });
 }
 
+/** The first of {@link framesOf}, without the others. */
+export function innermostOf({ views, source }: Pick<Moment, 'views' | 'source'>): StepFrame | undefined {
+  const [view] = views;
+  const frames = view && source.frames(view.insn);
+  return frames?.[0] && { ...frames[0], id: 1, view: view!, inlined: frames.length - 1 };
+}
+
 /** The present step of a run. It follows the run's machine, so that it is good for one evaluation and not kept. */
 export function momentOf(run: OpenedRun): Moment {
   const { source, dwarf, types, object, code, recording, timeline, calls } = run;

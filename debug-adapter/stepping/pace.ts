@@ -14,6 +14,9 @@ export interface Progress {
   done(): void;
 }
 
+/** Of work that nobody can give up. */
+export const NEVER = new AbortController().signal;
+
 export class Pace {
   private readonly begun = performance.now();
   private turn = this.begun;

@@ -15,7 +15,7 @@ import type { Moment, StepFrame } from './moment';
 import { isBackward, targetOf } from './moves';
 import { returnedAt } from './returned';
 import type { Granularity, Move, Rest } from './moves';
-import { Pace } from './pace';
+import { NEVER, Pace } from './pace';
 
 export type { StepFrame } from './moment';
 export type { Granularity, Move, Rest } from './moves';
@@ -133,5 +133,3 @@ export class Stepper {
     }
   }
 }
-
-const NEVER = new AbortController().signal;

@@ -196,6 +196,8 @@ export interface Addon {
     name: string,
     sizes: { maxEntries?: number | undefined; valueSize?: number | undefined },
   ): void;
+  /** Before load: the map is not created. */
+  mapLeaveOut(object: AddonObject, name: string): void;
   /** Gives a program the type that libbpf has for a section's name; false where it has none. */
   programSetTypeOf(object: AddonObject, name: string, section: string): boolean;
 

@@ -218,7 +218,8 @@ Napi::Value ObjectMaps(const Napi::CallbackInfo& info) {
     item.Set("valueTypeId", Napi::Number::New(env, valueType));
     item.Set("globals", Napi::Boolean::New(env, internal));
     item.Set("pinnedAt", OrEmpty(bpf_map__pin_path(map)));
-    item.Set("fd", Napi::Number::New(env, bpf_map__fd(map)));
+    // For a map that it does not create libbpf keeps the descriptor of something else.
+    item.Set("fd", Napi::Number::New(env, bpf_map__autocreate(map) ? bpf_map__fd(map) : -1));
     list.Set(list.Length(), item);
   }
   return list;
@@ -322,6 +323,16 @@ Napi::Value MapSetSizes(const Napi::CallbackInfo& info) {
   });
 }
 
+// mapLeaveOut(object, name): before load; the map is not created.
+Napi::Value MapLeaveOut(const Napi::CallbackInfo& info) {
+  auto state = Unwrap<ObjectState>(info[0]);
+  std::string name = Text(info[1]);
+  return Synchronously(info, [&] {
+    std::lock_guard<Mutex> lock(state->mutex);
+    Check("bpf_map__set_autocreate", bpf_map__set_autocreate(state->Map(name), false));
+  });
+}
+
 }  // namespace
 
 void InitObject(Napi::Env env, Napi::Object exports) {
@@ -334,6 +345,7 @@ void InitObject(Napi::Env env, Napi::Object exports) {
   Export(env, exports, "programSetAttachTarget", ProgramSetAttachTarget);
   Export(env, exports, "mapSetInitialValue", MapSetInitialValue);
   Export(env, exports, "mapSetSizes", MapSetSizes);
+  Export(env, exports, "mapLeaveOut", MapLeaveOut);
   Export(env, exports, "programSetTypeOf", ProgramSetTypeOf);
 }
 

@@ -79,6 +79,27 @@ describe('what is loaded', () => {
     await client.request('detach', { link });
   });
 
+  test('links that come and go while they are listed', async () => {
+    const spec = { hook: 'rawTracepoint', name: 'sched_switch' } as const;
+    const raw = await load(client, await compiler.compile('SEC("raw_tp") int lstraw(void *c) { return 0; }'));
+    const program = raw.program('lstraw').handle;
+    let listing = true;
+    const coming = async () => {
+      while (listing) {
+        const { link } = await client.request('attach', { program, spec });
+        await client.request('detach', { link });
+      }
+    };
+    const changes = [coming(), coming()];
+    try {
+      for (let look = 0; look < 100; look++)
+        expect(await client.request('listLinks', {})).toHaveProperty('links');
+    } finally {
+      listing = false;
+      await Promise.all(changes);
+    }
+  });
+
   test('a program’s instructions as the kernel has them', async () => {
     const dump = await client.request('programDump', { program: object.program('lstprog').handle });
     expect(dump.instructions.length % 8).toBe(0);

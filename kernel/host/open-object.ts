@@ -84,6 +84,15 @@ async function select(
     if (target) await addon.programSetAttachTarget(operation, object, program.name, target);
   }
   completeAsLoadersDo(addon, object, present);
+  // Which struct_ops there are, and whether through a link (6.4), depends on the kernel; a program that is for none of
+  // them is not to fail for that.
+  const isForStructOps = present.some(
+    ({ name, type }) => type === 'struct_ops' && params.programs?.includes(name),
+  );
+  if (params.programs && !isForStructOps) {
+    for (const { name, type } of addon.objectMaps(object))
+      if (type === 'struct_ops') addon.mapLeaveOut(object, name);
+  }
   for (const [name, value] of Object.entries(params.globals ?? {})) {
     addon.mapSetInitialValue(object, name, value);
   }

@@ -5,6 +5,7 @@ import path from 'node:path';
 import type { KernelClient } from '../../kernel/client/client';
 import type { LoadedProgram } from '../../kernel/protocol';
 import { openRun } from '../../debug-adapter/recorder/open-run';
+import type { OpenedRun } from '../../debug-adapter/recorder/open-run';
 import { openRecorder } from '../../debug-adapter/recorder/record';
 import type { RecordedRun } from '../../debug-adapter/recorder/record';
 import { recordProgram } from '../../debug-adapter/recorder/record-program';
@@ -13,6 +14,9 @@ import { replayCode } from '../../debug-adapter/recorder/replay/code';
 import { Machine } from '../../debug-adapter/recorder/replay/machine';
 import { loadObject } from '../../debug-adapter/runner/load';
 import type { LoadedObject } from '../../debug-adapter/runner/load';
+import { localNodes } from '../../debug-adapter/stepping/local-rows';
+import { SourceFiles } from '../../debug-adapter/stepping/source-files';
+import { Stepper } from '../../debug-adapter/stepping/stepper';
 import { readBpfObject } from '../../toolchain/elf/object';
 import { testRunSupport } from '../../toolchain/program/test-run';
 import { root } from '../support/bpf-object';
@@ -146,6 +150,10 @@ export async function recordingCost(workshop: Workshop): Promise<Line[]> {
   ];
 }
 
+const ROUNDS_OF_LOOP = 290_000;
+/** The line of its body at which a condition is asked. */
+const ASKED_AT = 'if (index % 16 == 0)';
+
 /** Ten million instructions: opening, and steps in both directions. */
 export async function longReplay(workshop: Workshop): Promise<Line[]> {
   const file = path.join(workshop.directory, 'long.bpf.c');
@@ -177,7 +185,7 @@ SEC("xdp") int longest(struct xdp_md *ctx)
 {
 	struct progress state = {};
 
-	bpf_loop(290000, turn, &state, 0);
+	bpf_loop(${ROUNDS_OF_LOOP}, turn, &state, 0);
 	return state.sum & 3;
 }
 `,
@@ -203,6 +211,7 @@ SEC("xdp") int longest(struct xdp_md *ctx)
     times.push(await milliseconds(() => Promise.resolve(timeline.seek(to))));
   }
   const steps = `${(length / 1e6).toFixed(1)} million steps`;
+  const { looks, watched, asking } = await goneThrough(opened.value);
   return [
     {
       name: `replay: opening ${steps}, in s`,
@@ -218,5 +227,53 @@ SEC("xdp") int longest(struct xdp_md *ctx)
       value: percentile(times, 0.95),
       bound: 5,
     },
+    {
+      name: `replay: a line in either direction with a data breakpoint, p95 in ms, of ${steps}`,
+      ours: '',
+      theirs: '',
+      value: percentile(watched, 0.95),
+      bound: 5,
+    },
+    {
+      name: `replay: reading Locals after a line, p95 in ms, of ${steps}`,
+      ours: '',
+      theirs: '',
+      value: percentile(looks, 0.95),
+      bound: 5,
+    },
+    {
+      name: `replay: a condition that never holds, asked ${ROUNDS_OF_LOOP} times, in s`,
+      ours: '',
+      theirs: '',
+      value: asking / 1000,
+      bound: 10,
+    },
   ];
+}
+
+/** Times in ms of what a debugger's user does in a long run: lines with a data breakpoint set, Locals, a condition. */
+async function goneThrough(run: OpenedRun): Promise<{ looks: number[]; watched: number[]; asking: number }> {
+  const stepper = new Stepper(run, SourceFiles.onDisk([]));
+  const { timeline } = run;
+  const looks: number[] = [];
+  const watched: number[] = [];
+  stepper.goTo(0);
+  const watching = await stepper.data.info('sums[5]', stepper.frames()[0]!);
+  if (!watching.ok) throw new Error(watching.problem.message);
+  const { dataId } = watching.value;
+  await stepper.place([{ kind: 'data', id: 1, dataId, access: 'write', enabled: true }]);
+  for (let count = 0, seed = 1; count < 400; count++) {
+    seed = (Math.imul(seed, 1103515245) + 12345) >>> 0;
+    if (count % 40 === 0) stepper.goTo(seed % timeline.length);
+    watched.push(await milliseconds(() => stepper.move((seed >>> 16) % 2 ? 'next' : 'stepBack', 'line')));
+    looks.push(await milliseconds(() => Promise.resolve(localNodes(stepper.moment(), stepper.frames()[0]!))));
+  }
+  const { path: file, text } = run.recording.sources.find((source) => source.text.includes(ASKED_AT))!;
+  const line = text.split('\n').findIndex((one) => one.includes(ASKED_AT)) + 1;
+  const condition = 'state->x == 1 && index > 290000';
+  await stepper.place([{ kind: 'line', id: 2, path: file, line, condition, enabled: true }]);
+  stepper.goTo(0);
+  const asking = await milliseconds(() => stepper.move('continue', 'line'));
+  if (!stepper.isAtEnd) throw new Error(`the condition stopped: ${stepper.stop?.texts.join()}`);
+  return { looks, watched, asking };
 }

@@ -108,6 +108,15 @@ it('says that a function of a struct_ops is not attached by itself', async () =>
   );
 });
 
+it('attaches a program without the struct_ops that its object has, too', async () => {
+  const attach = [{ entry: 'by_raw_tp' }];
+  const configuration = { ...target.configuration, program: objectOf('hooks.bpf.c'), attach };
+  client = await DapClient.started('attach', configuration);
+  expect(client.console).toContain('Attached by_raw_tp: raw_tp/sched_process_exec');
+  const maps = await client.variables(await client.scope('Maps'));
+  expect(maps.map(({ name }) => name)).not.toContain('bpfs_hooks');
+});
+
 it('shows what an iterator writes, again on continue', async () => {
   const configuration = { ...target.configuration, program: fixture('iterator.bpf.c') };
   client = await DapClient.started('attach', configuration);

@@ -90,6 +90,10 @@ describe('expressions at a step', () => {
     // Globals, enumerators, registers.
     ['limit', '40'],
     ['table[1]', '-1'],
+    ['*(table + 2)', '4'],
+    ['&table[3] - table', '3'],
+    ['*&limit', '40'],
+    ['(limit, table[0]) + 1', '4'],
     ['table[1] < 0u', '0'],
     ['limit > XDP_TX ? XDP_DROP : XDP_PASS', '1'],
     ['XDP_DROP', 'XDP_DROP (1)'],
@@ -117,6 +121,8 @@ describe('expressions at a step', () => {
     ['rank(0, 1)', /rank cannot be called: nothing is run/],
     ['$packet.tcp.sourcePort', /The packet has no layer tcp here\. It has \$packet\.ethernet, .*udp/],
     ['$packet.udp.nothing', /has no field nothing\. It has .*sourcePort/],
+    ['ip->saddr == 10.0.0.7', /write ipv4\("10\.0\.0\.7"\)/],
+    ['eth->h_dest == 02:00:00:00:00:01', /write mac\("02:00:00:00:00:01"\)/],
     ['LOOP', /LOOP is a macro that leads back to itself/],
     ['NO_SUCH_MACRO', /There is no variable, map or enumerator "NO_SUCH_MACRO"/],
   ])('says why %s has no value', async (expression, reason) => {

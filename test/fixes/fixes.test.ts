@@ -115,7 +115,7 @@ describeAsRoot('a fix that the kernel accepted', () => {
 });
 
 describeAsRoot('fixes for the fixtures of the verifier', () => {
-  test('are accepted, each of them', { timeout: 300_000 }, async () => {
+  test('are accepted, each of them', { timeout: 900_000 }, async () => {
     const client = await Client.start();
     const folder = mkdtempSync(path.join(os.tmpdir(), 'bpf-studio-fixes-'));
     const rejected = path.join(root, 'test/fixtures/verifier/rejected');

@@ -100,12 +100,20 @@ export class Client {
   }
 
   /** Replaces the whole text, or `range` of it. */
-  async change(uri: string, text: string, range?: Diagnostic['range']): Promise<number> {
+  change(uri: string, text: string, range?: Diagnostic['range']): Promise<number> {
+    return this.changes(uri, [range ? { range, text } : { text }]);
+  }
+
+  /** Several changes at once, each of the text that the one before left. */
+  async changes(
+    uri: string,
+    contentChanges: { range?: Diagnostic['range']; text: string }[],
+  ): Promise<number> {
     const version = (this.versions.get(uri) ?? 0) + 1;
     this.versions.set(uri, version);
     await this.connection.sendNotification('textDocument/didChange', {
       textDocument: { uri, version },
-      contentChanges: [range ? { range, text } : { text }],
+      contentChanges,
     });
     return version;
   }

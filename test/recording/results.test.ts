@@ -4,6 +4,7 @@ import type { KernelClient } from '../../kernel/client/client';
 import { Compiler, openTestKernel } from '../../kernel/host/testing';
 import type { OpenedRun } from '../../debug-adapter/recorder/open-run';
 import { frameViews } from '../../debug-adapter/stepping/frame-view';
+import { localNodes } from '../../debug-adapter/stepping/local-rows';
 import { SourceFiles } from '../../debug-adapter/stepping/source-files';
 import { Stepper } from '../../debug-adapter/stepping/stepper';
 import { isTooOld, recordObject, toCall } from './record';
@@ -90,4 +91,79 @@ SEC("xdp") int prog(struct xdp_md *ctx) { return spread(bpf_ktime_get_ns()) & 1;
   expect(registers(0)).toContain(6);
   timeline.forward(({ frames }) => frames.length === 0);
   expect(registers(0)).toEqual([0, 10]);
+});
+
+/** What Locals says of a variable from line to line, as far as it is listed. */
+function storyOf(run: OpenedRun, variable: string): string[] {
+  const stepper = new Stepper(run, SourceFiles.onDisk([]));
+  return Array.from({ length: run.statements.count }, (_, index) => {
+    stepper.goTo(run.statements.step(index));
+    const rows = localNodes(stepper.moment(), stepper.frames()[0]!);
+    return rows.find(({ name }) => name === variable)?.value.replace(/^\d+/, 'N') ?? '';
+  }).filter((value) => value !== '');
+}
+const LAST_KNOWN = /^N \(last known/;
+
+test('a value of an earlier round of a loop is not the last known one of this round', async () => {
+  const run = await record(`
+__u32 sink, total;
+SEC("xdp") int prog(struct xdp_md *ctx)
+{
+	#pragma clang loop unroll(disable)
+	for (int round = 0; round < 4; round++) {
+		__u32 drawn;
+
+		if (bpf_get_smp_processor_id() == 5000 + round)
+			continue;
+		if (round & 1) {
+			sink = round;
+			continue;
+		}
+		drawn = bpf_get_prandom_u32();
+		total += drawn;
+		sink = 3;
+		bpf_ktime_get_ns();
+	}
+	return total & 1;
+}`);
+  const story = storyOf(run, 'drawn');
+  // Every other round does not come to where it is set, and ends at the line before it.
+  expect(story.filter((value) => value === 'N').length).toBeGreaterThan(1);
+  expect(story.filter((value) => LAST_KNOWN.test(value))).toEqual([]);
+});
+
+test('nor is a value of an earlier call of a callback', async () => {
+  const { client } = kernel;
+  if (isTooOld(client, 517, 'bpf_loop')) return;
+  const run = await record(`
+__u32 sink;
+static long turn(__u32 index, __u32 *sum)
+{
+	__u32 drawn;
+
+	if (index & 1) {
+		sink = index;
+		return 0;
+	}
+	drawn = bpf_get_prandom_u32();
+	*sum += drawn;
+	sink = 3;
+	bpf_ktime_get_ns();
+	return 0;
+}
+SEC("xdp") int prog(struct xdp_md *ctx)
+{
+	__u32 sum = 0;
+
+	bpf_loop(2, turn, &sum, 0);
+	return sum & 1;
+}`);
+  const story = storyOf(run, 'drawn');
+  const last = story.findLastIndex((value) => LAST_KNOWN.test(value));
+  expect(story[last]).toMatch(LAST_KNOWN);
+  // In the call that set it, and in no other.
+  expect(story.slice(last + 1).length).toBeGreaterThan(1);
+  expect(story.slice(0, last)).toContain('N');
+  expect(story.slice(last + 1).filter((value) => value !== 'optimised out')).toEqual([]);
+  expect(story.slice(0, story.indexOf('N')).filter((value) => value !== 'optimised out')).toEqual([]);
 });

@@ -31,7 +31,7 @@ afterAll(async () => {
   await reporting?.dispose();
 });
 
-test('explanations agree with the reports of Linux 7.3', { timeout: 300_000 }, async ({ skip }) => {
+test('explanations agree with the reports of Linux 7.3', { timeout: 900_000 }, async ({ skip }) => {
   if (typeof newest === 'string' || !reporting) return skip(String(newest));
   const rows: Comparison[] = [];
   const names = (await readdir(directory)).sort().filter((_, index) => index % everyNth === 0);

@@ -44,7 +44,7 @@ async function reportOf(
 }
 
 // A million instructions take the verifier minutes in an emulated machine.
-const patience = 300_000;
+const patience = 900_000;
 
 describe('rejected', () => {
   test.for(rejected)('$name', { timeout: patience }, async (fixture, { skip, expect }) => {
@@ -106,7 +106,7 @@ describe('logs of this kernel', () => {
       expect([fixture.name, ...essence(detailed)]).toEqual([fixture.name, ...essence(report)]);
     }
     // Some 250 programs are compiled and loaded once more, in a VM under emulation, too.
-  }, 600_000);
+  }, 900_000);
 
   test('cut, spliced and altered logs are explained without an exception', () => {
     let seed = 4711;

@@ -84,3 +84,35 @@ describe.each(Object.entries(programs))('a check of a %s copy', (how, text) => {
     expect(failure!.help).toContain(`${how} copy of the low 32 bits of \`zahl\``);
   });
 });
+
+describe('the length of a packet in 32 bits', () => {
+  const body = (declarations: string) => `#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+char LICENSE[] SEC("license") = "Dual MIT/GPL";
+char copy[256];
+SEC("xdp")
+int program(struct xdp_md *ctx)
+{
+	${declarations}
+
+	if (length > 256)
+		length = 256;
+	bpf_probe_read_kernel(copy, length, 0);
+	return XDP_PASS;
+}
+`;
+
+  test('is told to be unknown in its upper half', async () => {
+    const failure = await failureOf(body('__u32 length = ctx->data_end - ctx->data;'), 'v3');
+    expect(failure?.id).toMatch(/^bpf\/size-/);
+    const told = failure!.causes.map(({ message }) => message).join('\n');
+    expect(told).toContain('the distance of two packet pointers is taken in 32 bits here');
+    expect(failure!.help).toContain('__u64 length = data_end - data');
+  });
+
+  test('is known with what is advised', async () => {
+    const declarations =
+      'void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;\n\t__u64 length = data_end - data;';
+    expect((await failureOf(body(declarations), 'v3'))?.message).toBeUndefined();
+  });
+});

@@ -43,7 +43,7 @@ describe.for(pages)('$id', (page) => {
 
   test.for(page.programs.map((program, index) => ({ ...program, index })))(
     'program $index: $section',
-    { timeout: 300_000 },
+    { timeout: 900_000 },
     async (program, { skip }) => {
       if (program.notRun) skip(program.notRun);
       if (!isFor(program, kernel.version)) skip(`not for Linux ${kernel.release}`);

@@ -13,7 +13,7 @@ import { openTestKernel } from './kernel';
 const run = promisify(execFile);
 const directory = path.join(repository, 'test/fixtures/verifier/accepted');
 
-test('accepted programs are shown without any finding', { timeout: 300_000 }, async () => {
+test('accepted programs are shown without any finding', { timeout: 900_000 }, async () => {
   const kernel = await openTestKernel('shown');
   await kernel.dispose();
   const all = await Promise.all(

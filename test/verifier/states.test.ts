@@ -59,7 +59,7 @@ async function readLogs(folder: string): Promise<Log[]> {
   return logs;
 }
 
-test.for(['accepted', 'rejected'])('states of %s programs', { timeout: 300_000 }, async (folder) => {
+test.for(['accepted', 'rejected'])('states of %s programs', { timeout: 900_000 }, async (folder) => {
   const dialect = dialectOf(kernel.version);
   let states = 0;
   for (const { name, log } of await logsOf(folder)) {
@@ -126,7 +126,7 @@ test('what is known before a jump is what the kernel says when it takes up its o
 
 test(
   'what is known of C variables is told alike from the log of every kernel',
-  { timeout: 300_000 },
+  { timeout: 900_000 },
   async () => {
     const file = path.join(repository, 'test/lsp/fixtures/knowledge.bpf.c');
     const bytes = await compileBpf(file);

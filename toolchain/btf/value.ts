@@ -111,7 +111,8 @@ export function childrenOf(value: Value, start = 0, count = Number.MAX_SAFE_INTE
       );
     }
   } else if (type.kind === 'struct' || type.kind === 'union') {
-    for (const slot of slots(btf, type.id).slice(start, end)) children.push(memberNode(value, slot));
+    for (const slot of KnownTypes.in(btf).slots(type.id).slice(start, end))
+      children.push(memberNode(value, slot));
   } else if (type.kind === 'datasec') {
     for (const { type: id, offset } of type.variables.slice(start, end)) {
       const variable = btf.type(id);
@@ -153,8 +154,35 @@ interface Slot {
   index: number;
 }
 
+/** What is found out about types once, since a condition looks at the same ones at a million steps. */
+class KnownTypes {
+  private static readonly of = new WeakMap<Types, KnownTypes>();
+  private readonly names = new Map<number, string>();
+  private readonly members = new Map<number, readonly Slot[]>();
+
+  private constructor(private readonly btf: Types) {}
+
+  static in(btf: Types): KnownTypes {
+    let known = KnownTypes.of.get(btf);
+    if (!known) KnownTypes.of.set(btf, (known = new KnownTypes(btf)));
+    return known;
+  }
+
+  name(id: number): string {
+    let name = this.names.get(id);
+    if (name === undefined) this.names.set(id, (name = typeName(this.btf, id)));
+    return name;
+  }
+
+  slots(id: number): readonly Slot[] {
+    let found = this.members.get(id);
+    if (!found) this.members.set(id, (found = slotsOf(this.btf, id)));
+    return found;
+  }
+}
+
 /** A struct's members, those of unnamed structs within it drawn up as C does; unnamed unions stay together. */
-function slots(btf: Types, id: number, base = 0, depth = 0): Slot[] {
+function slotsOf(btf: Types, id: number, base = 0, depth = 0): Slot[] {
   const type = btf.type(id);
   if ((type.kind !== 'struct' && type.kind !== 'union') || depth > MAX_DEPTH) return [];
   return type.members.flatMap((member, index) => {
@@ -163,7 +191,7 @@ function slots(btf: Types, id: number, base = 0, depth = 0): Slot[] {
     const drawnUp = inner?.kind === 'struct' && type.kind === 'struct' && inner.id !== id;
     // Padding bitfields have no name and nothing to show.
     if (!member.name && inner?.kind !== 'struct' && inner?.kind !== 'union') return [];
-    return drawnUp ? slots(btf, inner.id, bitOffset, depth + 1) : [{ member, bitOffset, index }];
+    return drawnUp ? slotsOf(btf, inner.id, bitOffset, depth + 1) : [{ member, bitOffset, index }];
   });
 }
 
@@ -211,11 +239,12 @@ interface Place {
 
 function make(source: ValueSource, typeId: number, place: Place, bitfield?: Value['bitfield']): Value {
   const btf = source.btf as Types;
+  const known = KnownTypes.in(btf);
   const type = btf.resolve(typeId);
   const value: Value = {
     ...place,
     typeId,
-    type: typeName(btf, typeId),
+    type: known.name(typeId),
     kind: 'void',
     size: bitfield ? ((bitfield.bitOffset & 7) + bitfield.bits + 7) >> 3 : btf.sizeOf(typeId),
     childCount: 0,
@@ -243,7 +272,7 @@ function make(source: ValueSource, typeId: number, place: Place, bitfield?: Valu
     case 'struct':
     case 'union':
       value.kind = opaqueTypes.has(type.name) ? 'opaque' : type.kind;
-      if (value.kind !== 'opaque') value.childCount = slots(btf, type.id).length;
+      if (value.kind !== 'opaque') value.childCount = known.slots(type.id).length;
       break;
     case 'array': {
       const element = btf.resolve(type.element);

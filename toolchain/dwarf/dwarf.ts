@@ -19,6 +19,7 @@ import type { ExpressionContext, Location } from './expression';
 import { readFileNames } from './files';
 import { rangesWithoutLine } from './line-program';
 import { frameSizeOfCode, readStackSizes } from './frame-size';
+import type { AddressRange } from './lists';
 import { readMacros } from './macros';
 import { NamedTypes } from './named-types';
 import { readFunction } from './scopes';
@@ -60,6 +61,8 @@ export interface DwarfVariable {
   frame: number;
   /** How many blocks deep inside that function it is declared; the innermost hides others of its name. */
   depth: number;
+  /** Instructions of its block, or of the inlined call it belongs to; absent where that is the whole function. */
+  block?: readonly { first: number; end: number }[];
   file: string;
   /** One-based; 0 if unknown. */
   line: number;
@@ -128,7 +131,7 @@ export class Dwarf {
     const byScope = scopes.map((scope) => {
       if (scope.kind !== 'block') frame--;
       depth = scope.kind === 'block' ? depth + 1 : 0;
-      const place = { frame, depth };
+      const place = { frame, depth, ...(scope.kind === 'function' ? {} : { block: insnsOf(scope.ranges) }) };
       return scope.variables.map((variable): DwarfVariable => {
         const { name, type, isParameter, file, line } = variable;
         const location = locate(variable, address, context);
@@ -301,4 +304,10 @@ function locate(variable: ScopeVariable, address: Address, context: ExpressionCo
 export function readDwarf(elf: ElfFile): Dwarf | undefined {
   const sections = new DebugSections(elf);
   return sections.has('.debug_info') ? new Dwarf(elf, sections) : undefined;
+}
+
+/** Ranges within one section, as ranges of its instructions. */
+function insnsOf(ranges: readonly AddressRange[]): { first: number; end: number }[] {
+  const insn = (address: Address) => (address % addressOf(1, 0)) / INSN_SIZE;
+  return ranges.map(({ from, to }) => ({ first: insn(from), end: insn(to) }));
 }

@@ -82,6 +82,8 @@ export function factsOf(verdict: VerdictInput, trace: Trace): Facts {
       const found = value(number);
       return found !== undefined && isBeyondPackets(trace, found);
     },
+    stackBase:
+      trace.address && trace.pointerChain(trace.address).find(({ kind }) => kind === 'frame')?.slot?.offset,
     onStack: (offset) => {
       const variable = trace.names.onStack(path.insn, offset);
       return variable && { name: `\`${variable.name}\``, size: variable.size };

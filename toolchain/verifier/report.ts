@@ -219,7 +219,11 @@ function failureOf(
     title: entry.title,
     message: plainMessage(entry, rule?.say && classified.match ? rule.say(facts) : undefined, words),
     wants: entry.wants,
-    help: extensionHelp(causes) ?? (classified.match && rule?.help?.(facts)) ?? entry.help,
+    help:
+      extensionHelp(causes) ??
+      causes.findLast(({ advice }) => advice !== undefined)?.advice ??
+      (classified.match && rule?.help?.(facts)) ??
+      entry.help,
     kernelMessage: words,
     saidBy,
     causes,

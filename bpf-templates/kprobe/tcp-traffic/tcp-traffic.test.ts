@@ -20,7 +20,7 @@ const traffic = `
 import json, os, select, socket, sys, threading, time
 
 def wait_until(condition):
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not condition():
         if time.monotonic() > deadline: sys.exit(f"{name}: {condition.__name__} did not come true")
         time.sleep(0.001)

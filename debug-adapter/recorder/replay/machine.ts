@@ -2,12 +2,12 @@
  * Re-execution of a recorded run, one instruction after the other. What the program computed is computed again; what
  * it was given is read from the trace. The first difference between the two ends it.
  */
-import { isHelperCall, isKfuncCall, isPacketLoad } from '../../../toolchain/insn/effects';
+import { isPacketLoad } from '../../../toolchain/insn/effects';
 import type { Insn } from '../../../toolchain/insn/insn';
-import { Atomic, Class, Mode, accessSize } from '../../../toolchain/insn/opcodes';
+import { Class, Mode, accessSize } from '../../../toolchain/insn/opcodes';
 import { REGISTER_FILE_SIZE, isTaken, runAlu } from './alu';
 import type { RegisterFile } from './alu';
-import { atomicResultOf } from './atomic';
+import { beginAtomic } from './atomic';
 import type { Ending, Frame, MachineState } from './machine-state';
 import { Kind } from './code';
 import type { ReplayCode, ReplayPoint } from './code';
@@ -16,9 +16,10 @@ import type { MapModel } from './map-model';
 import { Outputs } from './outputs';
 import { Packet } from './packet';
 import type { PacketBounds, PacketInput } from './packet';
-import { helperWrites } from '../instrument/helpers';
+import { beginCall } from './kernel-call';
+import { takeRecorded } from './recorded';
 import { TraceReader } from './trace-reader';
-import { Memory, add, halves, highOf, joined } from './memory';
+import { Memory, add, highOf, joined } from './memory';
 
 const R0 = 1;
 /** R1 to R5, of which a function that is called may read those that its caller has set. */
@@ -179,30 +180,13 @@ export class Machine {
   }
 
   private callKernel(pc: number): void {
-    const insn = this.code.insns[pc] as Insn;
-    const argument = (number: number) => (this.known & (1 << number) ? this.register(number) : undefined);
-    const ended = this.kernel?.calls.begin(this, pc);
-    const changed = isHelperCall(insn) ? this.tracked?.effectOf(insn.imm, argument) : undefined;
-    if (isHelperCall(insn)) this.forgetOutputs(insn.imm, argument);
+    const ended = beginCall(this, pc);
     this.known &= ~CALLER_SAVED;
     this.inCall(pc);
-    const result = this.known & 1 ? this.register(0) : undefined;
-    changed?.(result);
-    if (isKfuncCall(insn)) this.tracked?.kfuncCalled(this.code.kfuncs.get(pc));
-    ended?.(result);
+    ended();
   }
 
-  /** What a helper writes is not known until the program reads it, but for what is recorded when it has returned. */
-  private forgetOutputs(helper: number, argument: (register: number) => bigint | undefined): void {
-    helperWrites(helper)?.forEach(({ pointer, size }, nth) => {
-      const address = argument(pointer);
-      const length = typeof size === 'number' ? BigInt(size) : argument(size.argument);
-      if (address !== undefined && length !== undefined)
-        this.outputs.write(this.step, nth, address, Number(length));
-    });
-  }
-
-  private set(register: number, lo: number, hi: number): void {
+  set(register: number, lo: number, hi: number): void {
     this.registers.lo[register] = lo;
     this.registers.hi[register] = hi;
     this.known |= 1 << register;
@@ -288,26 +272,11 @@ export class Machine {
   }
 
   private atomic(pc: number): void {
-    const { code, registers, memory, loaded } = this;
-    const operation = code.imm[pc] as number;
-    const size = accessSize(code.code[pc] as number);
-    const isLoad = operation === Atomic.LOAD_ACQUIRE;
-    const base = (isLoad ? code.src[pc] : code.dst[pc]) as number;
-    const source = code.src[pc] as number;
-    const [lo, hi] = add(registers.lo[base] as number, registers.hi[base] as number, code.off[pc] as number);
-    const operand = joined(registers.lo[source] as number, registers.hi[source] as number);
-    const expected = this.register(0);
-    const point = code.after[pc];
+    const write = beginAtomic(this, pc);
+    const point = this.code.after[pc];
     if (point && !this.consume(point, pc)) return;
-    const result = isLoad ? (code.dst[pc] as number) : operation === Atomic.CMPXCHG ? 0 : source;
-    const isFetch = isLoad || operation === Atomic.CMPXCHG || (operation & Atomic.FETCH) !== 0;
-    // Without a result the memory's former content is only known if something has shown it.
-    const isKnown = isFetch || memory.read(lo, hi, size, loaded);
-    const old = isFetch ? this.register(result) : joined(loaded[0] as number, loaded[1] as number);
-    const stored = atomicResultOf(operation, old, operand, expected, size);
-    const [storedLo, storedHi] = halves(stored);
-    memory.write(lo, hi, size, storedLo, storedHi, isKnown || operation === Atomic.STORE_RELEASE);
-    this.pc = code.next[pc] as number;
+    write();
+    this.pc = this.code.next[pc] as number;
   }
 
   private call(pc: number, isCallback: boolean, target: number): void {
@@ -386,48 +355,12 @@ export class Machine {
     this.pc = this.code.next[frame.call] as number;
   }
 
-  /** Reads the values that were recorded at a point. False when they contradict what was computed. */
-  private consume({ record, fields }: ReplayPoint, insn: number): boolean {
-    if (record) {
-      const found = this.trace.upcoming;
-      if (found !== record) {
-        this.diverge(
-          insn,
-          found ? 'the kernel took another way from here' : 'the recording ends before this',
-        );
-        return false;
-      }
-      this.trace.skip();
-      this.recordedAt = this.step;
-    }
-    if (8 * fields.length > this.trace.rest) {
-      this.diverge(insn, 'the recording ends within this');
-      return false;
-    }
-    for (const field of fields) {
-      const { low: lo, high: hi } = this.trace;
-      this.trace.skip();
-      if (field.kind === 'stack') {
-        const { registers } = this;
-        const [atLo, atHi] = add(registers.lo[10] as number, registers.hi[10] as number, field.offset);
-        this.memory.write(atLo, atHi, field.size, lo, hi);
-      } else if (field.kind === 'cpu') {
-        this.cpu = lo;
-      } else if (field.checked && this.known & (1 << field.register)) {
-        const { registers } = this;
-        if (registers.lo[field.register] !== lo || registers.hi[field.register] !== hi) {
-          const computed = `0x${this.register(field.register).toString(16)}`;
-          this.diverge(
-            insn,
-            `R${field.register} was 0x${joined(lo, hi).toString(16)} in the kernel, and re-execution makes it ${computed}`,
-          );
-          return false;
-        }
-      } else {
-        this.set(field.register, lo, hi);
-      }
-    }
-    return true;
+  /** Takes what was recorded at a point from the trace. False when it contradicts what was computed. */
+  private consume(point: ReplayPoint, insn: number): boolean {
+    const contradiction = takeRecorded(this, this.trace, point);
+    if (contradiction !== undefined) this.diverge(insn, contradiction);
+    else if (point.record) this.recordedAt = this.step;
+    return contradiction === undefined;
   }
 
   private diverge(insn: number, reason: string): void {

@@ -21,6 +21,7 @@ export class Memory {
   private readonly pages = new Map<number, Page>();
   private lastNumber = -1;
   private lastPage: Page | undefined;
+  private readonly found = new Int32Array(2);
   /** What each change replaced: page, offset in it, and eight bytes with their knownness. */
   private undoPages: Page[] = [];
   private undoOffsets = new Uint16Array(1024);
@@ -43,6 +44,14 @@ export class Memory {
     into[0] = partOf(bytes, offset, Math.min(size, 4));
     into[1] = size > 4 ? partOf(bytes, offset + 4, size - 4) : 0;
     return true;
+  }
+
+  /** Up to 8 bytes as an unsigned number; undefined unless all of them are known. */
+  number(address: bigint, size: number): bigint | undefined {
+    const [lo, hi] = halves(address);
+    return this.read(lo, hi, size, this.found)
+      ? joined(this.found[0] as number, this.found[1] as number)
+      : undefined;
   }
 
   private readSlowly(lo: number, hi: number, size: number, into: Int32Array): boolean {

@@ -31,6 +31,8 @@ export interface Facts {
   isIndexed(number: string | undefined): boolean;
   /** Whether the number added to the packet pointer in a register is so large that no comparison counts. */
   isBeyondPackets(number: string | undefined): boolean;
+  /** Of an access to the stack, the constant offset from the frame pointer that an index was added to. */
+  stackBase: number | undefined;
   /** The variable that a stack offset lies in: `` `key` ``, and its size in bytes. */
   onStack(offset: number): { name: string; size: number } | undefined;
   /** The call that `alloc_insn=` names: what it is, what its result is called, where it stands. */

@@ -19,27 +19,31 @@ export interface Loop {
 /** Deeper nests tell a reader nothing more. */
 const MAX_LOOPS = 3;
 
-/** The loops around the last step of the path, the innermost first, within the function it is in. */
+/** The loops around the place that the path has come to, the innermost first, within the function it is in. */
 export function loopsAround(trace: Trace): Loop[] {
   const { steps } = trace.path;
   const last = steps.at(-1);
   if (!last) return [];
   const found = new Map<number, Loop>();
+  const note = (head: number, tail: number, back: number) => {
+    const loop = found.get(head);
+    if (!loop) found.set(head, { head, tail, backs: [back], step: -1 });
+    else {
+      loop.tail = Math.max(loop.tail, tail);
+      loop.backs.push(back);
+    }
+  };
   for (let index = steps.length - 1; index > 0; index--) {
     const [previous, step] = [steps[index - 1]!, steps[index]!];
     // What a caller does belongs to its own loops.
     if (step.frame < last.frame) break;
     if (step.frame !== last.frame || previous.frame !== last.frame || step.insn > previous.insn) continue;
-    const loop = found.get(step.insn);
-    if (!loop) found.set(step.insn, { head: step.insn, tail: previous.insn, backs: [index - 1], step: -1 });
-    else {
-      loop.tail = Math.max(loop.tail, previous.insn);
-      loop.backs.unshift(index - 1);
-    }
+    note(step.insn, previous.insn, index - 1);
   }
-  const around = nested([...found.values()]).filter(
-    ({ head, tail }) => head <= last.insn && last.insn <= tail,
-  );
+  for (const { backs } of found.values()) backs.reverse();
+  // A loop without an end is found where it would be entered again, which may be behind the last step of the log.
+  const here = Number(/^infinite loop detected at insn (\d+)/.exec(trace.classified.line)?.[1] ?? last.insn);
+  const around = nested([...found.values()]).filter(({ head, tail }) => head <= here && here <= tail);
   const loops = around.sort((a, b) => b.head - a.head).slice(0, MAX_LOOPS);
   return placed(trace, loops);
 }

@@ -3,7 +3,7 @@ import { chainOf, rootOf, turned } from './flow';
 import type { Comparison, FlowValue } from './flow';
 import { decisionsBetween } from './decisions';
 import { constantAdded, distance } from './trace';
-import { numberSteps, originSteps, partsOf } from './value';
+import { isPacketLength, numberSteps, originSteps, partsOf } from './value';
 import type { CausalStep, Trace } from './trace';
 
 /** Indexes that a reader can tell apart in one expression. */
@@ -190,18 +190,12 @@ function lengthSteps(trace: Trace): CausalStep[] {
     ];
   }
   // It may be compared only further on, as the limit of a loop whose first round this is.
-  const kept = trace.flow.registers.find((value) => isPacketLength(trace, value));
+  const kept = trace.flow.registers.flatMap(partsOf).find((part) => isPacketLength(trace, part));
   return kept ? [trace.point('proof-lost', kept.index, NO_PROOF)] : [];
 }
 
 const NO_PROOF =
   'the distance between two packet pointers is a plain number: comparing with it proves nothing about the packet';
-
-function isPacketLength(trace: Trace, { kind, instruction, from, other }: FlowValue): boolean {
-  if (kind !== 'arithmetic' || instruction?.kind !== 'arithmetic' || instruction.operator !== '-')
-    return false;
-  return [from, other].every((part) => part !== undefined && /^pkt/.test(trace.typeOf(rootOf(part)) ?? ''));
-}
 
 /** The packet pointer that a comparison compares with the packet's end. */
 function checkedPointer(trace: Trace, { left, right }: Comparison): FlowValue | undefined {

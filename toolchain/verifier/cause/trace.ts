@@ -47,6 +47,8 @@ export interface CausalStep {
   message: string;
   /** Present when a check is of a copy of the low bits that the compiler made: the value it was made of. */
   extended?: Extension & { of: string | undefined };
+  /** What to do about it, where that is more to the point than the catalogue's advice for the class. */
+  advice?: string;
 }
 
 export interface TraceInput {

@@ -307,7 +307,25 @@ export function changeSteps(trace: Trace, value: FlowValue): CausalStep[] {
   if (!last || last.index >= trace.here) return [];
   const at = trace.at(last.index);
   if (at && trace.failing && isSamePlace(at, trace.failing)) return [];
+  const isNarrow = last.instruction?.kind === 'arithmetic' && last.instruction.bits === 32;
+  if (isNarrow && isPacketLength(trace, last)) return [narrowLength(trace, last)];
   return [trace.point('change', last.index, changeText(last))];
+}
+
+/** Of packet pointers, which have 64 bits, clang subtracts the low 32 where the source wants no more. */
+function narrowLength(trace: Trace, { index }: FlowValue): CausalStep {
+  const message =
+    'the distance of two packet pointers is taken in 32 bits here, and of the upper 32 bits of the result the verifier knows nothing';
+  const advice =
+    'Compute the length in 64 bits and check that: void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end; __u64 length = data_end - data;';
+  return { ...trace.point('proof-lost', index, message), advice };
+}
+
+/** Whether a value is the distance between two packet pointers. */
+export function isPacketLength(trace: Trace, { kind, instruction, from, other }: FlowValue): boolean {
+  if (kind !== 'arithmetic' || instruction?.kind !== 'arithmetic' || instruction.operator !== '-')
+    return false;
+  return [from, other].every((part) => part !== undefined && /^pkt/.test(trace.typeOf(rootOf(part)) ?? ''));
 }
 
 /** A number's whole story. */
