@@ -330,6 +330,8 @@ export interface FlightRecorderStateEvent {
   runs: number;
   /** Of them, those that the condition was tried on. A condition on `returned` alone is tried on all, in the kernel. */
   checked: number;
+  /** Those that `returned` matches and that were gone before the rest of the condition could be tried. */
+  lost: number;
   /** The run of which the condition held; recording has stopped, and `bpf/openRun` opens it. */
   stoppedAt?: number;
   /** Programs that cannot be recorded, and why. */

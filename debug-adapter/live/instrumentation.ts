@@ -5,8 +5,9 @@ import type { LoadedProgram } from '../../kernel/protocol';
 import type { Btf } from '../../toolchain/btf/btf';
 import type { CannotRecord, PreparedProgram } from '../recorder/instrument/instrument';
 import { instrumentLive } from '../recorder/instrument/live';
-import type { LiveInstrumented, LiveWanted } from '../recorder/instrument/live';
-import type { Told } from '../recorder/instrument/flight-code';
+import type { Flight, LiveInstrumented, LiveWanted } from '../recorder/instrument/live';
+import { KEPT_REGION } from '../recorder/instrument/kept-code';
+import type { Told } from '../recorder/instrument/kept-code';
 import { RING } from '../recorder/instrument/ring';
 import { packetFields } from '../recorder/instrument/snapshot-code';
 import type { SnapshotDetail } from '../recorder/instrument/snapshot-code';
@@ -29,8 +30,7 @@ export interface Instrumentation {
   /** What is not shown, and why, in words. */
   notes: string[];
   snapshots?: { ring: Ring; instrumented: LiveInstrumented; breakpoints: ReadonlyMap<number, number> };
-  /** `withPacket`: the record of a run's beginning holds the packet's first bytes. */
-  flight?: { ring: Ring; instrumented: LiveInstrumented; withPacket: boolean };
+  flight?: { ring: Ring; flight: Flight };
   close(): Promise<void>;
 }
 
@@ -76,18 +76,20 @@ export async function loadInstrumentation(
   const rings: Ring[] = [];
   const closeRings = () => Promise.all(rings.map((ring) => ring.close()));
   try {
-    const create = async (name: string, capacity: number) => {
+    const create = async (name: string, capacity: number, rest = 0) => {
       const share = capacity >> Math.ceil(Math.log2(watched.among));
-      const ring = await createRing(watched.kernel, name, Math.max(share, SMALL_CAPACITY));
+      const ring = await createRing(watched.kernel, name, Math.max(share, SMALL_CAPACITY), rest);
       rings.push(ring);
       return ring;
     };
     const snapshots = stops.length > 0 ? await create('bpfs_snapshots', SNAPSHOT_CAPACITY) : undefined;
-    const flight = wanted.flight ? await create('bpfs_runs', FLIGHT_CAPACITY) : undefined;
+    const told = wanted.flight?.told ?? 'none';
+    const rest = told === 'none' ? 0 : KEPT_REGION;
+    const flight = wanted.flight ? await create('bpfs_runs', FLIGHT_CAPACITY, rest) : undefined;
     const loaded = await loadFirst(watched, (detail) => ({
       ...(snapshots ? { snapshots: { ring: snapshots.layout, stops, detail } } : {}),
       ...(flight
-        ? { flight: { ring: flight.layout, told: wanted.flight?.told ?? 'none', packet: detail.packet } }
+        ? { flight: { ring: flight.layout, told, keptOffset: flight.restOffset, copies: detail.packet } }
         : {}),
       packet: packetFields(watched.program.type),
       parametersOf: (type) => parametersOf(watched.btf, type),
@@ -104,7 +106,7 @@ export async function loadInstrumentation(
       detail,
       notes: missing(watched.program.name, detail, hasPacket, refusals),
       ...(snapshots ? { snapshots: { ring: snapshots, instrumented, breakpoints } } : {}),
-      ...(flight ? { flight: { ring: flight, instrumented, withPacket: detail.packet && hasPacket } } : {}),
+      ...(flight && instrumented.flight ? { flight: { ring: flight, flight: instrumented.flight } } : {}),
       async close() {
         await watched.kernel.request('programVariantClose', { program });
         await closeRings();
@@ -118,14 +120,14 @@ export async function loadInstrumentation(
   }
 }
 
-async function createRing(kernel: KernelClient, name: string, capacity: number): Promise<Ring> {
+async function createRing(kernel: KernelClient, name: string, capacity: number, rest: number): Promise<Ring> {
   try {
-    return await Ring.create(kernel, name, capacity);
+    return await Ring.create(kernel, name, capacity, rest);
   } catch (error) {
     // Linux 5.10 limits an array's value to 4 MiB (array_map_alloc_check), and memory may be short.
     const tooLarge = error instanceof KernelError && ['E2BIG', 'ENOMEM'].includes(error.errno ?? '');
     if (!tooLarge || capacity <= SMALL_CAPACITY) throw error;
-    return Ring.create(kernel, name, SMALL_CAPACITY);
+    return Ring.create(kernel, name, SMALL_CAPACITY, rest);
   }
 }
 

@@ -124,7 +124,7 @@ test('a recorded run is the one that the kernel ran, and a condition finds it', 
   expect(returned.slice(2, 4)).toEqual([1, 1]);
   const found = await foundBy(recorder, condition.value);
   // Looking ends with the one that is found.
-  expect(recorder.counts).toEqual({ runs: 5, checked: 4 });
+  expect(recorder.counts).toEqual({ runs: 5, checked: 4, lost: 0 });
   expect(found!.packet).toEqual({ bytes: large.subarray(0, 64), length: 77 });
   const opened = await recorder.open(found!);
   expect(opened.ending).toEqual({ kind: 'returned' });
@@ -152,7 +152,7 @@ test('a condition of which nothing is about the return value is tried on every r
     expect(await recorder.look(condition.value)).toBeUndefined();
     return recorder.counts;
   };
-  await expect.poll(counts).toEqual({ runs: 3, checked: 3 });
+  await expect.poll(counts).toEqual({ runs: 3, checked: 3, lost: 0 });
   await run(program, packet(18));
   const found = await foundBy(recorder, condition.value);
   expect(found && Number(found.returned)).toBe(2);
