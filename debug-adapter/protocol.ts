@@ -357,6 +357,11 @@ export interface RecordedRunSummary {
   /** When it began: milliseconds since 1970, and the kernel's monotonic clock in nanoseconds. */
   time: number;
   monotonic: string;
+  /**
+   * The time is that of an earlier run in the same tick of the kernel (1 to 10 ms): of many runs in a tick only the
+   * first ask for the time. The order of a program's runs is known all the same.
+   */
+  isTimeOfTick: boolean;
   cpu: number;
   /** `XDP_DROP (1)`. */
   returned: string;

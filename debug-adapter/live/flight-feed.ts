@@ -29,8 +29,9 @@ export interface KeptRun {
   run: FlightRun;
 }
 
-const byAge = (one: { run: FlightRun }, other: { run: FlightRun }) =>
-  one.run.time < other.run.time ? 1 : -1;
+/** Runs of the same tick may have the same time, and those of one program are in the order of the ring. */
+const byAge = ({ run: one }: { run: FlightRun }, { run: other }: { run: FlightRun }) =>
+  one.time === other.time ? other.start - one.start : one.time < other.time ? 1 : -1;
 
 export class FlightFeed {
   /** What somebody asked for; undefined while nothing is to be recorded. */
@@ -115,7 +116,7 @@ export class FlightFeed {
     const known = byStart.get(run.start);
     if (known) return known;
     const kept = { id: this.nextId++, program, recorder, run };
-    this.clock.see(run.time);
+    if (!run.isOfTick) this.clock.see(run.time);
     this.kept.set(kept.id, kept);
     byStart.set(run.start, kept);
     this.keptBytes += run.trace.length;
@@ -155,6 +156,7 @@ export class FlightFeed {
       hook: thread.name,
       time: this.clock.milliseconds(run.time),
       monotonic: String(run.time),
+      isTimeOfTick: run.isOfTick,
       cpu: run.cpu,
       returned,
       returnValue: this.returnValue(run),

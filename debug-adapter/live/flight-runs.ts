@@ -1,5 +1,6 @@
 /** Runs in the flight recorder's ring, told apart and put together from what runs on several CPUs have mixed. */
 import { TRACE_HEADER } from '../recorder/instrument/emit';
+import { readTime } from '../recorder/instrument/flight-clock';
 import {
   FLIGHT,
   START,
@@ -19,8 +20,9 @@ import { decodePacket } from './snapshot';
 export interface FlightRun {
   /** Where its first record begins in the ring, which no other run of this recording has. */
   start: number;
-  /** Nanoseconds of the kernel's monotonic clock. */
+  /** Nanoseconds of the kernel's monotonic clock; `isOfTick`: those of an earlier run in the same tick. */
   time: bigint;
+  isOfTick: boolean;
   cpu: number;
   /** R0, the lower half of which is what counts. */
   returned: bigint;
@@ -179,9 +181,11 @@ function assemble({ block, loose }: FoundRun, { records, layout }: RingContent['
   }
   const { packet: from } = layout;
   const { packet } = from === undefined ? {} : decodePacket(view, at + from, START_PACKET_LENGTH);
+  const { nanoseconds, isOfTick } = readTime(word(START.TIME));
   return {
     start,
-    time: word(START.TIME),
+    time: nanoseconds,
+    isOfTick,
     cpu: Number(word(START.CPU)),
     returned: word(START.RETURNED),
     ...(packet ? { packet: { bytes: packet.bytes, length: Number(packet.end - packet.data) } } : {}),

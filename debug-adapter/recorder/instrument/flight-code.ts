@@ -5,6 +5,7 @@ import type { Insn } from '../../../toolchain/insn/insn';
 import { Alu, R10 } from '../../../toolchain/insn/opcodes';
 import { TRACE_HEADER, alu, ldx, stx } from './emit';
 import type { RecordWriter, TraceLayout } from './emit';
+import { timeCode } from './flight-clock';
 import { FLIGHT, START, START_ID, START_PACKET_LENGTH, looseSize, placedHeader } from './flight-layout';
 import type { FlightLayout } from './flight-layout';
 import { keepCode, unless } from './kept-code';
@@ -138,7 +139,7 @@ export function startCode(
   return [
     copy(context, 1),
     ...tellAddresses(ring, addresses),
-    call(HELPER.KTIME_GET_NS),
+    ...timeCode(ring),
     copy(time, 0),
     call(HELPER.GET_SMP_PROCESSOR_ID),
     ...take(ring, layout.size, address, 1, word),

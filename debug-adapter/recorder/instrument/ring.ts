@@ -24,6 +24,10 @@ import type { TraceLayout } from './emit';
 export const RING = {
   /** u64: number of bytes taken since the beginning, plus what {@link firstWord} gives. */
   POSITION: 0,
+  /** u64: the kernel's tick, how many runs may still ask for the time in it, and what the last one was told. */
+  TICK: 8,
+  ASKING: 16,
+  TIME: 24,
   /**
    * u64: runs that ended, where that is counted; runs of which the kernel's part of the condition held; of those, runs
    * for which there was no place. Each in a cache line of its own, which CPUs take from one another.
@@ -49,7 +53,12 @@ export function firstWord(key: number): bigint {
   return (BigInt(key) << 52n) + 1n;
 }
 
-export const HELPER = { KTIME_GET_NS: 5, GET_SMP_PROCESSOR_ID: 8, PROBE_READ_KERNEL: 113 } as const;
+export const HELPER = {
+  KTIME_GET_NS: 5,
+  GET_SMP_PROCESSOR_ID: 8,
+  JIFFIES64: 118,
+  PROBE_READ_KERNEL: 113,
+} as const;
 
 /** The address of so many bytes into a map's only value. */
 export function mapValue(register: number, map: number, offset = 0): Insn {
@@ -68,10 +77,20 @@ export function set(register: number, imm: number): Insn {
 export function sum(to: number, from: number): Insn {
   return { code: Class.ALU64 | Alu.ADD | SOURCE_REGISTER, dst: to, src: from, off: 0, imm: 0, high: 0 };
 }
-const UNSIGNED = { '!=': Jump.JNE, '>': Jump.JGT } as const;
+const UNSIGNED = { '==': Jump.JEQ, '!=': Jump.JNE, '>': Jump.JGT } as const;
 /** Skips so many slots if the comparison of 64 bits, without a sign, holds. */
 export function jump(operator: keyof typeof UNSIGNED, register: number, imm: number, slots: number): Insn {
   return { code: Class.JMP | UNSIGNED[operator], dst: register, src: 0, off: slots, imm, high: 0 };
+}
+/** The same between two registers. */
+export function jumpBetween(
+  operator: keyof typeof UNSIGNED,
+  one: number,
+  other: number,
+  slots: number,
+): Insn {
+  const code = Class.JMP | UNSIGNED[operator] | SOURCE_REGISTER;
+  return { code, dst: one, src: other, off: slots, imm: 0, high: 0 };
 }
 export function goto(slots: number): Insn {
   return { code: Class.JMP | Jump.JA, dst: 0, src: 0, off: slots, imm: 0, high: 0 };

@@ -1,7 +1,7 @@
 /** Code that takes a snapshot where a program comes by: registers, stack and packet, with the time and the CPU. */
 import { bit } from '../../../toolchain/insn/effects';
 import type { Insn } from '../../../toolchain/insn/insn';
-import { Alu, Class, Jump, Mode, R10, SOURCE_REGISTER } from '../../../toolchain/insn/opcodes';
+import { Alu, Mode, R10 } from '../../../toolchain/insn/opcodes';
 import { TRACE_HEADER, alu, ldx, stx } from './emit';
 import type { TraceLayout } from './emit';
 import type { FrameFacts } from './frame';
@@ -15,6 +15,7 @@ import {
   call,
   copy,
   goto,
+  jumpBetween,
   lengthOf,
   mapValue,
   number32,
@@ -263,19 +264,11 @@ export function copyPacketInline(
     stx(address, 0, at + PACKET.RESULT),
     goto(lengthOf(call)),
   ];
-  const isShorter: Insn = {
-    code: Class.JMP | Jump.JGT | SOURCE_REGISTER,
-    dst: 2,
-    src: 5,
-    off: lengthOf(inline),
-    imm: 0,
-    high: 0,
-  };
   return [
     ...packetBounds(packet, context),
     copy(2, 3),
     alu(Alu.ADD, 2, length),
-    isShorter,
+    jumpBetween('>', 2, 5, lengthOf(inline)),
     ...inline,
     ...call,
   ];
