@@ -46,11 +46,11 @@ export interface WatchedProgram {
 
 /**
  * Bytes of the rings of all programs together: at a million hits a second, what comes between two looks of the reader
- * has room in the one; the other holds some 100,000 short runs. A larger one costs time on every run, since it leaves
- * the processor's caches.
+ * has room in the one; the other holds some 50,000 short runs. A larger one costs time on every run, since it leaves
+ * the processor's caches; runs that are looked for are kept outside of it.
  */
 const SNAPSHOT_CAPACITY = 16 * 1024 * 1024;
-const FLIGHT_CAPACITY = 32 * 1024 * 1024;
+const FLIGHT_CAPACITY = 16 * 1024 * 1024;
 const SMALL_CAPACITY = 1024 * 1024;
 
 /** From all that can be taken to what every kernel and program allows. */
