@@ -9,7 +9,14 @@ const rooms = {
   toolchain: ['toolchain'],
   'kernel/client': ['kernel/client', 'kernel/targets', 'kernel/protocol'],
   'kernel/targets': ['kernel/targets', 'kernel/protocol', 'kernel/client'],
-  'kernel/host': ['kernel/host', 'kernel/addon', 'kernel/protocol', 'kernel/client/framing'],
+  'kernel/host': [
+    'kernel/host',
+    'kernel/addon',
+    'kernel/protocol',
+    'kernel/client/framing',
+    // Numbers only.
+    'toolchain/insn/opcodes',
+  ],
   // A target's name is one of its settings.
   'language-server': [
     'language-server',

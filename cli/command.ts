@@ -1,7 +1,7 @@
 /** What a subcommand is made of, and how its command line is read. */
 import { parseArgs, type ParseArgsConfig } from 'node:util';
 import type { ExitStatus, Io } from './io';
-import { nearest } from './nearest';
+import { nearestNames } from '../toolchain/load-failure/nearest';
 import { fail, succeed, type Outcome, type Problem } from '../toolchain/problem';
 
 export type Options = NonNullable<ParseArgsConfig['options']>;
@@ -47,7 +47,7 @@ export function readArguments(name: string, command: Command, argv: string[]): O
     // What follows the first sentence explains parseArgs, not this command.
     const [first = ''] = (error as Error).message.split(/\.? (?:To specify|Did you)|\n|\.$/);
     const unknown = /^Unknown option '--([\w-]+)'/.exec(first)?.[1];
-    const meant = unknown === undefined ? undefined : nearest(unknown, Object.keys(options));
+    const [meant] = unknown === undefined ? [] : nearestNames(unknown, Object.keys(options), 1);
     return usage(name, meant === undefined ? first : `${first}; did you mean --${meant}?`);
   }
 }

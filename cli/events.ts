@@ -7,8 +7,8 @@ import { TracePipe } from '../debug-adapter/runner/trace-pipe';
 import { toJson } from '../toolchain/btf/format';
 import type { Io } from './io';
 
-/** Opens every reader; `settled` resolves when all that was written until now has been printed. */
-export async function printEvents(loaded: LoadedObject, io: Io): Promise<{ settled(): Promise<void> }> {
+/** Opens every reader; `flush` resolves when all that was written until now has been printed. */
+export async function printEvents(loaded: LoadedObject, io: Io): Promise<{ flush(): Promise<void> }> {
   const readers = await RecordReaders.open(loaded, undefined, {
     record(record) {
       const { map, cpu, data, value } = record;
@@ -28,9 +28,9 @@ export async function printEvents(loaded: LoadedObject, io: Io): Promise<{ settl
     : undefined;
   if (trace && 'reason' in trace) io.err(`bpf-studio: bpf_printk lines cannot be read: ${trace.reason}\n`);
   return {
-    async settled() {
-      await readers.settled();
-      if (trace && 'pipe' in trace) await trace.pipe.settled();
+    async flush() {
+      await readers.flush();
+      if (trace && 'pipe' in trace) await trace.pipe.flush();
     },
   };
 }

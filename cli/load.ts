@@ -3,6 +3,7 @@ import { factsForFailure } from '../language-server/model/target-facts';
 import type { KernelClient } from '../kernel/client/client';
 import type { OpenedKernel } from '../kernel/client/open';
 import { AdapterError } from '../debug-adapter/errors';
+import { describeAssumptions } from '../debug-adapter/runner/describe';
 import { loadObject, type LoadedObject } from '../debug-adapter/runner/load';
 import type { ProgramFile } from '../debug-adapter/runner/object';
 import { Severity, type Diagnostic } from '../toolchain/diagnostic';
@@ -74,7 +75,9 @@ export function withLoaded(
         { globals, ...(programs ? { programs } : {}) },
         io,
       );
-      return 'stop' in loaded ? loaded.stop : await use(loaded, programs);
+      if ('stop' in loaded) return loaded.stop;
+      showAssumptions(loaded, io);
+      return await use(loaded, programs);
     } catch (error) {
       if (!(error instanceof AdapterError)) throw error;
       return refuse(io, { problem: runnerProblem(error) });
@@ -111,6 +114,14 @@ async function load(
     const explain = await explainPrograms(input, await factsForFailure(client, rejected));
     showFindings(rejected.flatMap(explain), io);
     return { stop: 1 };
+  }
+}
+
+/** What was settled for the object's own loader; the words of `verify`. */
+function showAssumptions(loaded: LoadedObject, io: Io): void {
+  for (const message of describeAssumptions(loaded)) {
+    if (io.json) io.outJson({ type: 'assumption', message });
+    else io.err(`bpf-studio: ${message}\n`);
   }
 }
 

@@ -6,7 +6,7 @@
 import { QEMU_VARIABLE } from '../kernel/targets/vm/qemu';
 import { readArguments, type Command } from './command';
 import { createIo, type ExitStatus, type Io } from './io';
-import { nearest } from './nearest';
+import { nearestNames } from '../toolchain/load-failure/nearest';
 import { version } from '../package.json';
 
 const subcommands: Record<string, { summary: string; load(): Promise<{ command: Command }> }> = {
@@ -52,7 +52,7 @@ async function main(argv: string[]): Promise<ExitStatus> {
   }
   const subcommand = Object.hasOwn(subcommands, name) ? subcommands[name] : undefined;
   if (!subcommand) {
-    const meant = nearest(name, Object.keys(subcommands));
+    const [meant] = nearestNames(name, Object.keys(subcommands), 1);
     io.problem({
       code: 'cli/command',
       message: `There is no command ${name}${meant === undefined ? '.' : `; did you mean ${meant}?`}`,

@@ -62,7 +62,7 @@ async function record(
     else ({ reason } = recorded);
     return recorded.result;
   });
-  await events.settled();
+  await events.flush();
   if (!io.json) io.out(`${describeRun({ ...report, recorded: recording !== undefined }).join('\n')}\n`);
   if (!recording) {
     io.problem({

@@ -61,7 +61,7 @@ async function runLoaded(
   const events = await printEvents(loaded, io);
   const program = loaded.programs.find((each) => each.name === name)!;
   const report = await runProgram(loaded, program, given, io.interrupted);
-  await events.settled();
+  await events.flush();
   if (io.json) io.outJson(resultOf(report));
   else io.out(`${describeRun(report).join('\n')}\n`);
   if (withMaps) await showMaps(loaded, io);

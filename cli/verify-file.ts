@@ -34,6 +34,8 @@ export interface FileReport {
 interface ProgramReport {
   name: string;
   section: string;
+  /** In `SEC("?…")`, which `section` leaves out: libbpf loads it only when a loader asks for it. */
+  optional?: true;
   type: string;
   verdict: ProgramVerdict['verdict'];
   /** Absent when the kernel was never asked. */
@@ -161,7 +163,10 @@ function result(input: Input, kernel: string, programs: FileResult['programs']):
     ...input.problems.map((problem) => asDiagnostic(problem, input.path)),
   ];
   const findings = [...diagnostics, ...programs.flatMap((program) => program.diagnostics)];
-  const failed = programs.some(({ verdict }) => verdict.verdict !== 'accepted');
+  const failed = programs.some(({ verdict, diagnostics: own }) => {
+    const isLeftToLoader = own.length > 0 && own.every(({ severity }) => severity === Severity.Hint);
+    return verdict.verdict !== 'accepted' && !isLeftToLoader;
+  });
   const found = failed || findings.some(({ severity }) => severity === Severity.Error);
   return {
     path: input.path,
@@ -173,6 +178,7 @@ function result(input: Input, kernel: string, programs: FileResult['programs']):
       programs: programs.map(({ verdict, diagnostics: own }) => ({
         name: verdict.name,
         section: verdict.section,
+        ...(verdict.optional ? { optional: true as const } : {}),
         type: verdict.type,
         verdict: verdict.verdict,
         ...(verdict.stats ? { stats: statsOf(verdict.stats) } : {}),

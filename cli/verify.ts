@@ -46,7 +46,9 @@ own, so one rejection does not hide the others', and nothing stays loaded.
   bpf-studio verify --stats --output csv build/*.o > before.csv
   bpf-studio verify --compare before.csv new/filter.bpf.o --fail-on insns+5%
 
-Exit status: 0 all accepted, 1 a rejection or an error in a source, 2 something could not be verified.`,
+Programs in SEC("?…") are verified too, though libbpf loads them only when a loader asks for them.
+
+Exit status: 0 all accepted, or left to the loader to complete; 1 a rejection or an error in a source, 2 something could not be verified.`,
   options: {
     ...targetOption,
     ...compileOptions,

@@ -10,7 +10,7 @@ import type { Debuggee, DebuggeeThread, Environment } from './debuggee';
 import { describeKernelError } from './errors';
 import type { AttachArguments } from './protocol';
 import { attachAll, detachAll, type Attachment } from './runner/attachments';
-import { describeRecord, describeRejection, describeTraceLine } from './runner/describe';
+import { describeAssumptions, describeRecord, describeRejection, describeTraceLine } from './runner/describe';
 import { loadObject, type LoadedObject } from './runner/load';
 import {
   chooseEntry,
@@ -43,6 +43,7 @@ export async function attach(given: AttachArguments, environment: Environment): 
     signal,
     onRejected: (verdict) => listener.output('stderr', describeRejection(verdict, file, release)),
   });
+  listener.output('console', describeAssumptions(loaded));
   const live = new Live(loaded, given, environment);
   try {
     await live.start();
@@ -108,6 +109,7 @@ class Live implements Debuggee {
     this.live = await LiveSession.open(this.loaded, attached, listener, {
       threadOf: (program) =>
         this.attachments.find(({ attachment }) => attachment.program === program)?.thread,
+      lost: ({ link }, reason) => this.linkGone(link, reason),
     });
     const { flightRecorder = false } = this.given;
     if (flightRecorder !== false)
@@ -190,7 +192,8 @@ class Live implements Debuggee {
     const [gone] = index < 0 ? [] : this.attachments.splice(index, 1);
     if (!gone) return;
     const { listener } = this.environment;
-    listener.output('stderr', [`${gone.thread.name} is no longer attached: ${reason}.`]);
+    this.live?.gone(gone.attachment);
+    listener.output('stderr', [`${gone.thread.name} is no longer attached: ${reason.replace(/\.$/, '')}.`]);
     listener.threadGone(gone.thread.id);
     this.tellState();
     if (this.attachments.length === 0) listener.ended('Nothing is attached any more.');

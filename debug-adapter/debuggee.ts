@@ -96,6 +96,12 @@ export interface Stepping {
   idle(): Promise<void>;
 }
 
+/** How somebody steps who has stopped before the run. */
+export interface FirstMove {
+  move: Move;
+  granularity: Granularity;
+}
+
 export interface Debuggee {
   readonly threads: readonly DebuggeeThread[];
   readonly context: VariableContext;
@@ -114,8 +120,11 @@ export interface Debuggee {
   readonly snapshot?: OpenedSnapshot | undefined;
   /** Of several threads, the one whose run or snapshot is looked at; the others show their hooks. */
   readonly shownThread?: number | undefined;
-  /** Runs again, or reads again what is attached; reports `stopped` when done. */
-  resume(): Promise<void>;
+  /**
+   * Runs, or reads again what is attached; reports `stopped` when done.
+   * @param first where a run goes to from its beginning, instead of to its first breakpoint
+   */
+  resume(first?: FirstMove): Promise<void>;
   /** Reports the state it is in as `stopped`, once the client is ready to hear it. */
   announce(): void;
   /** Detaches and unloads everything. Safe to call more than once. */

@@ -13,8 +13,10 @@ export interface NextStep {
 }
 
 const selectKernel: NextStep = { title: 'Select Kernel', command: 'bpf.selectKernel' };
+const openRecording: NextStep = { title: 'Open Recording', command: 'bpf.openRecording' };
 const showProblems: NextStep = { title: 'Show Problems', command: 'workbench.actions.view.problems' };
 /** What helps when there is no launch.json to mend: a hook that is asked for again, or at least the log. */
+const attachProgram: NextStep = { title: 'Attach Program', command: 'bpf.attachProgram' };
 const attachAgain: NextStep = { title: 'Attach Again', command: 'bpf.attachProgram' };
 const showLog: NextStep = { title: 'Show Log', command: 'bpf.showLog' };
 
@@ -32,6 +34,20 @@ export class AdapterError extends Error {
     super(message);
   }
 }
+
+/** What the buttons and commands are called that send these requests. */
+const TITLES: Record<string, string> = {
+  next: 'Step Over',
+  stepIn: 'Step Into',
+  stepOut: 'Step Out',
+  stepBack: 'Step Back',
+  reverseContinue: 'Reverse',
+  disassemble: 'The Disassembly view',
+  'bpf/coverage': 'Coverage',
+  'bpf/lastWrite': 'Go to Last Write',
+  'bpf/whenBecame': 'When Did This Become…',
+  'bpf/decisions': 'The list of branch decisions',
+};
 
 const forUser = (id: number, message: string, next?: NextStep) => new AdapterError(id, message, true, next);
 const forClient = (id: number, message: string) => new AdapterError(id, message, false);
@@ -64,16 +80,24 @@ export const noSource = (what: string) =>
     `The recording has no source ${what}; only the files that its lines are in are kept with it.`,
   );
 export const nothingRecorded = () =>
-  forUser(1011, 'No run was recorded that could be saved: run a program with F5 first, without "repeat".');
+  forUser(
+    1011,
+    'There is no recorded run here to be saved. Run a program with F5 (without "repeat"), or open one of the Recorded Runs of an attached program.',
+  );
 export const notCounted = (reason: string) =>
   forUser(
     1015,
     `The lines of this run are not counted, because replay and kernel disagree on it: ${reason}. Restart records it again.`,
   );
-export const steppingUnsupported = (command: string) =>
+/** @param isLive programs are attached, and none of their runs is open. */
+export const steppingUnsupported = (command: string, isLive: boolean) =>
   forUser(
     1010,
-    `${command} is not supported here: the kernel runs a BPF program as a whole, and no run was recorded to go through. Continue runs it again, Restart loads it afresh.`,
+    `${TITLES[command] ?? command} needs a recorded run, and none is open. ${
+      isLive
+        ? 'Attached programs do not stop: Record Runs, in the view Recorded Runs, keeps their runs; open one of them there.'
+        : 'The program has not run yet, or was run with "repeat", or its run could not be recorded, as the Debug Console says. Continue runs it.'
+    }`,
   );
 export const notAttached = (command: string) =>
   forUser(
@@ -89,7 +113,10 @@ export const recordingUnreadable = (path: string, reason: string) =>
   forUser(
     1109,
     `The recording ${path} cannot be read: ${reason}. Name a .bpfrec file, such as BPF: Save Recording or bpf-studio record write.`,
+    openRecording,
   );
+export const badRecording = (path: string, message: string, hint: string) =>
+  forUser(1110, `${path}: ${message} ${hint}`, openRecording);
 export const compilationFailed = (path: string, output: string) =>
   forUser(1103, `${path} does not compile:\n${output}`, showProblems);
 export const badObject = (message: string, hint: string) => forUser(1104, `${message} ${hint}`);
@@ -103,7 +130,8 @@ export const noSuchProgram = (entry: string, names: string[]) =>
 export const severalPrograms = (names: string[]) =>
   forUser(1106, `The file has ${names.length} programs. Choose one with "entry": ${names.join(', ')}.`);
 export const badInput = (problem: string) => forUser(1107, problem);
-export const cannotTestRun = (reason: string) => forUser(1108, reason);
+export const cannotTestRun = (reason: string) =>
+  new AdapterError(1108, reason, true, undefined, attachProgram);
 
 /** The kernel said no. */
 export const rejected = (program: string, message: string) =>
@@ -143,18 +171,21 @@ export function asAdapterError(thrown: unknown): AdapterError {
 
 /**
  * DAP's body of a failed response. VS Code puts a button for `url` under the message; for one that is a command it
- * leaves its own, *Open launch.json*, away. Other clients would not know what to do with it. `given`: the arguments of
- * the request that failed.
+ * leaves its own, *Open launch.json*, away. Other clients would not know what to do with it. What our extension asks
+ * for itself it also answers for; VS Code would say the same a second time. `command` and `given` are the request that
+ * failed.
  */
 export function describeError(
   { id, message, showUser, next, again }: AdapterError,
   clientId: string | undefined,
+  command: string,
   given: unknown,
 ): DebugProtocol.Message {
+  const isOurs = clientId === 'vscode' && command.startsWith('bpf/');
   const unlisted = (given as { unlisted?: unknown } | null | undefined)?.unlisted === true;
   const step = clientId === 'vscode' ? (next ?? (unlisted ? again : undefined)) : undefined;
   const button = step && { url: `command:${step.command}`, urlLabel: step.title };
-  return { id, format: message, showUser, ...button };
+  return { id, format: message, showUser: showUser && !isOurs, ...(isOurs ? {} : button) };
 }
 
 /** A kernel host's error in a line: what failed, how, and what helps. */

@@ -1,9 +1,10 @@
 /** `request: "launch"`: a program run once through BPF_PROG_TEST_RUN, its maps kept to be looked at. */
 import type { KernelRequests } from '../kernel/client/client';
-import type { Debuggee, DebuggeeThread, Environment } from './debuggee';
+import type { Debuggee, DebuggeeThread, Environment, FirstMove } from './debuggee';
 import { noSuchProgram, nothingRecorded } from './errors';
 import type { LaunchArguments } from './protocol';
 import {
+  describeAssumptions,
   describeNotes,
   describeRecord,
   describeRejection,
@@ -12,7 +13,7 @@ import {
 } from './runner/describe';
 import { loadObject, type LoadedObject } from './runner/load';
 import { chooseEntry, openProgramFile, placeOf, usesPrintk } from './runner/object';
-import { RecordReaders } from './runner/records';
+import { RecordReaders, ignoreGone } from './runner/records';
 import { restoreMaps, withChange } from './runner/rerun';
 import { runProgram, type Execute, type RunInput, type RunReport } from './runner/run';
 import { TracePipe } from './runner/trace-pipe';
@@ -50,6 +51,7 @@ export async function launch(given: LaunchArguments, environment: Environment): 
     listener.output('stdout', [
       `Loaded ${entry.name} (SEC("${entry.section}")) on ${environment.label}, Linux ${release}.`,
     ]);
+    listener.output('console', describeAssumptions(loaded));
     const run = new Run(loaded, program, given, environment);
     if (given.stopOnEntry !== true || given.noDebug === true) await run.execute();
     return run;
@@ -115,24 +117,25 @@ class Run implements Debuggee {
       lost: (map, count) =>
         listener.output('console', [`${map}: ${count} records were lost, the buffer was full`]),
     });
+    let report: RunReport;
     try {
-      const report = await runProgram(this.loaded, this.program, this.input, signal, this.recorder(signal));
-      this.last = { ...report, recorded: this.recording !== undefined };
+      report = await runProgram(this.loaded, this.program, this.input, signal, this.recorder(signal));
+      report = this.last = { ...report, recorded: this.recording !== undefined };
       this.openRecording(report);
-      if (trace && 'pipe' in trace) await trace.pipe.settled();
-      await readers.settled();
     } finally {
-      if (trace && 'pipe' in trace) await trace.pipe.close();
-      await readers.close();
       // What the program wrote is worth reading, above all when the run failed.
+      const streams = [readers, ...(trace && 'pipe' in trace ? [trace.pipe] : [])];
+      for (const stream of streams) await stream.flush().catch(ignoreGone);
+      for (const stream of streams) await stream.close();
       if (trace && 'reason' in trace)
         listener.output('console', [`The program's bpf_printk output cannot be shown: ${trace.reason}`]);
       if (this.last) listener.output('stdout', describeNotes(this.last));
       listener.output('stdout', [...printed, ...records]);
     }
-    listener.output('stdout', describeResult(this.last));
-    await this.context.refresh();
-    listener.state({ phase: 'finished', returned: this.last.returned.text });
+    listener.output('stdout', describeResult(report));
+    // Of the run that can be gone through nothing has been read yet; what the kernel has may be on display.
+    await this.present.refresh();
+    listener.state({ phase: 'finished', returned: report.returned.text });
   }
 
   /** How to run so that the run can be gone through afterwards; undefined to run and be done. */
@@ -195,13 +198,14 @@ class Run implements Debuggee {
     return this.stepping?.place(wanted);
   }
 
-  async resume(): Promise<void> {
+  async resume(first?: FirstMove): Promise<void> {
     if (this.stepping && !this.stepping.stepper.isAtEnd) {
       await this.stepping.move('continue', 'line');
       return;
     }
     await this.execute();
-    this.announce();
+    if (first && this.stepping) await this.stepping.move(first.move, first.granularity);
+    else this.announce();
   }
 
   announce(): void {

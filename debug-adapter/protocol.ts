@@ -101,7 +101,8 @@ export interface SetMapEntryArguments {
 /** Writes the run that is being gone through to a file, for {@link ReplayArguments}. */
 export const SaveRecording = 'bpf/saveRecording';
 export interface SaveRecordingArguments {
-  path: string;
+  /** Left out, nothing is written: the request fails where there is no run, before anybody is asked for a path. */
+  path?: string;
 }
 
 /** Lines and branches that the run which is being gone through has executed. */

@@ -4,7 +4,7 @@ import { KernelError } from '../kernel/client/errors';
 import type { KernelRequests } from '../kernel/client/client';
 import { describeReturnValue } from '../toolchain/program/return-values';
 import type { Debuggee, DebuggeeThread, Listener } from './debuggee';
-import { badObject, recordingUnreadable } from './errors';
+import { badRecording, recordingUnreadable } from './errors';
 import { decodeRecording } from './recorder/recording';
 import type { Recording } from './recorder/recording';
 import { openRecording } from './stepping/open-recording';
@@ -23,7 +23,7 @@ async function readRecording(file: string): Promise<Recording> {
     throw recordingUnreadable(file, code === 'ENOENT' ? 'there is no such file' : message);
   }
   const read = decodeRecording(bytes);
-  if (!read.ok) throw badObject(`${file}: ${read.problem.message}`, read.problem.hint);
+  if (!read.ok) throw badRecording(file, read.problem.message, read.problem.hint);
   return read.value;
 }
 
@@ -35,7 +35,7 @@ export async function openForReading(
   const opened = openRecording(recording, noKernel(recording), {
     sources: await SourceFiles.of(recording.sources),
   });
-  if (!opened.ok) throw badObject(`${file}: ${opened.problem.message}`, opened.problem.hint);
+  if (!opened.ok) throw badRecording(file, opened.problem.message, opened.problem.hint);
   const { program, result, kernel, recordedAt } = recording;
   const returned = describeReturnValue(program.type, result.returnValue).text;
   const when = new Date(recordedAt).toLocaleString('en');

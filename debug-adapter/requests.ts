@@ -152,7 +152,7 @@ export const requests = {
   }),
   'bpf/goToStep': z.looseObject({ step: integer }),
   'bpf/stepBack': z.looseObject({ threadId: integer, kind: z.enum(['into', 'out']), granularity }),
-  'bpf/saveRecording': z.looseObject({ path: z.string().min(1) }),
+  'bpf/saveRecording': z.looseObject({ path: z.string().min(1).optional() }).optional(),
   'bpf/coverage': z.unknown(),
   'bpf/refresh': z.unknown(),
   'bpf/listSnapshots': z.unknown(),

@@ -101,7 +101,9 @@ export class BpfDebugSession extends ProtocolServer {
       const error = errors.asAdapterError(thrown);
       response.success = false;
       response.message = error.message;
-      response.body = { error: errors.describeError(error, this.client?.clientID, request.arguments) };
+      response.body = {
+        error: errors.describeError(error, this.client?.clientID, request.command, request.arguments),
+      };
       this.sendResponse(response);
     } finally {
       this.running.delete(request.seq);
@@ -274,8 +276,8 @@ export class BpfDebugSession extends ProtocolServer {
       current: () => this.debuggee,
       started: (command) => this.started(command),
       stepping: (command) => {
-        const { stepping } = this.started(command);
-        if (!stepping) throw errors.steppingUnsupported(command);
+        const { stepping, live } = this.started(command);
+        if (!stepping) throw errors.steppingUnsupported(command, live !== undefined);
         return stepping;
       },
       thread: (id) => this.thread(id),

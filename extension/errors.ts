@@ -153,6 +153,18 @@ export const errors = {
       actions: [newFromTemplate()],
     };
   },
+  /** A header has the programs of those that include it. */
+  isHeader(file: string): UserError {
+    return {
+      code: 'isHeader',
+      message: vscode.l10n.t(
+        '{0} is a header, and programs are run from the source that includes it. Open that .bpf.c file and try again; breakpoints in the header are kept.',
+        file,
+      ),
+      severity: 'warning',
+      actions: [],
+    };
+  },
   noPrograms(file: string): UserError {
     return {
       code: 'noPrograms',

@@ -10,6 +10,7 @@ import * as verifyNow from './commands/verify-now';
 import * as verifyOnKernels from './commands/verify-on-kernels';
 import * as vmlinuxHeader from './commands/vmlinux-header';
 import * as coverage from './coverage/coverage';
+import * as changedSource from './debug/changed-source';
 import * as debugAdapter from './debug/adapter';
 import * as debugConfiguration from './debug/configuration';
 import * as decisions from './debug/decisions';
@@ -48,6 +49,7 @@ const features: Feature[] = [
   debugConfiguration,
   inlineValues,
   recordings,
+  changedSource,
   coverage,
   history,
   decisions,

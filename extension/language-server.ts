@@ -51,8 +51,9 @@ interface Dependencies {
 
 /** Milliseconds to wait for VS Code to ask for lenses; longer than its debounce, which is 250 for quick answers. */
 const LENSES_DEBOUNCE = 400;
-/** Times to remind it; with lenses switched off it never asks. */
-const MAX_REMINDERS = 5;
+/** Times to remind it: at least, as not every question is of the editor, and at most, as with lenses off it never asks. */
+const MIN_REMINDERS = 3;
+const MAX_REMINDERS = 6;
 
 /** C, and headers, which VS Code takes for C++. The server itself decides which of them are BPF. */
 const documentSelector = [
@@ -99,9 +100,9 @@ export function createLanguageServer(
       },
       middleware: {
         provideCodeLenses: (document, token, next) => {
-          // Other extensions can ask as well, so the first reminder is given in any case.
+          // Other extensions can ask as well, so some reminders are given in any case.
           const uri = document.uri.toString();
-          if ((staleLenses.get(uri) ?? 0) > 0) staleLenses.delete(uri);
+          if ((staleLenses.get(uri) ?? 0) >= MIN_REMINDERS) staleLenses.delete(uri);
           return next(document, token);
         },
         workspace: {

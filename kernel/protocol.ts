@@ -31,7 +31,7 @@ const netns = z.string().min(1).optional();
 const openOptions = {
   /** A relocatable BPF ELF object, as clang wrote it. */
   object: bytes,
-  /** Programs to load, by function name; absent means all that libbpf would load. */
+  /** Programs to load, by function name; absent: all that libbpf would load, to `verify` also those in `SEC("?…")`. */
   programs: z.array(name).optional(),
   /**
    * Overrides for programs whose attach target is fixed at load time (fentry, fexit, LSM, tp_btf, iter, ext):
@@ -201,8 +201,8 @@ export const requestSchemas = {
   /** From now on attaching the program attaches the variant, or with its own handle the program itself again. */
   programExchange: z.object({ program: handle, variant: handle }),
   /**
-   * Lets an attachment run a program or a variant of it from now on, without a moment in which none is attached
-   * (BPF_LINK_UPDATE); see {@link Results.linkExchange}.
+   * Lets an attachment run a program or a variant of it from now on, without a moment in which none is attached (an
+   * update of the link, of the filter on clsact, of the sockmap); see {@link Results.linkExchange}.
    */
   linkExchange: z.object({ link: handle, program: handle }),
   /** An array map of one value of so many bytes, which {@link Results.sharedRead} reads without a system call. */
@@ -240,9 +240,13 @@ export const requestSchemas = {
 
   /** Start reading a ring buffer or a perf event array; records arrive as `records` events. */
   readerOpen: z.object({ map: handle, kind: z.enum(['ringbuf', 'perf', 'userRingbuf']) }),
+  /** Answered when everything that is in the buffer now has been sent as `records`. */
+  readerFlush: z.object({ reader: handle }),
   readerClose: z.object({ reader: handle }),
   /** bpf_printk lines of the whole kernel, from an own tracefs instance's pipe, as `tracePipe` events. */
   tracePipeOpen: z.object({}),
+  /** Answered when every line that has been printed until now has been sent as `tracePipe`. */
+  tracePipeFlush: z.object({}),
   tracePipeClose: z.object({}),
 
   listPrograms: z.object({}),
@@ -306,8 +310,10 @@ export type Ability = { ok: true } | { ok: false; reason: string };
 export interface ProgramDescription {
   /** C function name. */
   name: string;
-  /** ELF section, the argument of `SEC()`. */
+  /** ELF section, the argument of `SEC()` without a leading `?`. */
   section: string;
+  /** Written with a leading `?`: libbpf loads it only when a loader asks for it. */
+  optional?: boolean;
   /** Kernel's name in lower case without prefix: `xdp`, `sched_cls`, `kprobe`, `tracing`. */
   type: string;
   /** Kernel's number, `enum bpf_prog_type`. */
@@ -452,8 +458,8 @@ export interface Results {
   };
   programVariant:
     | { program: number; stats?: VerifierStats }
-    /** The kernel refused it. */
-    | { program: null; errno: string; log: string };
+    /** The kernel refused it; `message`: the verifier's last words about the program. */
+    | { program: null; errno: string; log: string; message?: string };
   programVariantClose: Record<string, never>;
   programExchange: Record<string, never>;
   /** False when the kernel cannot do that with links of this kind: detach, exchange the program, attach again. */
@@ -485,8 +491,10 @@ export interface Results {
   mapPush: Record<string, never>;
   mapPop: { value: Uint8Array | null };
   readerOpen: { reader: number };
+  readerFlush: Record<string, never>;
   readerClose: Record<string, never>;
   tracePipeOpen: Record<string, never>;
+  tracePipeFlush: Record<string, never>;
   tracePipeClose: Record<string, never>;
   listPrograms: {
     programs: {

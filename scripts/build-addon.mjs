@@ -153,6 +153,8 @@ async function link(objects, target, libbpf) {
     '-s',
     '-Wl,--exclude-libs,ALL',
     '-Wl,--gc-sections',
+    // kernel/addon/object.cc sees what libbpf passes to the kernel.
+    '-Wl,--wrap=bpf_prog_load',
     '-Wl,-z,relro,-z,now',
   ]);
 }

@@ -1,5 +1,6 @@
-// node scripts/readme-picture.mjs: takes docs/images/editor.png anew, of the sample judged by a Linux 6.12 in a VM, so
-// that neither this machine's name nor its kernel's is in it. Needs `npm run package` and scripts/kernels.mjs 6.12.
+// node scripts/readme-picture.mjs [editor] [debugger]: takes docs/images/editor.png anew, of the sample judged by a
+// Linux 6.12 in a VM, and docs/images/debugger.png, of a run on it, so that neither this machine's name nor its kernel's
+// is in them. Needs `npm run package` and scripts/kernels.mjs 6.12.
 import {
   cpSync,
   existsSync,
@@ -9,6 +10,7 @@ import {
   readdirSync,
   rmSync,
   statSync,
+  writeFileSync,
 } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -18,7 +20,6 @@ import { openPage } from './demo-tour.mjs';
 import { installE2e } from './e2e-install.mjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
-const picture = path.join(root, 'docs/images/editor.png');
 const release = '6.12';
 const largestBytes = 150_000;
 /** Booting takes 5 s where nothing else runs, and many times that on a busy machine without KVM. */
@@ -35,23 +36,41 @@ const settings = (image) => ({
   'workbench.reduceMotion': 'on',
 });
 
-async function takePicture() {
+const pictures = {
+  editor: { photograph: photographRejection, fill: copySample, file: 'sample.bpf.c', settings: {} },
+  debugger: {
+    photograph: photographRun,
+    fill: writeGuard,
+    file: 'guard.bpf.c',
+    settings: { 'debug.toolBarLocation': 'docked' },
+  },
+};
+
+/** Takes the picture of that name into docs/images. */
+async function takePicture(name) {
+  const { photograph, fill, file, settings: more } = pictures[name];
+  const picture = path.join(root, `docs/images/${name}.png`);
   const { version } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
   const vsix = path.join(root, 'dist', `bpf-studio-${version}-linux-x64.vsix`);
   if (!existsSync(vsix)) throw new Error(`${vsix} is missing: npm run package`);
   installE2e();
   const scratch = mkdtempSync(path.join(os.tmpdir(), 'bpf-studio-picture-'));
   const workspace = path.join(scratch, 'xdp');
-  cpSync(path.join(root, 'extension/sample'), workspace, { recursive: true });
+  fill(workspace);
   const server = await startCodeServer({
     directory: scratch,
     extensions: [vsix],
     workspace,
-    settings: settings(kernelImage()),
+    settings: { ...settings(kernelImage()), ...more },
   });
   const browser = await openPage({ width: 1200, height: 760 });
   try {
-    await photograph(browser.page, server.fileUrl(path.join(workspace, 'sample.bpf.c')));
+    browser.page.setDefaultTimeout(bootLimit);
+    await browser.page.goto(server.fileUrl(path.join(workspace, file)));
+    await browser.page.locator('.view-lines .view-line').first().waitFor();
+    await photograph(browser.page);
+    mkdirSync(path.dirname(picture), { recursive: true });
+    await browser.page.screenshot({ path: picture });
   } finally {
     await browser.close();
     await server.stop();
@@ -62,11 +81,19 @@ async function takePicture() {
   console.log(`${path.relative(root, picture)}, ${size} bytes`);
 }
 
+function copySample(workspace) {
+  cpSync(path.join(root, 'extension/sample'), workspace, { recursive: true });
+}
+
+/** The program of the debugger's tests, without what marks its lines for them. */
+function writeGuard(workspace) {
+  const source = readFileSync(path.join(root, 'test/vscode/fixtures/guard.bpf.c'), 'utf8');
+  mkdirSync(workspace);
+  writeFileSync(path.join(workspace, 'guard.bpf.c'), source.replaceAll(/ \/\/ #[A-Z]+$/gm, ''));
+}
+
 /** The rejected program with its lens and squiggle, and the Problems view with where the value came from. */
-async function photograph(page, url) {
-  page.setDefaultTimeout(bootLimit);
-  await page.goto(url);
-  await page.locator('.view-lines .view-line').first().waitFor();
+async function photographRejection(page) {
   await page.keyboard.press('Control+B');
   await page.keyboard.press('Control+Shift+M');
   const problem = page.locator('.markers-panel .monaco-list-row').filter({ hasText: 'bpf/' }).first();
@@ -81,8 +108,33 @@ async function photograph(page, url) {
   await problem.click();
   await page.keyboard.press('ArrowRight');
   await page.locator('.squiggly-error').first().waitFor({ state: 'attached' });
-  mkdirSync(path.dirname(picture), { recursive: true });
-  await page.screenshot({ path: picture });
+}
+
+/** A run at a breakpoint, with values beside the code, the packet by layer, and a map as it was then. */
+async function photographRun(page) {
+  const lens = page.locator('.codelens-decoration').filter({ hasText: `accepted · ${release}` });
+  const line = page.locator('.view-line').filter({ hasText: 'port == guarded' }).first();
+  const row = (text) => page.locator('.debug-variables .monaco-list-row').filter({ hasText: text }).first();
+  const open = async (text) => {
+    await row(text).waitFor();
+    if ((await row(text).getAttribute('aria-expanded')) === 'false')
+      await row(text).locator('.monaco-tl-twistie').click();
+  };
+  const fold = (name) => page.locator(`.sidebar .pane-header[aria-label^="${name}"]`).first().click();
+  await page.locator('.view-lines').first().click();
+  await page.keyboard.press('Control+End');
+  await lens.first().waitFor();
+  await line.click();
+  await page.keyboard.press('F9');
+  await page.keyboard.press('F5');
+  await page.locator('.debug-top-stack-frame-line').first().waitFor({ state: 'attached' });
+  await page.keyboard.press('Control+J');
+  for (const name of ['Watch', 'Breakpoints']) await fold(name);
+  await open(/^Packet/);
+  await open(/^ipv4/);
+  await open(/^Maps/);
+  await open(/^sources/);
+  await page.mouse.move(700, 740);
 }
 
 function kernelImage() {
@@ -100,7 +152,10 @@ function kernelImage() {
 }
 
 try {
-  await takePicture();
+  const wanted = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(pictures);
+  const unknown = wanted.find((name) => !Object.hasOwn(pictures, name));
+  if (unknown !== undefined) throw new Error(`there is no picture "${unknown}"`);
+  for (const name of wanted) await takePicture(name);
 } catch (error) {
   console.error(`readme-picture: ${error.message}`);
   process.exitCode = 1;

@@ -36,14 +36,14 @@ const stages = [
     limit: 6 * minutes,
     needs: ['setup'],
   },
-  { name: 'vitest', run: vitest('vitest.config.ts'), results: true, limit: 12 * minutes, needs: ['build'] },
+  { name: 'vitest', run: vitest('vitest.config.ts'), results: true, limit: wholeRun, needs: ['build'] },
   { name: 'package', run: ['node', 'scripts/package.mjs'], limit: 4 * minutes, needs: ['build'] },
   { name: 'editor-install', run: ['node', 'scripts/e2e-install.mjs'], limit: 6 * minutes, needs: ['setup'] },
   {
     name: 'editor',
     run: vitest('test/vscode/vitest.config.ts'),
     results: true,
-    limit: 10 * minutes,
+    limit: wholeRun,
     needs: ['package', 'editor-install'],
   },
 ];

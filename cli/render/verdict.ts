@@ -5,6 +5,8 @@ import { paint } from './color';
 export interface VerdictLine {
   name: string;
   section: string;
+  /** In `SEC("?…")`. */
+  optional?: boolean | undefined;
   verdict: 'accepted' | 'rejected' | 'error';
   stats?: { insns: number; states: number; stackDepth: number | number[]; microseconds: number } | undefined;
 }
@@ -16,7 +18,10 @@ const words = {
 } as const;
 
 /** `✓ count (xdp): accepted, 24 insns, 2 states, 8 bytes of stack, 45 µs`. */
-export function renderVerdict({ name, section, verdict, stats }: VerdictLine, color: boolean): string {
+export function renderVerdict(
+  { name, section, optional, verdict, stats }: VerdictLine,
+  color: boolean,
+): string {
   const { mark, style } = words[verdict];
   const parts = [verdict === 'error' ? 'not verified' : verdict];
   if (stats) {
@@ -24,7 +29,8 @@ export function renderVerdict({ name, section, verdict, stats }: VerdictLine, co
     parts.push(count(stats.insns, 'insn'), count(stats.states, 'state'), `${count(depth, 'byte')} of stack`);
     if (stats.microseconds) parts.push(`${stats.microseconds} µs`);
   }
-  return `${paint(color)(style, mark)} ${harmless(name)} (${harmless(section)}): ${parts.join(', ')}`;
+  if (optional) parts.push('loaded only on request');
+  return `${paint(color)(style, mark)} ${harmless(name)} (${optional ? '?' : ''}${harmless(section)}): ${parts.join(', ')}`;
 }
 
 function count(number: number, noun: string): string {

@@ -85,7 +85,7 @@ export function mapsOfRun({ recording, object, maps, timeline }: OpenedRun, type
       return fail(
         'expression/not-followed',
         `${map.name} is not followed through a run (${map.type}), so that what it held at this step is not known.`,
-        'Go to the end of the run to see it as it is now.',
+        'Watch and the Maps scope show it as the kernel has it now.',
       );
     const lost = maps.lost.find((one) => one.map === map.handle);
     if (lost && timeline.machine.step < timeline.length)

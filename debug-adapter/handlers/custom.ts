@@ -19,10 +19,10 @@ export function customHandlers(
       session.started('bpf/setMapEntry');
       await view.setEntry(map, key, value, flags ?? 'any');
     },
-    'bpf/saveRecording': async ({ path }) => {
+    'bpf/saveRecording': async ({ path } = {}) => {
       const { recording } = session.started('bpf/saveRecording');
       if (!recording) throw nothingRecorded();
-      await writeFile(path, encodeRecording(recording));
+      if (path !== undefined) await writeFile(path, encodeRecording(recording));
     },
     'bpf/coverage': (): CoverageResponse => {
       const { run } = session.stepping('bpf/coverage').stepper;

@@ -25,11 +25,12 @@ export function steppingHandlers(
     const debuggee = session.started(kind);
     session.thread(threadId);
     const { stepping } = debuggee;
-    if (stepping)
-      session.soon(() => stepping.move(kind, granularity === 'instruction' ? 'instruction' : 'line'));
+    const by = granularity === 'instruction' ? 'instruction' : 'line';
+    if (stepping) session.soon(() => stepping.move(kind, by));
     // What has not run yet, or cannot be gone through, is run.
-    else if (kind === 'next' || kind === 'stepIn') session.soon(() => debuggee.resume());
-    else throw steppingUnsupported(kind);
+    else if (kind === 'next' || kind === 'stepIn')
+      session.soon(() => debuggee.resume({ move: kind, granularity: by }));
+    else throw steppingUnsupported(kind, debuggee.live !== undefined);
   };
   return {
     next: (given) => move('next', given),

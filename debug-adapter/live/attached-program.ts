@@ -45,17 +45,22 @@ export class AttachedProgram {
     readonly watched: WatchedProgram,
     readonly facts: ProgramFacts,
     /** At one hook or several; their links change when they have to be attached anew. */
-    private readonly attachments: readonly Attachment[],
+    private readonly attachments: Set<Attachment>,
+    private readonly lost: (attachment: Attachment, reason: string) => void,
   ) {
     this.finder = new StopFinder(watched.prepared.instructions, facts.source);
   }
 
-  /** @param among how many programs are attached together. */
+  /**
+   * @param among how many programs are attached together.
+   * @param lost is told of a hook at which nothing is attached any more, since the kernel took neither a variant nor
+   * the program itself.
+   */
   static async open(
     loaded: LoadedObject,
     program: LoadedProgram,
     attachments: readonly Attachment[],
-    among = 1,
+    { among = 1, lost = () => {} }: { among?: number; lost?: AttachedProgram['lost'] } = {},
   ): Promise<AttachedProgram> {
     const { kernel, file } = loaded;
     const { object } = file;
@@ -70,7 +75,7 @@ export class AttachedProgram {
       code: codeOf(prepared, program.verdict.stats?.stackDepth ?? []),
     };
     const watched = { kernel, program, prepared, license: object.license ?? '', btf: object.btf, among };
-    return new AttachedProgram(loaded, watched, facts, attachments);
+    return new AttachedProgram(loaded, watched, facts, new Set(attachments), lost);
   }
 
   get name(): string {
@@ -85,6 +90,15 @@ export class AttachedProgram {
     return this.present;
   }
 
+  get isAttached(): boolean {
+    return this.attachments.size > 0;
+  }
+
+  /** A hook is gone. What was seen there stays to be looked at. */
+  forget(attachment: Attachment): void {
+    this.attachments.delete(attachment);
+  }
+
   async unload(): Promise<void> {
     const { present } = this;
     this.present = undefined;
@@ -93,7 +107,8 @@ export class AttachedProgram {
 
   /**
    * Watches this from now on instead of what was watched before, and nothing if it is empty. What the rings held is
-   * gone then. Returns in words what stands in the way, and what the change did: a moment without a program.
+   * gone then. Returns in words what stands in the way, and what the change did: a moment without a program. Either all
+   * hooks run what is watched, or all run the program itself.
    * @param readRest reads the rings that are about to go, which nobody writes to any more.
    */
   async watch(
@@ -105,23 +120,40 @@ export class AttachedProgram {
     const obstacle = NOT_EXCHANGED[program.type];
     if (isWanted && obstacle !== undefined) return { reason: obstacle, notes: [] };
     const next = isWanted ? await loadInstrumentation(this.watched, wanted) : undefined;
-    const failed = next && 'reason' in next ? next : undefined;
+    const failed = next && 'reason' in next ? next.reason : undefined;
     const fresh = next && !('reason' in next) ? next : undefined;
     const before = this.present;
-    if (!before && !fresh) return { ...(failed ? { reason: failed.reason } : {}), notes: [] };
+    const told = (reason: string | undefined, notes: string[]) =>
+      reason === undefined ? { notes } : { reason, notes };
+    if (!before && !fresh) return told(failed, []);
     const notes = [...(fresh?.notes ?? [])];
-    let isAttached = false;
+    let refused: string | undefined;
+    let present: Instrumentation | undefined;
     try {
-      for (const attachment of this.attachments)
-        notes.push(...(await reattach(this.loaded, attachment, fresh?.program ?? program.handle)));
-      isAttached = true;
+      if (fresh) refused = await this.exchange(fresh.program, notes);
+      if (!fresh || refused !== undefined) await this.exchange(program.handle, notes);
+      else present = fresh;
       await readRest();
     } finally {
-      this.present = isAttached ? fresh : undefined;
+      this.present = present;
       await before?.close();
-      // Where it could not be attached it is of no use; the kernel keeps it as long as it is attached elsewhere.
-      if (!isAttached) await fresh?.close();
+      if (fresh && !present) await fresh.close();
     }
-    return { ...(failed ? { reason: failed.reason } : {}), notes };
+    return told(failed ?? refused, notes);
+  }
+
+  /** Lets all hooks run it; ends with the first that refuses, whose reason it returns. */
+  private async exchange(wanted: number, notes: string[]): Promise<string | undefined> {
+    for (const attachment of this.attachments) {
+      const { description } = attachment;
+      const became = await reattach(this.loaded, attachment, wanted);
+      if (became.outcome === 'done') notes.push(...became.notes);
+      else if (became.outcome === 'refused') return `${description} does not take it: ${became.reason}`;
+      else {
+        this.forget(attachment);
+        this.lost(attachment, became.reason);
+      }
+    }
+    return undefined;
   }
 }

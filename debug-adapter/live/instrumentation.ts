@@ -12,6 +12,7 @@ import { RING } from '../recorder/instrument/ring';
 import { packetFields } from '../recorder/instrument/snapshot-code';
 import type { SnapshotDetail } from '../recorder/instrument/snapshot-code';
 import { cannotLoad, parametersOf } from '../recorder/record';
+import { testRunSupport } from '../../toolchain/program/test-run';
 import { describeKernelError } from '../errors';
 import { Ring } from './ring';
 import type { StopPlace } from './stops';
@@ -55,8 +56,10 @@ const SMALL_CAPACITY = 1024 * 1024;
 
 /** From all that can be taken to what every kernel and program allows. */
 const DETAILS: readonly SnapshotDetail[] = [
-  { stack: 'all', stamped: true, packet: true },
-  { stack: 'written', stamped: true, packet: true },
+  { stack: 'all', stamped: true, packet: 'probe_read' },
+  { stack: 'written', stamped: true, packet: 'probe_read' },
+  { stack: 'all', stamped: true, packet: 'load_bytes' },
+  { stack: 'written', stamped: true, packet: 'load_bytes' },
   { stack: 'all', stamped: true, packet: false },
   { stack: 'written', stamped: true, packet: false },
   { stack: 'written', stamped: false, packet: false },
@@ -89,9 +92,16 @@ export async function loadInstrumentation(
     const loaded = await loadFirst(watched, (detail) => ({
       ...(snapshots ? { snapshots: { ring: snapshots.layout, stops, detail } } : {}),
       ...(flight
-        ? { flight: { ring: flight.layout, told, keptOffset: flight.restOffset, copies: detail.packet } }
+        ? {
+            flight: {
+              ring: flight.layout,
+              told,
+              keptOffset: flight.restOffset,
+              copies: detail.packet === 'probe_read',
+            },
+          }
         : {}),
-      packet: packetFields(watched.program.type),
+      packet: detail.packet ? packetFields(watched.program.type, detail.packet) : undefined,
       parametersOf: (type) => parametersOf(watched.btf, type),
     }));
     if ('reason' in loaded) {
@@ -154,7 +164,7 @@ function missing(
     return `${what} of ${program} cannot be shown${reason === undefined ? '' : `: ${reason}`}.`;
   };
   return [
-    ...(hasPacket && !packet ? [lacks('The packets', (detail) => detail.packet)] : []),
+    ...(hasPacket && !packet ? [lacks('The packets', (detail) => detail.packet !== false)] : []),
     ...(stamped ? [] : [lacks('Time and CPU', (detail) => detail.stamped)]),
     ...(stack === 'none' ? [lacks('The stack', (detail) => detail.stack !== 'none')] : []),
   ];
@@ -165,8 +175,11 @@ async function loadFirst(
   wanted: (detail: SnapshotDetail) => LiveWanted,
 ): Promise<Loaded | CannotRecord> {
   const stackDepth = program.verdict.stats?.stackDepth ?? [];
+  const { type } = program;
   const refusals: Refusal[] = [];
   for (const detail of DETAILS) {
+    // It would be no more than without the packet, which is tried next.
+    if (detail.packet && packetFields(type) && !packetFields(type, detail.packet)) continue;
     const instrumented = instrumentLive(prepared, stackDepth, wanted(detail));
     if ('reason' in instrumented) {
       refusals.push({ detail, ...instrumented });
@@ -176,19 +189,24 @@ async function loadFirst(
     const given = { program: program.handle, license, ...variant, log: 'rejected' } as const;
     const loaded = await kernel.request('programVariant', given);
     if (loaded.program !== null) return { program: loaded.program, detail, instrumented, refusals };
-    refusals.push({ detail, ...refusalOf(kernel, loaded) });
+    refusals.push({ detail, ...refusalOf(kernel, type, loaded) });
   }
   return refusals[0] ?? { reason: 'the kernel does not accept it' };
 }
 
 /** Fetching atomics came with 5.12; before, the verifier says something about reserved fields or unknown opcodes. */
-function refusalOf(kernel: KernelClient, refused: { errno: string; log: string }): CannotRecord {
-  const { release } = kernel.hello.kernel;
-  const [major = 0, minor = 0] = release.split('.').map(Number);
-  if (major < 5 || (major === 5 && minor < 12)) {
-    return {
-      reason: `Linux ${release} has no atomic instructions that return a value (5.12 and later have), without which runs on several CPUs cannot share a ring. The program runs as it is; record a single run with F5 and a packet instead`,
-    };
-  }
-  return cannotLoad('the program with the recording in it', refused);
+function refusalOf(
+  kernel: KernelClient,
+  type: string,
+  refused: { errno: string; message?: string },
+): CannotRecord {
+  const { release, version } = kernel.hello.kernel;
+  if (version.major * 100 + version.minor >= 512)
+    return cannotLoad('the program with the recording in it', refused);
+  const instead = testRunSupport(type)
+    ? 'record a single run of it with F5 instead'
+    : 'its bpf_printk lines and its maps are shown here as ever';
+  return {
+    reason: `Linux ${release} has no atomic instructions that return a value (5.12 and later have), without which runs on several CPUs cannot share a ring. The program runs as it is; ${instead}, or choose a newer kernel`,
+  };
 }

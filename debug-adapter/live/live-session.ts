@@ -38,6 +38,8 @@ const NOT_AS_THEN =
 export interface LiveHooks {
   /** The thread that stands for a program's first hook. */
   threadOf(program: string): { id: number; name: string } | undefined;
+  /** Watching cost the attachment its place at the hook: the kernel took neither a variant nor the program itself. */
+  lost(attachment: Attachment, reason: string): void;
 }
 
 export class LiveSession implements LiveTraffic {
@@ -76,12 +78,22 @@ export class LiveSession implements LiveTraffic {
       attachments.filter(({ handle }) => handle === mine);
     const programs = loaded.programs.filter((program) => hooksOf(program).length > 0);
     for (const program of programs)
-      session.programs.push(await AttachedProgram.open(loaded, program, hooksOf(program), programs.length));
+      session.programs.push(
+        await AttachedProgram.open(loaded, program, hooksOf(program), {
+          among: programs.length,
+          lost: (attachment, reason) => hooks.lost(attachment, reason),
+        }),
+      );
     return session;
   }
 
   private thread({ name }: AttachedProgram): { id: number; name: string } {
     return this.hooks.threadOf(name) ?? { id: 0, name };
+  }
+
+  /** Something is not attached any more, which others found out. */
+  gone(attachment: Attachment): void {
+    for (const program of this.programs) program.forget(attachment);
   }
 
   /** Where breakpoints stand is known at once; whether the kernel takes the variants turns out later. */
@@ -102,6 +114,7 @@ export class LiveSession implements LiveTraffic {
   }
 
   private async watchProgram(program: AttachedProgram): Promise<void> {
+    if (!program.isAttached) return;
     const stops = [...this.breakpoints.values()].flatMap(({ id, places }) =>
       places.flatMap((one) => (one.program === program ? [{ breakpoint: id, place: one.place }] : [])),
     );

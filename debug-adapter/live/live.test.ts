@@ -1,7 +1,7 @@
 /** Variants of programs that are watched, on this machine's kernel under test runs: what they count, record and change. */
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { KernelClient } from '../../kernel/client/client';
 import { Compiler, openTestKernel, scratchDirectory } from '../../kernel/host/testing';
 import { readBpfObject } from '../../toolchain/elf/object';
@@ -23,6 +23,14 @@ beforeAll(async () => {
   compiler = await Compiler.create(kernel.client);
 });
 afterAll(() => kernel?.dispose());
+
+/** Without the atomics of 5.12 nothing is watched; says so, and what is said to the user is a test of its own. */
+const isTooOld = () => {
+  const { major, minor } = kernel.client.hello.kernel.version;
+  const tooOld = major * 100 + minor < 512;
+  if (tooOld) console.log(`not run on Linux ${major}.${minor}: no fetching atomics, so nothing is watched`);
+  return tooOld;
+};
 
 const packet = (length: number) => {
   const bytes = Buffer.alloc(length);
@@ -87,7 +95,27 @@ SEC("xdp") int prog(struct xdp_md *ctx)
 	return weight > 500 ? XDP_DROP : XDP_PASS;
 }`;
 
+test('a kernel without atomics that fetch is told of, with what it can do instead', async () => {
+  const { major, minor } = kernel.client.hello.kernel.version;
+  if (major * 100 + minor >= 512) return console.log(`not run on Linux ${major}.${minor}, which has them`);
+  const { loaded, program } = await open(SUMS);
+  const [place] = program.stops.beginningOf('weigh');
+  for (const wanted of [
+    { stops: [{ breakpoint: 7, place: place! }] },
+    { stops: [], flight: { told: 'none' as const } },
+  ]) {
+    const { reason, notes } = await program.watch(wanted);
+    expect(reason).toMatch(
+      /^Linux 5\.\d+.* has no atomic instructions .*5\.12 and later.*record a single run of it with F5/,
+    );
+    expect(notes).toEqual([]);
+  }
+  expect(program.instrumentation).toBeUndefined();
+  await loaded.close();
+});
+
 test('every hit is counted, those that were overwritten too', async () => {
+  if (isTooOld()) return;
   const { loaded, program } = await open(SUMS);
   const [place] = program.stops.beginningOf('weigh');
   expect(await program.watch({ stops: [{ breakpoint: 7, place: place! }] })).toEqual({ notes: [] });
@@ -110,6 +138,7 @@ test('every hit is counted, those that were overwritten too', async () => {
 });
 
 test('a recorded run is the one that the kernel ran, and a condition finds it', async () => {
+  if (isTooOld()) return;
   const { loaded, program } = await open(SUMS);
   const condition = await parseStopCondition('returned == XDP_DROP && end - data == 77');
   if (!condition.ok) throw new Error(condition.problem.message);
@@ -141,6 +170,7 @@ test('a recorded run is the one that the kernel ran, and a condition finds it', 
 });
 
 test('a condition of which nothing is about the return value is tried on every run', async () => {
+  if (isTooOld()) return;
   const { loaded, program } = await open(SUMS);
   const condition = await parseStopCondition('weight < 0');
   if (!condition.ok) throw new Error(condition.problem.message);
@@ -160,22 +190,48 @@ test('a condition of which nothing is about the return value is tried on every r
   await loaded.close();
 });
 
-test('of a program that may not copy packets, runs are recorded without, which is said', async () => {
-  const proprietary = (object: Uint8Array) => {
-    const text = Buffer.from(object).toString('latin1');
-    return new Uint8Array(Buffer.from(text.replaceAll('Dual MIT/GPL', 'Proprietary\0'), 'latin1'));
-  };
-  const { loaded, program } = await open(SUMS, proprietary);
-  const { reason, notes } = await program.watch({ stops: [], flight: { told: 'none' } });
-  expect(reason).toBeUndefined();
-  expect(notes).toEqual([expect.stringMatching(/^The packets of prog cannot be shown: .*GPL/)]);
-  const recorder = new FlightRecorder(loaded, program, program.instrumentation!, new WallClock());
-  await run(program, packet(60));
-  const [recorded] = await recorder.newest(1);
-  expect(recorded!.packet).toBeUndefined();
-  expect((await recorder.open(recorded!)).ending).toEqual({ kind: 'returned' });
-  await program.unload();
-  await loaded.close();
+/** The same object, not under the GPL. */
+const proprietary = (object: Uint8Array) => {
+  const text = Buffer.from(object).toString('latin1');
+  return new Uint8Array(Buffer.from(text.replaceAll('Dual MIT/GPL', 'Proprietary\0'), 'latin1'));
+};
+
+describe('a program that is not under the GPL, and may not call every helper', () => {
+  test.each([
+    ['xdp', SUMS],
+    ['tc', SUMS.replace('SEC("xdp")', 'SEC("tc")').replace('struct xdp_md', 'struct __sk_buff')],
+  ])('%s: packets are copied by a helper that it may call', async (_, source) => {
+    if (isTooOld()) return;
+    const { loaded, program } = await open(source, proprietary);
+    const [place] = program.stops.beginningOf('prog');
+    const wanted = { stops: [{ breakpoint: 7, place: place! }], flight: { told: 'none' as const } };
+    expect(await program.watch(wanted)).toEqual({ notes: [] });
+    const recorder = new FlightRecorder(loaded, program, program.instrumentation!, new WallClock());
+    const reader = new SnapshotReader(program.instrumentation!.snapshots!);
+    const [short, long] = [packet(60).fill(7, 30), packet(200).fill(8, 30)];
+    for (const data of [short, long]) await run(program, data);
+    const copies = (await reader.look(1 << 20)).map(({ snapshot }) => snapshot.packet!.bytes);
+    expect(copies).toEqual([short, long.subarray(0, 128)]);
+    const runs = (await recorder.newest(2)).reverse();
+    expect(runs.map((one) => one.packet)).toEqual([
+      { bytes: short, length: 60 },
+      { bytes: long.subarray(0, 64), length: 200 },
+    ]);
+    for (const one of runs) expect((await recorder.open(one)).ending).toEqual({ kind: 'returned' });
+    await program.unload();
+    await loaded.close();
+  });
+
+  test('where there is no such helper, its packets are not shown, which is said', async () => {
+    if (isTooOld()) return;
+    const source = `SEC("sk_msg") int prog(struct sk_msg_md *msg) { return msg->size > 9 ? SK_PASS : SK_DROP; }`;
+    const { loaded, program } = await open(source, proprietary);
+    const { reason, notes } = await program.watch({ stops: [], flight: { told: 'none' } });
+    expect(reason).toBeUndefined();
+    expect(notes).toEqual([expect.stringMatching(/^The packets of prog cannot be shown: .*GPL/)]);
+    await program.unload();
+    await loaded.close();
+  });
 });
 
 test('a program whose stack is full is told of, and runs as it is', async () => {
@@ -230,6 +286,7 @@ test.each([
   ['in its block', STRAIGHT],
   ['in a loop and a function', SUMS],
 ])('a run that is looked for outlasts all that the ring has room for: %s', async (_, text) => {
+  if (isTooOld()) return;
   const { loaded, program, recorder, wanted } = await recorderOf(
     text,
     'returned == XDP_DROP && end - data == 77',
@@ -249,6 +306,7 @@ test.each([
 });
 
 test('of more runs than there are places to keep them every one is tried or counted as lost', async () => {
+  if (isTooOld()) return;
   const { loaded, program, recorder, wanted } = await recorderOf(
     SUMS,
     'returned == XDP_DROP && end - data == 77',
@@ -270,10 +328,7 @@ test('of more runs than there are places to keep them every one is tried or coun
 });
 
 test('of a program that may not copy memory, a run that is looked for is found in the ring as long as it is there', async () => {
-  const proprietary = (object: Uint8Array) => {
-    const text = Buffer.from(object).toString('latin1');
-    return new Uint8Array(Buffer.from(text.replaceAll('Dual MIT/GPL', 'Proprietary\0'), 'latin1'));
-  };
+  if (isTooOld()) return;
   const { loaded, program } = await open(STRAIGHT, proprietary);
   const condition = await parseStopCondition('returned == XDP_DROP && length == 77');
   if (!condition.ok) throw new Error(condition.problem.message);
@@ -290,6 +345,7 @@ test('of a program that may not copy memory, a run that is looked for is found i
 });
 
 test('a run knows its time, or that it is that of an earlier one in the same tick', async () => {
+  if (isTooOld()) return;
   const { loaded, program } = await open(STRAIGHT);
   await program.watch({ stops: [], flight: { told: 'none' } });
   const recorder = new FlightRecorder(loaded, program, program.instrumentation!, new WallClock());
@@ -336,6 +392,7 @@ test.each([
 ])(
   'what a loop records stays in order with what comes before and behind it: one %s',
   async (_, loop, since) => {
+    if (isTooOld()) return;
     const { major, minor, release } = {
       ...kernel.client.hello.kernel,
       ...kernel.client.hello.kernel.version,

@@ -14,7 +14,7 @@ import { Machine } from './replay/machine';
 const COUNT = Number(process.env.BPF_STUDIO_FUZZ_PROGRAMS ?? 300);
 const SEED = Number(process.env.BPF_STUDIO_FUZZ_SEED ?? 1);
 /** For one program; emulated machines take their time. */
-const PATIENCE_MS = process.env.BPF_STUDIO_TEST_TARGET ? 2000 : 50;
+const PATIENCE_MS = process.env.BPF_STUDIO_TEST_TARGET ? 4000 : 1000;
 let kernel: { client: KernelClient; dispose(): Promise<void> };
 let loaded: Loaded;
 
@@ -62,5 +62,7 @@ test(`${COUNT} random programs`, { timeout: 60_000 + COUNT * PATIENCE_MS }, asyn
   await recorder.close();
   // What the generator makes has to be programs, or nothing was compared.
   expect(accepted / COUNT).toBeGreaterThan(0.9);
-  console.log(`${accepted} of ${COUNT} random programs were accepted; ${steps} instructions compared`);
+  console.log(
+    `seed ${SEED}: ${accepted} of ${COUNT} random programs were accepted; ${steps} instructions compared`,
+  );
 });

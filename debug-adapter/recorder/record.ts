@@ -204,11 +204,12 @@ export function parametersOf(btf: Btf | undefined, functionType: number): number
 
 const noInfo = { funcInfo: new Uint8Array(0), lineInfo: new Uint8Array(0) };
 
-/** Why the kernel refused a variant: the last line of its log that tells. */
-export function cannotLoad(what: string, { errno, log }: { errno: string; log: string }): CannotRecord {
-  const lines = log.trim().split('\n');
-  const words = lines.filter((line) => !/^(processed|verification time|stack depth)/.test(line)).at(-1);
-  return { reason: `the kernel does not accept ${what}: ${words ?? errno}` };
+/** Why the kernel refused a variant. */
+export function cannotLoad(
+  what: string,
+  { errno, message }: { errno: string; message?: string },
+): CannotRecord {
+  return { reason: `the kernel does not accept ${what}: ${message ?? errno}` };
 }
 
 /**

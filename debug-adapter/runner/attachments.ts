@@ -16,6 +16,8 @@ export interface Attachment extends LinkDescription {
   /** The program's handle, or for struct_ops the map's, and the hook. */
   handle: number;
   spec: AttachSpec;
+  /** Handle of what runs there: the program itself or a variant of it. */
+  runs: number;
 }
 
 /** A program and its hook, or the map of a struct_ops, which is registered as a whole. */
@@ -97,11 +99,11 @@ async function orRollBack(
   plan: Planned,
   planned: readonly Planned[],
   done: Attachment[],
-  attach: () => Promise<Omit<Attachment, 'program' | 'handle' | 'spec'>>,
+  attach: () => Promise<Omit<Attachment, 'program' | 'handle' | 'spec' | 'runs'>>,
 ): Promise<void> {
   try {
     const { name: program, handle, spec } = plan;
-    done.push({ ...(await attach()), program, handle, spec });
+    done.push({ ...(await attach()), program, handle, spec, runs: handle });
   } catch (error) {
     if (!(error instanceof KernelError) || error.code === 'hostGone') throw error;
     await detachAll(loaded.kernel, done);
@@ -137,33 +139,91 @@ function describeFailure(
   return `${subject}${words}${advice}${others}`;
 }
 
+/** What became of an attachment that was to run something else. */
+export type Reattached =
+  /** It does. `notes`: what deserves to be told. */
+  | { outcome: 'done'; notes: string[] }
+  /** It runs what it ran before, or the program itself. */
+  | { outcome: 'refused'; reason: string }
+  /** Nothing is attached there any more. */
+  | { outcome: 'lost'; reason: string };
+
 /**
- * Lets an attachment run another variant of its program, or with the program's own handle the program itself: from one
- * moment to the next where the kernel can exchange the program of such a link, and otherwise by attaching anew.
- * Returns what deserves to be told. Throws a KernelError when the kernel refuses; the program itself is attached then, if the kernel takes that.
+ * Lets an attachment run a variant of its program, or with the program's own handle the program itself: from one moment
+ * to the next where the kernel can exchange the program of such an attachment, and otherwise by attaching anew.
  */
 export async function reattach(
   { kernel }: LoadedObject,
   attachment: Attachment,
-  variant: number,
-): Promise<string[]> {
-  const { link, handle: program, spec, program: name } = attachment;
-  const { exchanged } = await kernel.request('linkExchange', { link, program: variant });
-  if (exchanged) return [];
-  const detached = performance.now();
-  await kernel.request('detach', { link });
-  await kernel.request('programExchange', { program, variant });
+  wanted: number,
+): Promise<Reattached> {
+  if (attachment.runs === wanted) return { outcome: 'done', notes: [] };
+  const isVariant = wanted !== attachment.handle;
   try {
-    Object.assign(attachment, await kernel.request('attach', { program, spec }));
+    const { exchanged } = await kernel.request('linkExchange', { link: attachment.link, program: wanted });
+    if (exchanged) {
+      attachment.runs = wanted;
+      return { outcome: 'done', notes: isVariant ? notesOf(attachment) : [] };
+    }
   } catch (error) {
-    await kernel.request('programExchange', { program, variant: program });
-    Object.assign(attachment, await kernel.request('attach', { program, spec }));
-    throw error;
+    const reason = refusalOf(error);
+    if ((error as KernelError).errno === DETACHED)
+      return { outcome: 'lost', reason: 'what it was attached to is gone, or somebody detached it' };
+    // Watching a hook is not worth a moment without its program; that it gets its program back is.
+    if (isVariant) return { outcome: 'refused', reason };
   }
+  return attachAnew(kernel, attachment, wanted);
+}
+
+/** What links answer that are attached to nothing any more (`update_prog` of struct bpf_link_ops). */
+const DETACHED = 'ENOLINK';
+
+/** With the program itself where the kernel does not take what is wanted. */
+async function attachAnew(kernel: KernelClient, attachment: Attachment, wanted: number): Promise<Reattached> {
+  const { handle: program, spec, program: name } = attachment;
+  const attach = async (runs: number) => {
+    await kernel.request('programExchange', { program, variant: runs });
+    try {
+      Object.assign(attachment, await kernel.request('attach', { program, spec }), { runs });
+    } finally {
+      await kernel.request('programExchange', { program, variant: program });
+    }
+  };
+  const detached = performance.now();
+  await kernel.request('detach', { link: attachment.link }).catch(refusalOf);
+  let refused: string | undefined;
+  try {
+    await attach(wanted);
+  } catch (error) {
+    refused = refusalOf(error);
+    try {
+      await attach(program);
+    } catch (another) {
+      return { outcome: 'lost', reason: refusalOf(another) };
+    }
+  }
+  if (refused !== undefined && wanted !== program) return { outcome: 'refused', reason: refused };
   const gap = (performance.now() - detached).toFixed(0);
+  return {
+    outcome: 'done',
+    notes: [
+      `${name} was detached from ${attachment.description} for ${gap} ms: the kernel cannot exchange the program of such an attachment. What happened meanwhile was not seen.`,
+    ],
+  };
+}
+
+/** A socket takes the programs of its map when it is put in (sock_map_link), and keeps them. */
+function notesOf({ spec, program, description }: Attachment): string[] {
+  if (spec.hook !== 'sockmap') return [];
   return [
-    `${name} was detached from ${attachment.description} for ${gap} ms: the kernel cannot exchange the program of such an attachment. What happened meanwhile was not seen.`,
+    `Sockets that were in the map before (${description}) go on with ${program} as it was when they were put in; what is watched is the sockets that are put in from now on.`,
   ];
+}
+
+/** The kernel's refusal in words; throws what is none. */
+function refusalOf(error: unknown): string {
+  if (!(error instanceof KernelError) || error.code === 'hostGone') throw error;
+  return describeKernelError(error);
 }
 
 /** Detaches all; a link that is gone already is what was wanted. Reports what could not be detached. */

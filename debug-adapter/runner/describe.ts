@@ -1,9 +1,11 @@
 /** Runs, records and rejections as text, one line each, for consoles and terminals. */
 import path from 'node:path';
 import { Severity } from '../../toolchain/diagnostic';
+import { assumptionsOf } from '../../toolchain/load-failure/assumptions';
 import { toDiagnostics } from '../../toolchain/verifier/diagnostics';
 import { explain } from '../../toolchain/verifier/report';
 import { describeDiagnostic } from './compile';
+import type { LoadedObject } from './load';
 import type { ProgramFile } from './object';
 import { format } from '../../toolchain/btf/format';
 import { hexdump } from '../../toolchain/packet/hexdump';
@@ -35,6 +37,17 @@ export function describeResult(report: RunReport): string[] {
 /** What was done to the input on the way, or stands in for what the configuration left out. */
 export function describeNotes({ notes }: RunReport): string[] {
   return notes.map((note) => `note: ${note}`);
+}
+
+/** What was settled for an object that leaves it to its own loader, with the sizes that its maps were given. */
+export function describeAssumptions({ file, programs, maps }: LoadedObject): string[] {
+  return assumptionsOf(file.object, programs).map(({ message, help, sizes }) => {
+    const map = maps.find(({ name }) => name === sizes?.map);
+    const given = sizes?.members.map((member) =>
+      member === 'max_entries' ? `${member} ${map?.maxEntries}` : `${member} ${map?.valueSize}`,
+    );
+    return [`${message}.`, ...(map && given ? [`Here it has ${given.join(' and ')}.`] : []), help].join(' ');
+  });
 }
 
 /** BPF_PROG_TEST_RUN measures to the nanosecond and gives the average over all repetitions. */

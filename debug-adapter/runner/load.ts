@@ -40,7 +40,7 @@ export async function loadObject(
   const globals = encodeGlobals(file, options.globals ?? {});
   // Programs that others reach by tail call have to be there too, or the initial values of the map fail.
   const tailCalls = file.object.maps.some((map) => map.typeNumber === PROG_ARRAY);
-  const programs = tailCalls ? undefined : options.programs;
+  const programs = tailCalls ? withAutoloaded(file, options.programs) : options.programs;
   const request = { signal: options.signal };
   try {
     const opened = await kernel.request(
@@ -69,6 +69,13 @@ export async function loadObject(
     options.onRejected?.(verdict);
     throw rejected(verdict.name, verdict.message ?? error.message);
   }
+}
+
+/** Those that libbpf loads by itself, and the chosen ones of those that it does not: `SEC("?…")`. */
+function withAutoloaded({ object }: ProgramFile, chosen: readonly string[] = []): string[] {
+  return object.programs
+    .filter(({ name, section }) => !section.startsWith('?') || chosen.includes(name))
+    .map(({ name }) => name);
 }
 
 /** A host that is gone has closed everything already. */

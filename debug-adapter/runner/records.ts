@@ -103,7 +103,6 @@ function typeOfRecord(
 export class RecordReaders {
   private readonly readers = new Map<number, { map: LoadedMap; kind: 'ringbuf' | 'perf' }>();
   private readonly subscription: { dispose(): void };
-  private lastArrival = 0;
 
   private constructor(
     private readonly kernel: KernelClient,
@@ -113,7 +112,6 @@ export class RecordReaders {
     this.subscription = kernel.on('records', ({ reader, records, lost }) => {
       const source = this.readers.get(reader);
       if (!source) return;
-      this.lastArrival = performance.now();
       if (lost > 0) listener.lost(source.map.name, lost);
       for (const { cpu, data } of records) this.deliver(source, cpu, data);
     });
@@ -150,30 +148,16 @@ export class RecordReaders {
     return this.readers.size;
   }
 
-  /** Resolves when records have stopped arriving. */
-  async settled(): Promise<void> {
-    if (this.readers.size > 0) await quiet(() => this.lastArrival);
+  /** Resolves when every record that has been written until now was told of. */
+  async flush(): Promise<void> {
+    const asked = [...this.readers.keys()].map((reader) => this.kernel.request('readerFlush', { reader }));
+    await Promise.all(asked);
   }
 
   async close(): Promise<void> {
     for (const reader of this.readers.keys())
       await this.kernel.request('readerClose', { reader }).catch(ignoreGone);
     this.subscription.dispose();
-  }
-}
-
-/** Silence that long after the last arrival means that everything has come: readers wake within milliseconds. */
-const SILENCE_MS = 60;
-const LONGEST_WAIT_MS = 2000;
-
-/** Waits until nothing arrived for a while; `lastArrival` is on performance.now()'s clock. */
-export async function quiet(lastArrival: () => number): Promise<void> {
-  const start = performance.now();
-  for (;;) {
-    const now = performance.now();
-    const left = SILENCE_MS - (now - Math.max(start, lastArrival()));
-    if (left <= 0 || now - start > LONGEST_WAIT_MS) return;
-    await new Promise((resolve) => setTimeout(resolve, left));
   }
 }
 

@@ -1,7 +1,7 @@
 /** What bpf_printk wrote: lines of the kernel's trace pipe. */
 import type { KernelClient } from '../../kernel/client/client';
 import { KernelError } from '../../kernel/client/errors';
-import { ignoreGone, quiet } from './records';
+import { ignoreGone } from './records';
 
 export interface TraceLine {
   /** Name and thread id of the task that was running, `node-1234`. */
@@ -20,8 +20,6 @@ export function parseTraceLine(line: string): TraceLine | undefined {
 
 /** The pipe is the whole kernel's: lines of other programs come too and are told apart by their task only. */
 export class TracePipe {
-  private lastArrival = 0;
-
   private constructor(
     private readonly kernel: KernelClient,
     private readonly subscription: { dispose(): void },
@@ -32,9 +30,7 @@ export class TracePipe {
     kernel: KernelClient,
     onLine: (line: TraceLine) => void,
   ): Promise<{ pipe: TracePipe } | { reason: string }> {
-    let arrived = () => {};
     const subscription = kernel.on('tracePipe', ({ lines }) => {
-      arrived();
       for (const line of lines) {
         const parsed = parseTraceLine(line);
         if (parsed) onLine(parsed);
@@ -47,14 +43,12 @@ export class TracePipe {
       if (!(error instanceof KernelError) || error.code === 'hostGone') throw error;
       return { reason: [error.message, error.hint].filter(Boolean).join(' ') };
     }
-    const pipe = new TracePipe(kernel, subscription);
-    arrived = () => (pipe.lastArrival = performance.now());
-    return { pipe };
+    return { pipe: new TracePipe(kernel, subscription) };
   }
 
-  /** Resolves when lines have stopped arriving. */
-  settled(): Promise<void> {
-    return quiet(() => this.lastArrival);
+  /** Resolves when every line that has been printed until now was told of. */
+  async flush(): Promise<void> {
+    await this.kernel.request('tracePipeFlush', {});
   }
 
   async close(): Promise<void> {

@@ -53,7 +53,7 @@ function withPacket({ packet, programType }: Moment, row: VariableNode): Variabl
   const where =
     row.name === 'data' ? 'packet+0' : length === undefined ? "the packet's end" : `packet+${length}`;
   const { memory: _, ...rest } = row;
-  return { ...rest, value: `0x${address.toString(16)} → ${where}` };
+  return { ...rest, value: `→ ${where} (0x${address.toString(16)})` };
 }
 
 /** Fields that a test run takes are set by doing the run again. */

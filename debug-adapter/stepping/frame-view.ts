@@ -5,7 +5,7 @@ import type { Machine } from '../recorder/replay/machine';
 export interface FrameView {
   /** Instruction that runs next, or the call that has not returned. */
   insn: number;
-  /** Undefined for what the run does not show: R1 to R5 after a call, R0 to R5 of functions that called this one. */
+  /** Undefined where nothing is that the program may read: R1 to R5 after a call, R0 to R5 of functions that called this one. */
   register(number: number): bigint | undefined;
   /** Bytes from an address on, and which of them the run has shown. */
   memory(address: bigint, length: number): { bytes: Uint8Array; known: Uint8Array };
@@ -21,11 +21,11 @@ export function frameViews(machine: Machine): FrameView[] {
       memory,
     },
   ];
-  for (const { call, lo, hi } of machine.frames.toReversed()) {
+  for (const { call, lo, hi, known } of machine.frames.toReversed()) {
     views.push({
       insn: call,
       register: (number) =>
-        number < 6 ? undefined : joined(lo[number - 6] as number, hi[number - 6] as number),
+        known & (1 << number) ? joined(lo[number - 6] as number, hi[number - 6] as number) : undefined,
       memory,
     });
   }

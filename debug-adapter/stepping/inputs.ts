@@ -37,9 +37,9 @@ export function inputsOf(run: OpenedRun, rerun: Rerun): Inputs {
 function changedPacket(run: OpenedRun, offset: number, bytes: Uint8Array, what: string): Uint8Array {
   const given = run.recording.input.data;
   const { machine } = run.timeline;
-  const { data, end } = machine.packet ?? {};
+  const { data, end } = machine.packet ?? machine.unplacedPacket ?? {};
   if (!given || data === undefined || end === undefined)
-    throw cannotSet(`${what} cannot be set: the program has not read where the packet is.`);
+    throw cannotSet(`${what} cannot be set: it is not known where the packet is at this step.`);
   if (Number(end - data) !== given.length)
     throw cannotSet(
       `${what} cannot be set here: the program has made the packet longer or shorter before this step. Go back to before that and set it there.`,

@@ -35,6 +35,8 @@ export interface Moment {
   readonly views: readonly FrameView[];
   /** Where the packet lies; undefined while the program has not asked. */
   readonly packet: PacketBounds | undefined;
+  /** Until then: where its bytes can be read, which is no address that the program could have. */
+  readonly unplacedPacket?: PacketBounds | undefined;
   /** Address of the program's context. */
   readonly context: bigint | undefined;
   /** Calls of helpers made so far; undefined where they are not followed. */
@@ -88,6 +90,7 @@ export function momentOf(run: OpenedRun): Moment {
     programType: recording.program.type,
     views: frameViews(machine),
     packet: machine.packet,
+    unplacedPacket: machine.unplacedPacket,
     context: machine.context,
     mapValueAt: (address) => describeMapValue(run, address),
     calls: () => calls.calls.filter(({ step }) => step <= machine.step),

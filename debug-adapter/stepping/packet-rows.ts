@@ -18,14 +18,19 @@ interface Packet extends Shown {
   inputs: Inputs | undefined;
 }
 
+/** Whether there is anything to show of a packet. */
+export function hasPacket({ packet, unplacedPacket }: Moment): boolean {
+  return (packet ?? unplacedPacket)?.data !== undefined;
+}
+
 /** The packet's layers, as far as its bytes are known; undefined when it is not known where the packet is. */
 export function packetLayers(moment: Moment): DissectedLayer[] | undefined {
   const packet = packetAt(moment);
   return packet && layersOf(packet, moment.programType);
 }
 
-function packetAt({ packet: bounds, views, inputs }: Moment): Packet | undefined {
-  const { data, end } = bounds ?? {};
+function packetAt({ packet, unplacedPacket, views, inputs }: Moment): Packet | undefined {
+  const { data, end } = packet ?? unplacedPacket ?? {};
   if (data === undefined || end === undefined) return undefined;
   const length = Number(end - data);
   if (length < 0 || length > MAX_PACKET) return undefined;
@@ -43,16 +48,17 @@ function layersOf({ bytes, known }: Packet, programType: string): DissectedLayer
 }
 
 export function packetNodes(moment: Moment): VariableNode[] {
-  const { data, end } = moment.packet ?? {};
+  const { data, end } = moment.packet ?? moment.unplacedPacket ?? {};
   if (data === undefined) return [];
   if (end === undefined) return [note('packet', 'length', 'the program has not read where the packet ends')];
   const packet = packetAt(moment);
   if (!packet) return [note('packet', 'length', NOT_SHOWN)];
   const { inputs, bytes, known } = packet;
+  const where = moment.packet ? ` at 0x${data.toString(16)}` : '';
   const raw: VariableNode = {
     path: 'packet/bytes',
     name: 'bytes',
-    value: `${bytes.length} bytes at 0x${data.toString(16)}${known.includes(0) ? ', known in parts' : ''}`,
+    value: `${bytes.length} bytes${where}${known.includes(0) ? ', known in parts' : ''}`,
     memory: async () => packet,
     children: async () => byteRows(packet),
     ...(inputs

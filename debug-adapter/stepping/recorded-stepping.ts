@@ -90,6 +90,7 @@ export class RecordedStepping implements Stepping {
   }
 
   async move(move: Move, granularity: Granularity): Promise<void> {
+    this.isNews = false;
     await this.going('Looking for the next stop', (pace) => this.stepper.move(move, granularity, pace));
   }
 

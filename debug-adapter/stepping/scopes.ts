@@ -6,7 +6,7 @@ import { contextNodes } from './context-rows';
 import { memoryAt } from './known-memory';
 import { localNodes } from './local-rows';
 import type { Moment, StepFrame } from './moment';
-import { packetNodes } from './packet-rows';
+import { hasPacket, packetNodes } from './packet-rows';
 
 /** A part of the Variables view. */
 export interface StepScope {
@@ -22,8 +22,7 @@ export function scopesAt(moment: Moment, frame: StepFrame): StepScope[] {
   scopes.push({ name: 'Stack', rows: async () => stackNodes(moment, frame), expensive: true });
   if (moment.types && moment.context !== undefined)
     scopes.push({ name: 'Context', rows: async () => contextNodes(moment, frame) });
-  if (moment.packet?.data !== undefined)
-    scopes.push({ name: 'Packet', rows: async () => packetNodes(moment) });
+  if (hasPacket(moment)) scopes.push({ name: 'Packet', rows: async () => packetNodes(moment) });
   if (moment.calls) scopes.push({ name: 'Calls', rows: async () => callNodes(moment), expensive: true });
   return scopes;
 }
@@ -33,15 +32,16 @@ function registerNodes(moment: Moment, frame: StepFrame): VariableNode[] {
   return Array.from({ length: 11 }, (_, number) => {
     const value = frame.view.register(number);
     const path = `registers/${frame.id}/r${number}`;
-    if (value === undefined) return { path, name: `r${number}`, value: 'nothing that the program may read' };
+    if (value === undefined) return { path, name: `r${number}`, value: 'not readable' };
     // Addresses say nothing in decimal.
     const signed = BigInt.asIntN(64, value);
     const decimal = signed > 0xffff_ffffn || signed < -0xffff_ffffn ? '' : ` (${signed})`;
     const where = memory.describe(value);
+    const hex = `0x${value.toString(16)}`;
     return {
       path,
       name: `r${number}`,
-      value: `0x${value.toString(16)}${where === undefined ? decimal : ` → ${where}`}`,
+      value: where === undefined ? `${hex}${decimal}` : `→ ${where} (${hex})`,
       evaluateName: `$r${number}`,
     };
   });

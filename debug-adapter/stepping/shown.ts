@@ -89,11 +89,11 @@ function node(tree: Tree, value: Value): VariableNode {
   return row;
 }
 
-/** A value in a line; a pointer with what it leads to: `0xffff… → packet+14`. */
+/** A value in a line; of a pointer first what it leads to, for a side bar is narrow: `→ packet+14 (0xffff…)`. */
 function describe(tree: Tree, value: Value): string {
   const text = format(value);
   const where = value.kind === 'pointer' ? tree.memory?.describe(numberAt(tree, value)) : undefined;
-  return where === undefined ? text : `${text} → ${where}`;
+  return where === undefined ? text : `→ ${where} (${text})`;
 }
 
 /** Beside the code an address is noise, and what it leads to is the news. */

@@ -8,9 +8,11 @@ import type { Outcome } from '../../toolchain/problem';
 import type { VariableContext } from './context';
 import { globalMaps, globalNodes } from './globals';
 import { mapNodes, typedMap, userMaps, type TypedMap } from './maps';
-import { PAGE, rangeNodes, type VariableNode } from './node';
+import { note, PAGE, rangeNodes, type VariableNode } from './node';
 import type { StepScope } from '../stepping/scopes';
 import { Registry } from './registry';
+
+const NO_MAPS = note('maps', 'none', 'the object has neither maps nor global variables');
 
 /** A memory view reads at most this much at once. */
 const MAX_READ = 16 * 1024 * 1024;
@@ -55,12 +57,15 @@ export class VariablesView {
         expensive: false,
       };
     };
-    const scopes = [...before, scope('Maps', userMaps(context).length, () => mapNodes(context))];
-    if (globalMaps(context).length > 0) {
-      const { namedVariables: _, ...globals } = scope('Globals', 0, () => globalNodes(context));
-      return [...scopes, globals];
-    }
-    return scopes;
+    const maps = userMaps(context).length;
+    const hasGlobals = globalMaps(context).length > 0;
+    const scopes = [...before];
+    // Without any scope at all the view would look as if something had failed.
+    if (maps > 0 || (before.length === 0 && !hasGlobals))
+      scopes.push(scope('Maps', Math.max(1, maps), async () => (maps > 0 ? mapNodes(context) : [NO_MAPS])));
+    if (!hasGlobals) return scopes;
+    const { namedVariables: _, ...globals } = scope('Globals', 0, () => globalNodes(context));
+    return [...scopes, globals];
   }
 
   async variables(

@@ -79,7 +79,8 @@ async function findCandidates(
   const named = lens && programs.find((candidate) => candidate.name === lens.program);
   if (named) return { document, programs: [named] };
   if (programs.length > 0) return { document, programs };
-  await present(errors.noPrograms(vscode.workspace.asRelativePath(document.uri)), services.log);
+  const file = vscode.workspace.asRelativePath(document.uri);
+  await present(file.endsWith('.h') ? errors.isHeader(file) : errors.noPrograms(file), services.log);
   return undefined;
 }
 

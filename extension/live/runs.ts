@@ -155,10 +155,12 @@ export function activate(context: vscode.ExtensionContext, { log }: Services): v
       'The condition held of a run: {0}. It is kept, and recording has stopped.',
       stopWhen,
     );
-    vscode.window.showInformationMessage(message, open).then(async (chosen) => {
-      const request: OpenRunArguments = { id: stoppedAt! };
+    const request: OpenRunArguments = { id: stoppedAt! };
+    const offered = reporting(vscode.l10n.t('Opening the run'), log, async () => {
+      const chosen = await vscode.window.showInformationMessage(message, open);
       if (chosen === open) await session.customRequest(OpenRun, request);
-    }, log.error.bind(log));
+    });
+    void offered();
   }
 }
 

@@ -39,6 +39,8 @@ export interface AddonProgram {
   attachType: string;
   attachTypeNumber: number;
   autoload: boolean;
+  /** Opened with autoload off: `SEC("?…")`, whose mark libbpf leaves out of `section`. */
+  optional: boolean;
   /** -1 unless loaded. */
   fd: number;
   insnCount: number;
@@ -156,6 +158,8 @@ export interface RecordBatch {
   lengths: Uint32Array;
   cpus: Int32Array;
   lost: number;
+  /** Number of the last flush that is done with this batch; 0 where none is. */
+  flushed: number;
 }
 
 type AttachFunction<Options> = (
@@ -307,13 +311,9 @@ export interface Addon {
   attachNetkit: AttachFunction<InNetns & { peer: boolean }>;
   attachCgroup: AttachFunction<{ path: string }>;
   attachSockmap: AttachFunction<{ map: number }>;
-  attachSockmapWithoutLink(
-    op: Op,
-    object: AddonObject,
-    program: string,
-    options: { map: number },
-  ): Promise<void>;
-  detachSockmap(op: Op, object: AddonObject, program: string, options: { map: number }): Promise<void>;
+  /** Without a link, as before 6.10; replaces the program that is attached. */
+  sockmapAttach(op: Op, options: { map: number; program: number; attachType: number }): Promise<void>;
+  sockmapDetach(op: Op, options: { map: number; program: number; attachType: number }): Promise<void>;
   attachIter: AttachFunction<{ map?: number | undefined; pid?: number | undefined }>;
   attachNetfilter: AttachFunction<{
     family: number;
@@ -342,6 +342,8 @@ export interface Addon {
     program: string,
     options: { ifindex: number; ingress: boolean; netns?: string | undefined },
   ): Promise<void>;
+  /** The filter runs the program behind `fd` from now on. */
+  tcReplace(op: Op, fd: number, filter: TcFilter, netns: string | undefined): Promise<void>;
   tcIsAttached(op: Op, filter: TcFilter, netns: string | undefined): Promise<boolean>;
   /** Resolves to whether the qdisc was removed too. */
   tcDetach(op: Op, filter: TcFilter, netns: string | undefined): Promise<boolean>;
@@ -383,6 +385,8 @@ export interface Addon {
   readerOpen(kind: 'ringbuf' | 'perf', fd: number, callback: (batch: RecordBatch) => void): AddonReader;
   readerOpen(kind: 'pipe', path: string, callback: (batch: RecordBatch) => void): AddonReader;
   readerAcknowledge(reader: AddonReader): void;
+  /** A flush's number: what is in the buffer now has come when a batch's `flushed` is not less. */
+  readerFlush(reader: AddonReader): number;
   readerClose(op: Op, reader: AddonReader): Promise<void>;
 
   closeFd(fd: number): void;

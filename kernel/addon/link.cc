@@ -155,20 +155,23 @@ Napi::Value AttachSockmap(const Napi::CallbackInfo& info) {
   });
 }
 
-// {map}: without a link. Ends with the map, or with detachSockmap.
-Napi::Value AttachSockmapWithoutLink(const Napi::CallbackInfo& info) {
-  Fd map(Options(info).Get("map"));
-  return Attaching(info, [=](bpf_program* program) -> Deliver {
-    Check("BPF_PROG_ATTACH", bpf_prog_attach(bpf_program__fd(program), map,
-                                             bpf_program__expected_attach_type(program), 0));
+// sockmapAttach(operation, {map, program, attachType}): descriptors; without a link. Ends with the map, or with
+// sockmapDetach. A program that is attached already is replaced.
+Napi::Value SockmapAttach(const Napi::CallbackInfo& info) {
+  Napi::Object options = info[1].As<Napi::Object>();
+  Fd map(options.Get("map")), program(options.Get("program"));
+  auto type = static_cast<bpf_attach_type>(Number(options.Get("attachType")));
+  return Start(info, [=]() -> Deliver {
+    Check("BPF_PROG_ATTACH", bpf_prog_attach(program, map, type, 0));
     return [](Napi::Env env) { return env.Undefined(); };
   });
 }
-Napi::Value DetachSockmap(const Napi::CallbackInfo& info) {
-  Fd map(Options(info).Get("map"));
-  return Attaching(info, [=](bpf_program* program) -> Deliver {
-    Check("BPF_PROG_DETACH", bpf_prog_detach2(bpf_program__fd(program), map,
-                                              bpf_program__expected_attach_type(program)));
+Napi::Value SockmapDetach(const Napi::CallbackInfo& info) {
+  Napi::Object options = info[1].As<Napi::Object>();
+  Fd map(options.Get("map")), program(options.Get("program"));
+  auto type = static_cast<bpf_attach_type>(Number(options.Get("attachType")));
+  return Start(info, [=]() -> Deliver {
+    Check("BPF_PROG_DETACH", bpf_prog_detach2(program, map, type));
     return [](Napi::Env env) { return env.Undefined(); };
   });
 }
@@ -272,8 +275,8 @@ void InitLink(Napi::Env env, Napi::Object exports) {
   Export(env, exports, "attachUsdt", AttachUsdt);
   Export(env, exports, "attachPerfEvent", AttachPerfEvent);
   Export(env, exports, "attachSockmap", AttachSockmap);
-  Export(env, exports, "attachSockmapWithoutLink", AttachSockmapWithoutLink);
-  Export(env, exports, "detachSockmap", DetachSockmap);
+  Export(env, exports, "sockmapAttach", SockmapAttach);
+  Export(env, exports, "sockmapDetach", SockmapDetach);
   Export(env, exports, "attachIter", AttachIter);
   Export(env, exports, "attachStructOps", AttachStructOps);
   Export(env, exports, "linkDetach", LinkDetach);

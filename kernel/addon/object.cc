@@ -1,8 +1,13 @@
 // bpf_object: open from bytes, choose what to load, load, describe.
 #include "object.h"
 
+#include <bpf/bpf.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
 
 #include "core.h"
 
@@ -15,6 +20,41 @@ LogBuffer::LogBuffer(size_t size) : size_(size) {
   data_ = static_cast<char*>(memory);
 }
 LogBuffer::~LogBuffer() { munmap(data_, size_); }
+
+namespace {
+
+void CloseModuleBtfs(ProgramState& program) {
+  for (int fd : program.moduleBtfs)
+    if (fd > 0) close(fd);
+  program.moduleBtfs.clear();
+}
+
+// The object that this thread is loading.
+thread_local ObjectState* loading = nullptr;
+
+// Calls of functions in kernel modules name the module by an index into an array of descriptors, which libbpf closes
+// after the load. A variant of the program has to be loaded with the same ones.
+void KeepModuleBtfs(ProgramState& program, const bpf_insn* instructions, size_t count, const int* descriptors) {
+  CloseModuleBtfs(program);
+  for (size_t i = 0; descriptors && i < count; i++) {
+    const bpf_insn& insn = instructions[i];
+    bool isModuleCall =
+        insn.code == (BPF_JMP | BPF_CALL) && insn.src_reg == BPF_PSEUDO_KFUNC_CALL && insn.off > 0;
+    if (!isModuleCall) continue;
+    size_t index = insn.off;
+    if (program.moduleBtfs.size() <= index) program.moduleBtfs.resize(index + 1);
+    if (program.moduleBtfs[index] > 0) continue;
+    // Without a descriptor the kernel refuses the variant, and says so.
+    program.moduleBtfs[index] = std::max(fcntl(descriptors[index], F_DUPFD_CLOEXEC, 3), 0);
+  }
+}
+
+}  // namespace
+
+ObjectState::~ObjectState() {
+  for (auto& program : programs) CloseModuleBtfs(program);
+  bpf_object__close(object);
+}
 
 ProgramState& ObjectState::Program(const std::string& name) {
   for (auto& state : programs)
@@ -45,7 +85,7 @@ std::shared_ptr<ObjectState> Open(const std::string& bytes, const std::string& n
   if (!state->object) Fail("bpf_object__open_mem", errno ? errno : EINVAL);
   bpf_program* program;
   bpf_object__for_each_program(program, state->object) {
-    ProgramState entry{program, nullptr, {}, {}, {}, {}};
+    ProgramState entry{program, !bpf_program__autoload(program), nullptr, {}, {}, {}, {}, {}};
     state->programs.push_back(std::move(entry));
   }
   return state;
@@ -89,7 +129,10 @@ Napi::Value ObjectLoad(const Napi::CallbackInfo& info) {
     for (auto& program : state->programs)
       if (bpf_program__autoload(program.program)) KeepPrepared(program);
     if (Cancelled()) Fail("bpf_object__load", ECANCELED);
-    Check("bpf_object__load", bpf_object__load(state->object));
+    loading = state.get();
+    int result = bpf_object__load(state->object);
+    loading = nullptr;
+    Check("bpf_object__load", result);
     return [log = CapturedLog()](Napi::Env env) -> Napi::Value { return Napi::String::New(env, log); };
   });
 }
@@ -99,6 +142,7 @@ Napi::Value ObjectClose(const Napi::CallbackInfo& info) {
   auto state = Unwrap<ObjectState>(info[1]);
   return Start(info, [state]() -> Deliver {
     std::lock_guard<Mutex> lock(state->mutex);
+    for (auto& program : state->programs) CloseModuleBtfs(program);
     state->programs.clear();
     bpf_object__close(state->object);
     state->object = nullptr;
@@ -132,6 +176,7 @@ Napi::Value ObjectPrograms(const Napi::CallbackInfo& info) {
     item.Set("attachTypeNumber", Napi::Number::New(env, attachType));
     item.Set("attachType", OrEmpty(libbpf_bpf_attach_type_str(attachType)));
     item.Set("autoload", Napi::Boolean::New(env, bpf_program__autoload(program)));
+    item.Set("optional", Napi::Boolean::New(env, entry.optional));
     item.Set("fd", Napi::Number::New(env, bpf_program__fd(program)));
     item.Set("insnCount", Napi::Number::New(env, entry.instructions.empty()
                                                      ? bpf_program__insn_cnt(program)
@@ -293,3 +338,18 @@ void InitObject(Napi::Env env, Napi::Object exports) {
 }
 
 }  // namespace studio
+
+// libbpf's own calls of bpf_prog_load() are linked to this one (scripts/build-addon.mjs): it alone sees all that libbpf
+// passes to the kernel.
+extern "C" {
+int __real_bpf_prog_load(bpf_prog_type, const char*, const char*, const bpf_insn*, size_t, bpf_prog_load_opts*);
+
+int __wrap_bpf_prog_load(bpf_prog_type type, const char* name, const char* license, const bpf_insn* instructions,
+                         size_t count, bpf_prog_load_opts* options) {
+  if (studio::loading && name && options)
+    for (auto& program : studio::loading->programs)
+      if (strcmp(name, bpf_program__name(program.program)) == 0)
+        studio::KeepModuleBtfs(program, instructions, count, options->fd_array);
+  return __real_bpf_prog_load(type, name, license, instructions, count, options);
+}
+}

@@ -31,6 +31,8 @@ class LogBuffer {
 
 struct ProgramState {
   bpf_program* program;
+  // In SEC("?…"): libbpf takes the mark off the section's name and does not load it by itself.
+  bool optional;
   std::unique_ptr<LogBuffer> log;
   // As prepared for the kernel. libbpf frees them when a load fails, which is when they are needed most.
   std::string instructions;
@@ -38,10 +40,13 @@ struct ProgramState {
   std::string funcInfo;
   // The section whose type it was given, when its own says none.
   std::string typeOf;
+  // Descriptors of the BTFs of kernel modules whose functions it calls, by the index that its calls have in `off`;
+  // 0 where there is none. Owned by the object.
+  std::vector<int> moduleBtfs;
 };
 
 struct ObjectState {
-  ~ObjectState() { bpf_object__close(object); }
+  ~ObjectState();
   // libbpf's objects are not thread-safe: whoever works on one holds this.
   Mutex mutex;
   bpf_object* object = nullptr;

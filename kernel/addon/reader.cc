@@ -22,17 +22,20 @@ constexpr size_t kMaxRecords = 8192;
 // Programs may commit records without waking readers (BPF_RB_NO_WAKEUP), so the buffer is looked at now and then.
 constexpr int kPollMs = 100;
 constexpr size_t kPerfPages = 64;
+// A flush of a buffer that is written all the time ends after so many batches.
+constexpr int kFlushBatches = 64;
 
 struct Batch {
   std::string data;               // records back to back
   std::vector<uint32_t> lengths;  // of each
   std::vector<int32_t> cpus;
   uint64_t lost = 0;
+  uint32_t flushed = 0;           // number of the last flush that ends with this batch; 0: none
   bool Empty() const { return lengths.empty() && lost == 0; }
 };
 
 struct Reader {
-  int stop = eventfd(0, EFD_CLOEXEC);
+  int wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   int wait = -1;                             // descriptor to poll
   std::function<void(Batch&)> consume;       // takes what is there
   std::function<void()> release;
@@ -42,10 +45,12 @@ struct Reader {
   std::condition_variable acknowledged;
   int outstanding = 0;
   bool stopping = false;
+  uint32_t flushesAsked = 0;
   Batch* batch = nullptr;                    // where libbpf's callbacks put records
 
   void Run();
   bool WaitForRoom();
+  uint32_t FlushesAsked();
   void Deliver(std::unique_ptr<Batch> full);
 };
 
@@ -55,19 +60,33 @@ bool Reader::WaitForRoom() {
   return !stopping;
 }
 
+uint32_t Reader::FlushesAsked() {
+  std::lock_guard<std::mutex> lock(mutex);
+  return flushesAsked;
+}
+
 void Reader::Run() {
   sigset_t all;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, nullptr);
+  uint32_t answered = 0;
+  int batches = 0;
   while (WaitForRoom()) {
-    pollfd descriptors[] = {{wait, POLLIN, 0}, {stop, POLLIN, 0}};
-    poll(descriptors, 2, kPollMs);
-    if (descriptors[1].revents) break;
+    pollfd descriptors[] = {{wait, POLLIN, 0}, {wake, POLLIN, 0}};
+    poll(descriptors, 2, FlushesAsked() == answered ? kPollMs : 0);
+    eventfd_t ignored;
+    eventfd_read(wake, &ignored);
+    // What a flush is about was in the buffer when it was asked for, so the question comes before the look.
+    uint32_t asked = FlushesAsked();
     auto full = std::make_unique<Batch>();
     batch = full.get();
     consume(*full);
     batch = nullptr;
-    if (!full->Empty()) Deliver(std::move(full));
+    if (asked != answered && (full->Empty() || ++batches == kFlushBatches)) {
+      full->flushed = answered = asked;
+      batches = 0;
+    }
+    if (!full->Empty() || full->flushed) Deliver(std::move(full));
   }
 }
 
@@ -90,6 +109,7 @@ void Reader::Deliver(std::unique_ptr<Batch> full) {
     event.Set("lengths", lengths);
     event.Set("cpus", cpus);
     event.Set("lost", Napi::Number::New(env, owned->lost));
+    event.Set("flushed", Napi::Number::New(env, owned->flushed));
     function.Call({event});
   });
 }
@@ -139,8 +159,8 @@ void OpenPipe(Reader* reader, const std::string& path) {
   reader->release = [fd] { close(fd); };
 }
 
-// readerOpen(kind, fd or path, callback): `ringbuf`, `perf` or `pipe`. The callback gets {data, lengths, cpus, lost}
-// and must be answered with readerAcknowledge().
+// readerOpen(kind, fd or path, callback): `ringbuf`, `perf` or `pipe`. The callback gets {data, lengths, cpus, lost,
+// flushed} and must be answered with readerAcknowledge().
 Napi::Value ReaderOpen(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   std::string kind = Text(info[0]);
@@ -172,6 +192,18 @@ Napi::Value ReaderAcknowledge(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+// readerFlush(reader): the flush's number; `flushed` of the batch that ends with what is in the buffer now is not less.
+Napi::Value ReaderFlush(const Napi::CallbackInfo& info) {
+  auto reader = Unwrap<Reader>(info[0]);
+  uint32_t asked;
+  {
+    std::lock_guard<std::mutex> lock(reader->mutex);
+    asked = ++reader->flushesAsked;
+  }
+  eventfd_write(reader->wake, 1);
+  return Napi::Number::New(info.Env(), asked);
+}
+
 // readerClose(operation, reader)
 Napi::Value ReaderClose(const Napi::CallbackInfo& info) {
   auto reader = Unwrap<Reader>(info[1]);
@@ -182,10 +214,10 @@ Napi::Value ReaderClose(const Napi::CallbackInfo& info) {
       reader->stopping = true;
     }
     reader->acknowledged.notify_one();
-    eventfd_write(reader->stop, 1);
+    eventfd_write(reader->wake, 1);
     reader->thread.join();
     reader->release();
-    close(reader->stop);
+    close(reader->wake);
     reader->callback.Release();
     return [](Napi::Env env) { return env.Undefined(); };
   });
@@ -196,6 +228,7 @@ Napi::Value ReaderClose(const Napi::CallbackInfo& info) {
 void InitReader(Napi::Env env, Napi::Object exports) {
   Export(env, exports, "readerOpen", ReaderOpen);
   Export(env, exports, "readerAcknowledge", ReaderAcknowledge);
+  Export(env, exports, "readerFlush", ReaderFlush);
   Export(env, exports, "readerClose", ReaderClose);
 }
 

@@ -135,6 +135,29 @@ TcFilter ParseFilter(const Napi::Value& value) {
           static_cast<uint32_t>(Number(options.Get("programId"))), options.Get("createdQdisc").ToBoolean()};
 }
 
+// tcReplace(operation, fd, filter, netns): the filter runs the program behind `fd` from now on. The kernel exchanges the
+// one for the other (cls_bpf_change, list_replace_rcu), so that no packet comes by between them.
+Napi::Value TcReplace(const Napi::CallbackInfo& info) {
+  Fd program(info[1]);
+  TcFilter ours = ParseFilter(info[2]);
+  std::string netns = Text(info[3]);
+  return Start(info, [=]() -> Deliver {
+    EnterNetworkNamespace(netns);
+    bool found = false;
+    for (const auto& filter : ListFilters(ours.ifindex, ours.ingress)) {
+      if (filter.programId != ours.programId) continue;
+      LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ours.ifindex, .attach_point = Point(ours.ingress));
+      LIBBPF_OPTS(bpf_tc_opts, which, .prog_fd = program, .flags = BPF_TC_F_REPLACE, .handle = filter.handle,
+                  .priority = filter.priority);
+      Check("bpf_tc_attach", bpf_tc_attach(&hook, &which));
+      found = true;
+    }
+    // As a link says it.
+    if (!found) Fail("find the tc filter", ENOLINK, "the filter is gone");
+    return [](Napi::Env env) { return env.Undefined(); };
+  });
+}
+
 // tcIsAttached(operation, filter, netns)
 Napi::Value TcIsAttached(const Napi::CallbackInfo& info) {
   TcFilter ours = ParseFilter(info[1]);
@@ -180,6 +203,7 @@ Napi::Value TcDetach(const Napi::CallbackInfo& info) {
 void InitTc(Napi::Env env, Napi::Object exports) {
   Export(env, exports, "tcCreateQdisc", TcCreateQdisc);
   Export(env, exports, "tcAttach", TcAttach);
+  Export(env, exports, "tcReplace", TcReplace);
   Export(env, exports, "tcIsAttached", TcIsAttached);
   Export(env, exports, "tcDetach", TcDetach);
 }

@@ -32,7 +32,8 @@ struct Variant {
 
 // Loads the variant with the attributes that the original was loaded with. The attach target is asked of the kernel,
 // since libbpf keeps it to itself.
-int LoadVariant(bpf_object* object, bpf_program* program, const Variant& variant, char* log) {
+int LoadVariant(bpf_object* object, const ProgramState& state, const Variant& variant, char* log) {
+  bpf_program* program = state.program;
   struct bpf_prog_info original = {};
   uint32_t length = sizeof(original);
   Check("BPF_OBJ_GET_INFO_BY_FD", bpf_prog_get_info_by_fd(bpf_program__fd(program), &original, &length));
@@ -56,6 +57,7 @@ int LoadVariant(bpf_object* object, bpf_program* program, const Variant& variant
     options.line_info_cnt = variant.lineInfo.size() / sizeof(bpf_line_info);
     options.line_info_rec_size = sizeof(bpf_line_info);
   }
+  if (!state.moduleBtfs.empty()) options.fd_array = state.moduleBtfs.data();
   options.log_level = variant.logLevel;
   options.log_buf = variant.logLevel ? log : nullptr;
   options.log_size = variant.logLevel ? variant.logSize : 0;
@@ -84,7 +86,7 @@ Napi::Value ProgramLoadVariant(const Napi::CallbackInfo& info) {
   return Start(info, [state, name, variant]() -> Deliver {
     std::lock_guard<Mutex> lock(state->mutex);
     LogBuffer log(std::max<uint32_t>(variant->logSize, 4096));
-    int fd = LoadVariant(state->object, state->Program(name).program, *variant, log.data());
+    int fd = LoadVariant(state->object, state->Program(name), *variant, log.data());
     std::string text(log.data(), strnlen(log.data(), log.size()));
     return [fd, text](Napi::Env env) -> Napi::Value {
       Napi::Object result = Napi::Object::New(env);

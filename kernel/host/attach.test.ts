@@ -1,17 +1,21 @@
 import { execFileSync, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { KernelClient } from '../client/client';
 import type { Params } from '../protocol';
 import type { Loaded } from './testing';
-import { Compiler, TestNetwork, eventually, load, openTestKernel, scratchDirectory } from './testing';
+import { Compiler, load, openTestKernel, scratchDirectory } from './testing';
 import { removeCgroup } from '../../test/support/cgroup';
+import { createNetworkPair } from '../../test/support/network';
+import type { NetworkEnd, NetworkPair } from '../../test/support/network';
+import { until } from '../../test/support/until';
 
 let kernel: Awaited<ReturnType<typeof openTestKernel>>;
 let client: KernelClient;
 let compiler: Compiler;
-let network: TestNetwork;
+let network: NetworkPair;
 let object: Loaded;
 
 /** Each program counts its runs in a variable of its own. */
@@ -50,11 +54,11 @@ beforeAll(async () => {
   ({ client } = kernel);
   compiler = await Compiler.create(client);
   object = await load(client, await compiler.compile(OBJECT, { vmlinux: true }));
-  network = new TestNetwork();
+  network = createNetworkPair();
 });
 afterAll(async () => {
-  await kernel.dispose();
-  network.remove();
+  await kernel?.dispose();
+  network?.dispose();
 });
 
 async function runs(program: string): Promise<number> {
@@ -69,10 +73,13 @@ function attach(program: string, spec: Params<'attach'>['spec']) {
   return client.request('attach', { program: object.program(program).handle, spec });
 }
 
+/** Of attach specifications. */
+const on = ({ interface: name, netns }: NetworkEnd) => ({ interface: name, netns });
+
 /** The program runs while it is attached, and no more after detach. */
 async function expectRuns(program: string, link: number, cause: () => unknown): Promise<void> {
   const before = await runs(program);
-  await eventually(`${program} runs`, async () => {
+  await until(`${program} runs`, async () => {
     await cause();
     return (await runs(program)) > before;
   });
@@ -84,99 +91,88 @@ async function expectRuns(program: string, link: number, cause: () => unknown): 
 
 describe('network hooks on a veth', () => {
   test.each(['native', 'generic', undefined] as const)('xdp, mode %s', async (mode) => {
+    const { far } = network;
     const { link, description, mechanism } = await attach('axdp', {
       hook: 'xdp',
-      interface: 'in1',
-      netns: network.path,
+      ...on(far),
       ...(mode ? { mode } : {}),
     });
     // A veth has native XDP, so that is the kernel's own choice.
-    expect(description).toBe(`xdp on in1 (${mode ?? 'native'}) in ${network.path}`);
+    expect(description).toBe(`xdp on ${far.interface} (${mode ?? 'native'}) in ${far.netns}`);
     expect(mechanism).toBe('link');
-    const { interfaces } = await client.request('listInterfaces', { netns: network.path });
-    expect(interfaces.find((one) => one.name === 'in1')).toMatchObject({
+    const { interfaces } = await client.request('listInterfaces', { netns: far.netns });
+    expect(interfaces.find((one) => one.name === far.interface)).toMatchObject({
       kind: 'veth',
       xdp: { mode: mode ?? 'native', programId: object.program('axdp').id },
     });
-    await expectRuns('axdp', link, () => network.sendArp());
+    await expectRuns('axdp', link, () => network.send(1, 10));
   });
 
   test('a second XDP program is refused with the way to see the first', async () => {
-    const spec = { hook: 'xdp', interface: 'in1', netns: network.path } as const;
+    const spec = { hook: 'xdp', ...on(network.far) } as const;
     const { link } = await attach('axdp', spec);
     await expect(attach('axdp', spec)).rejects.toMatchObject({
       errno: 'EBUSY',
-      message: expect.stringContaining('in1 has an XDP program already'),
-      hint: expect.stringContaining('ip link show dev in1'),
+      message: expect.stringContaining('veth0 has an XDP program already'),
+      hint: expect.stringContaining('ip link show dev veth0'),
     });
     await client.request('detach', { link });
   });
 
   test.each([
-    ['auto', 'tcx', 'ingress', 'in1'],
-    ['tcx', 'tcx', 'egress', 'in0'],
-    ['clsact', 'clsact', 'ingress', 'in1'],
-    ['clsact', 'clsact', 'egress', 'in0'],
-  ] as const)('tc: %s attaches by %s, %s', async (implementation, mechanism, direction, name) => {
-    const attached = await attach('atc', {
-      hook: 'tc',
-      interface: name,
-      direction,
-      implementation,
-      netns: network.path,
-    });
+    ['auto', 'tcx', 'ingress', 'far'],
+    ['tcx', 'tcx', 'egress', 'near'],
+    ['clsact', 'clsact', 'ingress', 'far'],
+    ['clsact', 'clsact', 'egress', 'near'],
+  ] as const)('tc: %s attaches by %s, %s', async (implementation, mechanism, direction, which) => {
+    const end = network[which];
+    const attached = await attach('atc', { hook: 'tc', ...on(end), direction, implementation });
     expect(attached).toMatchObject({ mechanism });
     if (implementation !== 'clsact') expect(attached.id).toBeGreaterThan(0);
-    expect(network.qdiscs(name).includes('clsact')).toBe(implementation === 'clsact');
-    await expectRuns('atc', attached.link, () => network.sendArp());
+    expect(end.qdiscs().includes('clsact')).toBe(implementation === 'clsact');
+    await expectRuns('atc', attached.link, () => network.send(1, 10));
     // The qdisc was ours and is empty, so it is gone too.
-    expect(network.qdiscs(name)).not.toContain('clsact');
+    expect(end.qdiscs()).not.toContain('clsact');
   });
 
   test('the clsact qdisc and filters of others stay', async () => {
-    const spec = {
-      hook: 'tc',
-      interface: 'in0',
-      direction: 'egress',
-      implementation: 'clsact',
-      netns: network.path,
-    } as const;
+    const { near } = network;
+    const spec = { hook: 'tc', ...on(near), direction: 'egress', implementation: 'clsact' } as const;
     const other = await openTestKernel();
     const others = await load(other.client, await compiler.compile(OBJECT, { vmlinux: true }));
     const ours = await attach('atc', spec);
     await other.client.request('attach', { program: others.program('atc').handle, spec });
     await client.request('detach', { link: ours.link });
-    const filters = execFileSync('tc', ['-n', network.name, 'filter', 'show', 'dev', 'in0', 'egress'], {
-      encoding: 'utf8',
-    });
+    const tc = (...args: string[]) => execFileSync('tc', ['-n', near.name, ...args], { encoding: 'utf8' });
+    const filters = tc('filter', 'show', 'dev', near.interface, 'egress');
     expect(filters).toContain(`id ${others.program('atc').id} `);
     expect(filters).not.toContain(`id ${object.program('atc').id} `);
     await other.dispose();
-    execFileSync('tc', ['-n', network.name, 'qdisc', 'del', 'dev', 'in0', 'clsact']);
+    tc('qdisc', 'del', 'dev', near.interface, 'clsact');
   });
 
   test.each(['ingress', 'egress'] as const)(
     'of two filters, %s detached first, the last removes the qdisc',
     async (first) => {
-      const spec = { hook: 'tc', interface: 'in0', implementation: 'clsact', netns: network.path } as const;
+      const spec = { hook: 'tc', ...on(network.near), implementation: 'clsact' } as const;
       const links = {
         ingress: await attach('atc', { ...spec, direction: 'ingress' }),
         egress: await attach('atc', { ...spec, direction: 'egress' }),
       };
       await client.request('detach', links[first]);
-      expect(network.qdiscs('in0')).toContain('clsact');
+      expect(network.near.qdiscs()).toContain('clsact');
       await client.request('detach', links[first === 'ingress' ? 'egress' : 'ingress']);
-      expect(network.qdiscs('in0')).not.toContain('clsact');
+      expect(network.near.qdiscs()).not.toContain('clsact');
     },
   );
 
   test('a socket filter', async () => {
-    const { link } = await attach('asocket', { hook: 'socket', interface: 'in1', netns: network.path });
-    await expectRuns('asocket', link, () => network.sendArp());
+    const { link } = await attach('asocket', { hook: 'socket', ...on(network.far) });
+    await expectRuns('asocket', link, () => network.send(1, 10));
   });
 
   test('sk_lookup and netfilter in a network namespace', async () => {
-    const look = await attach('alook', { hook: 'netns', netns: network.path });
+    const look = await attach('alook', { hook: 'netns', netns: network.near.netns });
     expect(look.id).toBeGreaterThan(0);
     await client.request('detach', { link: look.link });
     const filter = await attach('anf', {
@@ -184,26 +180,25 @@ describe('network hooks on a veth', () => {
       family: 'ipv4',
       hookNumber: 'localOut',
       priority: -128,
-      netns: network.path,
+      netns: network.near.netns,
     });
-    await expectRuns('anf', filter.link, () => network.sendArp());
+    await expectRuns('anf', filter.link, () => network.send(1, 10));
   });
 
   test('an interface that does not exist', async () => {
-    await expect(
-      attach('axdp', { hook: 'xdp', interface: 'none0', netns: network.path }),
-    ).rejects.toMatchObject({
+    const { netns } = network.near;
+    await expect(attach('axdp', { hook: 'xdp', interface: 'none0', netns })).rejects.toMatchObject({
       message: expect.stringContaining('there is no interface named'),
-      hint: `List them with \`nsenter --net=${network.path} ip link\`.`,
+      hint: `List them with \`nsenter --net=${netns} ip link\`.`,
     });
     await expect(
-      attach('axdp', { hook: 'xdp', interface: 'in0', netns: '/run/netns/bpfs-none' }),
+      attach('axdp', { hook: 'xdp', interface: 'veth0', netns: '/run/netns/bpfs-none' }),
     ).rejects.toMatchObject({ errno: 'ENOENT', message: expect.stringContaining('/run/netns/bpfs-none') });
   });
 
   test('an interface that disappears while attached is told of', async () => {
-    network.ip('link', 'add', 'gone0', 'type', 'veth', 'peer', 'name', 'gone1');
-    const spec = { interface: 'gone0', netns: network.path };
+    network.near.ip('link', 'add', 'gone0', 'type', 'veth', 'peer', 'name', 'gone1');
+    const spec = { interface: 'gone0', netns: network.near.netns };
     const links = [
       await attach('axdp', { hook: 'xdp', ...spec }),
       await attach('atc', { hook: 'tc', direction: 'ingress', implementation: 'tcx', ...spec }),
@@ -211,8 +206,8 @@ describe('network hooks on a veth', () => {
     ];
     const gone = new Map<number, string>();
     const listener = client.on('linkGone', ({ link, reason }) => gone.set(link, reason));
-    network.ip('link', 'del', 'gone0');
-    await eventually('three links are reported gone', () => gone.size === 3, 5000);
+    network.near.ip('link', 'del', 'gone0');
+    await until('three links are reported gone', () => gone.size === 3);
     expect([...gone.keys()].sort()).toEqual(links.map(({ link }) => link).sort());
     expect(gone.get(links[0]!.link)).toBe('its interface is gone, or somebody detached it');
     listener.dispose();
@@ -376,7 +371,7 @@ describe('hooks of processes', () => {
 describe('cgroups and sockmaps', () => {
   test('a cgroup, until it is removed', async () => {
     const { cgroups } = await client.request('listCgroups', { limit: 1 });
-    const directory = path.join(cgroups[0]!, `bpfs-${process.pid}`);
+    const directory = path.join(cgroups[0]!, `bpfs-${process.pid}-${randomBytes(3).toString('hex')}`);
     mkdirSync(directory);
     const attached = await attach('acgroup', { hook: 'cgroup', path: directory });
     expect(attached).toMatchObject({ mechanism: 'link', description: `cgroup ${directory}` });
@@ -389,7 +384,7 @@ describe('cgroups and sockmaps', () => {
     ]);
     expect(await runs('acgroup')).toBeGreaterThan(before);
     const gone = nextGone(attached.link);
-    await eventually('the cgroup is empty', () => removeCgroup(directory));
+    await until('the cgroup is empty', () => removeCgroup(directory));
     expect(await gone).toBe('its cgroup is gone, or somebody detached it');
     await client.request('detach', { link: attached.link });
   });

@@ -9,20 +9,16 @@ import { KernelClient as Client } from '../client/client';
 import { startLocal } from '../targets/local';
 import type { RunningTarget } from '../targets/target';
 import { holdEverything } from './testing-hold';
-import {
-  Compiler,
-  TestNetwork,
-  dist,
-  eventually,
-  openTestKernel,
-  remaining,
-  scratchDirectory,
-} from './testing';
+import { Compiler, dist, openTestKernel, remaining, scratchDirectory } from './testing';
+import { createNetworkPair } from '../../test/support/network';
+import type { NetworkPair } from '../../test/support/network';
+import { isRunning } from '../../test/support/processes';
+import { until } from '../../test/support/until';
 
 /** Another host than those that are killed: it counts what they leave. */
 let observer: Awaited<ReturnType<typeof openTestKernel>>;
 let object: Uint8Array;
-let network: TestNetwork;
+let network: NetworkPair;
 let victim: string;
 const directory = scratchDirectory();
 
@@ -48,7 +44,7 @@ const HELD = [
 beforeAll(async () => {
   observer = await openTestKernel();
   object = await (await Compiler.create(observer.client)).compile(OBJECT);
-  network = new TestNetwork();
+  network = createNetworkPair();
   victim = path.join(directory, 'victim.cjs');
   await esbuild.build({
     entryPoints: [path.join(import.meta.dirname, 'testing-victim.ts')],
@@ -59,28 +55,28 @@ beforeAll(async () => {
   });
 });
 afterAll(async () => {
-  await observer.dispose();
-  network.remove();
+  await observer?.dispose();
+  network?.dispose();
 });
 
 /** In a session, and seen from outside. */
 async function holdAndSee(client: KernelClient): Promise<void> {
-  await holdEverything(client, object, network.path);
+  await holdEverything(client, object, network.far.netns);
   if (existsSync('/sys/kernel/tracing/instances')) await client.request('tracePipeOpen', {});
-  expect(await remaining(observer.client, 'cln')).toEqual(HELD);
-  expect(network.qdiscs('in1')).toContain('clsact');
+  await expect.poll(() => remaining(observer.client, 'cln')).toEqual(HELD);
+  expect(network.far.qdiscs()).toContain('clsact');
 }
 
 /** Nothing of it is in the kernel: program, map, link, tc filter and qdisc, tracefs instance. */
 async function expectNothing(hostPid: number): Promise<void> {
-  await eventually('programs, maps and links are gone', async () => {
+  await until('programs, maps and links are gone', async () => {
     const left = await remaining(observer.client, 'cln');
     return left.length === 0;
   });
-  await eventually('the qdisc is gone', () => !network.qdiscs('in1').includes('clsact'));
+  await until('the qdisc is gone', () => !network.far.qdiscs().includes('clsact'));
   const instances = '/sys/kernel/tracing/instances';
   if (existsSync(instances)) {
-    await eventually('the tracefs instance is gone', () =>
+    await until('the tracefs instance is gone', () =>
       readdirSync(instances).every((name) => !name.startsWith(`bpf-studio-${hostPid}-`)),
     );
   } else {
@@ -106,8 +102,8 @@ test('a session that ends releases everything, and the host goes on', async () =
   client.dispose();
   await expectNothing(pidOf(other));
   expect((await other.request('listNetworkNamespaces', {})).namespaces).toContainEqual({
-    name: network.name,
-    path: network.path,
+    name: network.far.name,
+    path: network.far.netns,
   });
   other.dispose();
   await target.dispose();
@@ -174,8 +170,8 @@ test.each(['.struct_ops', '.struct_ops.link'])(
     }
     process.kill(pidOf(client), 'SIGKILL');
     await target.gone;
-    await eventually('it is unregistered', () => !registered());
-    await eventually('its programs and maps are gone', async () => {
+    await until('it is unregistered', () => !registered());
+    await until('its programs and maps are gone', async () => {
       return (await remaining(observer.client, 'cln')).length === 0;
     });
   },
@@ -186,7 +182,7 @@ describe('SIGKILL of the client process', () => {
   async function startVictim(): Promise<{ child: ChildProcess; hostPid: number }> {
     const file = path.join(directory, 'victim.o');
     writeFileSync(file, object);
-    const input = JSON.stringify({ dist, object: file, netns: network.path });
+    const input = JSON.stringify({ dist, object: file, netns: network.far.netns });
     const child = spawn(process.execPath, [victim, input], { stdio: ['ignore', 'pipe', 'inherit'] });
     const line = await new Promise<string>((resolve, reject) => {
       child.stdout.setEncoding('utf8').once('data', resolve);
@@ -197,10 +193,10 @@ describe('SIGKILL of the client process', () => {
 
   test('leaves nothing, and its host ends', async () => {
     const { child, hostPid } = await startVictim();
-    expect(await remaining(observer.client, 'cln')).toEqual(HELD);
+    await expect.poll(() => remaining(observer.client, 'cln')).toEqual(HELD);
     child.kill('SIGKILL');
     await expectNothing(hostPid);
-    await eventually('the host has ended', () => !isAlive(hostPid));
+    await until('the host has ended', () => !isRunning(hostPid));
   });
 
   test('and of its host at once leaves nothing', async () => {
@@ -210,12 +206,3 @@ describe('SIGKILL of the client process', () => {
     await expectNothing(hostPid);
   });
 });
-
-function isAlive(pid: number): boolean {
-  try {
-    // A process that ended and was not waited for is still listed, as a zombie.
-    return !/^State:\s*Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
-  } catch {
-    return false;
-  }
-}

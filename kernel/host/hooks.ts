@@ -1,53 +1,17 @@
 /** Every hook: how a program is attached to it, in words what that is, and how it ends. */
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import type { AddonLink, Operation } from '../addon/addon';
 import { isAddonError } from '../addon/addon';
 import type { AttachSpec } from '../protocol';
 import { failure } from './errors';
-import type { Cleanup } from './guardian';
-import { undo } from './guardian';
-import { goneReason } from './link-watch';
+import { linkOf, where } from './held-link';
+import { attachTc } from './tc';
 import type { HeldLink, HeldProgram, Session } from './session';
 
 const XDP_FLAGS = { generic: 2, native: 4, offload: 8 } as const;
 const NFPROTO = { ipv4: 2, ipv6: 10 } as const;
 const NF_INET = { prerouting: 0, localIn: 1, forward: 2, localOut: 3, postrouting: 4 } as const;
 const BPF_F_NETFILTER_IP_DEFRAG = 1;
-
-export async function linkOf(
-  session: Session,
-  object: number,
-  description: string,
-  link: AddonLink,
-  mechanism = 'link',
-): Promise<HeldLink> {
-  const { addon } = session.host;
-  // What is not a link may be a map, whose information reads as nonsense in a link's structure.
-  const id = mechanism === 'link' || mechanism === 'tcx' ? await idOf(session, link) : undefined;
-  return {
-    description,
-    mechanism: mechanism === 'link' && id === undefined ? 'perf' : mechanism,
-    object,
-    link,
-    ...(id === undefined ? {} : { id }),
-    detach: () => addon.linkDetach(null, link),
-    goneReason: () => (id === undefined ? Promise.resolve(undefined) : goneReason(addon, link)),
-  };
-}
-
-/** The link's id; undefined for perf events and sockets, which the kernel has no link object for. */
-async function idOf(session: Session, link: AddonLink): Promise<number | undefined> {
-  try {
-    return (await session.host.addon.linkInfo(null, session.host.addon.linkFd(link))).id;
-  } catch (error) {
-    if (isAddonError(error) && error.code !== 'ECANCELED') return undefined;
-    throw error;
-  }
-}
-
-function where(netns: string | undefined): string {
-  return netns ? ` in ${netns}` : '';
-}
 
 /** Attaches a loaded program as the spec says. */
 export async function attachTo(
@@ -224,67 +188,6 @@ async function xdpMode(
   return found?.xdpOffload === id ? 'offload' : 'native';
 }
 
-/** Interfaces (namespace and index) whose clsact qdisc this host made: whoever of it detaches last removes it. */
-const ownQdiscs = new Set<string>();
-
-async function attachTc(
-  session: Session,
-  program: HeldProgram,
-  spec: Extract<AttachSpec, { hook: 'tc' }>,
-  operation: Operation,
-): Promise<HeldLink> {
-  const { addon, guardian } = session.host;
-  const { object } = session.object(program.object);
-  const ingress = spec.direction === 'ingress';
-  const what = `tc ${spec.direction} on ${spec.interface}`;
-  if (spec.implementation !== 'clsact') {
-    try {
-      const link = await addon.attachTcx(operation, object, program.name, { ...spec, ingress });
-      return await linkOf(session, program.object, `${what} (tcx)${where(spec.netns)}`, link, 'tcx');
-    } catch (error) {
-      // EINVAL: a kernel before 6.6 does not know the attach type.
-      const unknown = isAddonError(error) && error.operation === 'BPF_LINK_CREATE' && error.code === 'EINVAL';
-      if (!unknown || spec.implementation === 'tcx') throw error;
-    }
-  }
-  const { id: programId } = await addon.programInfo(null, program.fd);
-  const qdisc = await addon.tcCreateQdisc(operation, spec.interface, spec.netns);
-  const netnsInode = statSync(spec.netns ?? '/proc/self/ns/net').ino;
-  const key = `${netnsInode}:${qdisc.ifindex}`;
-  if (qdisc.created) ownQdiscs.add(key);
-  const cleanup = {
-    kind: 'tc',
-    filter: { ifindex: qdisc.ifindex, ingress, programId, createdQdisc: ownQdiscs.has(key) },
-    netns: spec.netns,
-    netnsInode,
-  } satisfies Cleanup;
-  const undone = await guardian.promise(cleanup);
-  const detach = async () => {
-    if (await undo(addon, cleanup)) ownQdiscs.delete(key);
-    undone();
-  };
-  try {
-    await addon.tcAttach(operation, object, program.name, {
-      ifindex: qdisc.ifindex,
-      ingress,
-      netns: spec.netns,
-    });
-  } catch (error) {
-    await detach();
-    throw error;
-  }
-  return {
-    description: `${what} (clsact)${where(spec.netns)}`,
-    mechanism: 'clsact',
-    object: program.object,
-    detach,
-    goneReason: async () =>
-      (await addon.tcIsAttached(null, cleanup.filter, spec.netns))
-        ? undefined
-        : `the filter or interface ${spec.interface} is gone`,
-  };
-}
-
 async function attachSockmap(
   session: Session,
   program: HeldProgram,
@@ -302,12 +205,19 @@ async function attachSockmap(
     // Links of sockmaps came with 6.10; before that the kernel calls the attach type invalid.
     if (!isAddonError(error) || error.code !== 'EINVAL') throw error;
   }
-  await addon.attachSockmapWithoutLink(operation, object, program.name, { map: map.fd });
+  const { attachTypeNumber } = addon.objectPrograms(object).find(({ name }) => name === program.name)!;
+  const place = { map: map.fd, attachType: attachTypeNumber };
+  let { fd } = program;
+  await addon.sockmapAttach(operation, { ...place, program: fd });
   return {
     description,
     mechanism: 'prog_attach',
     object: program.object,
-    detach: () => addon.detachSockmap(null, object, program.name, { map: map.fd }),
+    detach: () => addon.sockmapDetach(null, { ...place, program: fd }),
+    exchange: async (other, exchanging) => {
+      await addon.sockmapAttach(exchanging, { ...place, program: other.fd });
+      ({ fd } = other);
+    },
     goneReason: () => Promise.resolve(undefined),
   };
 }

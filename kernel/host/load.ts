@@ -97,6 +97,15 @@ export async function loadObject(
     if ('error' in attempt) {
       await addon.objectClose(null, object);
       const { error } = attempt;
+      // What only an optional program needs must not keep the others from their verdicts.
+      const optional = present.filter(
+        (one) => one.optional && order.includes(one.name) && !verdicts.has(one.name),
+      );
+      const isWorthTrying = optional.length > 0 && order.length > verdicts.size + optional.length;
+      if (isWorthTrying && error.errno !== KERNEL_FAULT) {
+        for (const program of optional) verdicts.set(program.name, notAsked(program, error));
+        continue;
+      }
       for (const program of present.filter((one) => order.includes(one.name) && !verdicts.has(one.name))) {
         if (error.errno === KERNEL_FAULT) faults.add(params.object, program.name);
         verdicts.set(program.name, notAsked(program, error));

@@ -7,6 +7,8 @@ import { failure } from './errors';
 export interface OpenParams {
   object: Uint8Array;
   programs?: string[] | undefined;
+  /** Also programs in `SEC("?…")`, which libbpf loads only when a loader asks for them. */
+  withOptional?: boolean | undefined;
   attachTargets?: Record<string, string> | undefined;
   globals?: Record<string, Uint8Array> | undefined;
 }
@@ -75,9 +77,8 @@ async function select(
     });
   }
   for (const program of present) {
-    if (params.programs) {
-      addon.programSet(object, program.name, { autoload: params.programs.includes(program.name) });
-    }
+    const chosen = params.programs?.includes(program.name) ?? (params.withOptional || undefined);
+    if (chosen !== undefined) addon.programSet(object, program.name, { autoload: chosen });
     const targets = params.attachTargets ?? {};
     const target = Object.hasOwn(targets, program.name) ? targets[program.name] : undefined;
     if (target) await addon.programSetAttachTarget(operation, object, program.name, target);
@@ -134,6 +135,7 @@ export function describeProgram(program: AddonProgram): ProgramDescription {
   return {
     name: program.name,
     section: program.section,
+    ...(program.optional ? { optional: true } : {}),
     type: program.type,
     typeNumber: program.typeNumber,
     ...(attachType ? { attachType } : {}),

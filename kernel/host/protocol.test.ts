@@ -8,6 +8,7 @@ import { FrameDecoder, MAX_RESPONSE_BYTES, encodeFrame } from '../client/framing
 import { startLocal } from '../targets/local';
 import type { RunningTarget } from '../targets/target';
 import { PROTOCOL_VERSION } from '../protocol';
+import { PATIENCE_MS } from '../../test/support/until';
 import { dist, hostBundle, scratchDirectory } from './testing';
 
 let target: RunningTarget;
@@ -32,7 +33,7 @@ function converse(write: Uint8Array[], count = Infinity): Promise<unknown[]> {
     });
     socket.on('close', () => resolve(messages));
     socket.on('error', reject);
-    socket.setTimeout(5000, () => reject(new Error('the host neither answered nor closed')));
+    socket.setTimeout(PATIENCE_MS, () => reject(new Error('the host neither answered nor closed')));
   });
 }
 

@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { KernelClient } from '../client/client';
 import type { Loaded } from './testing';
-import { Compiler, eventually, inKernelFor, load, openTestKernel } from './testing';
+import { Compiler, inKernelFor, load, openTestKernel } from './testing';
+import { lastCpu } from '../../test/support/cpus';
+import { until } from '../../test/support/until';
 
 let kernel: Awaited<ReturnType<typeof openTestKernel>>;
 let client: KernelClient;
@@ -29,6 +31,11 @@ SEC("tc") int emit(struct __sk_buff *s) {
   u64 value = __sync_fetch_and_add(&count, 1);
   bpf_ringbuf_output(&ring, &value, sizeof(value), 0);
   bpf_perf_event_output(s, &perf, BPF_F_CURRENT_CPU, &value, sizeof(value));
+  return 0;
+}
+SEC("tc") int emit_quietly(struct __sk_buff *s) {
+  u64 value = __sync_fetch_and_add(&count, 1);
+  bpf_ringbuf_output(&ring, &value, sizeof(value), BPF_RB_NO_WAKEUP);
   return 0;
 }
 `;
@@ -82,7 +89,7 @@ describe('test runs', () => {
 
   test('raw_tp on a chosen CPU', async () => {
     const context = Buffer.from(BigUint64Array.from([40n, 2n]).buffer);
-    expect((await run('rawargs', { context, cpu: 1, flags: 1 })).returnValue).toBe(42);
+    expect((await run('rawargs', { context, cpu: lastCpu(), flags: 1 })).returnValue).toBe(42);
   });
 
   test('syscall changes its context', async () => {
@@ -130,34 +137,73 @@ describe('test runs', () => {
     );
     await inKernelFor(client, 50);
     cancel.abort();
-    const cancelled = performance.now();
-    await expect(request).rejects.toMatchObject({ code: 'cancelled' });
-    expect(performance.now() - cancelled).toBeLessThan(2000);
+    // Confirmed by the host, whose work has ended, and not given up by the client after a time.
+    await expect(request).rejects.toMatchObject({
+      code: 'cancelled',
+      message: expect.not.stringContaining('did not confirm'),
+    });
   });
 });
 
 describe('records', () => {
-  test.each([
-    ['ringbuf', 'ring'],
-    ['perf', 'perf'],
-  ] as const)('of a %s arrive in order, each once', async (kind, map) => {
+  /** Reads a map from here on; each value with the CPU it is from, -1 for ring buffers. */
+  async function read(kind: 'ringbuf' | 'perf', map: string) {
     const { reader } = await client.request('readerOpen', { map: object.map(map).handle, kind });
-    const values: bigint[] = [];
+    const records: { cpu: number; value: bigint }[] = [];
     const listener = client.on('records', (event) => {
       if (event.reader !== reader) return;
-      for (const { data } of event.records) values.push(Buffer.from(data).readBigUInt64LE(0));
+      for (const { cpu, data } of event.records)
+        records.push({ cpu, value: Buffer.from(data).readBigUInt64LE(0) });
     });
-    const count = Buffer.from(
-      (await client.request('mapLookup', { map: object.map('.bss').handle, key: new Uint8Array(4) })).value!,
-    ).readBigUInt64LE(0);
+    const flush = () => client.request('readerFlush', { reader });
     // What was written before a ring buffer is read is in it still; a perf buffer starts with its reader.
-    const first = kind === 'ringbuf' ? 0n : count;
+    await flush();
+    records.length = 0;
+    const close = async () => {
+      listener.dispose();
+      await client.request('readerClose', { reader });
+    };
+    return { records, flush, close };
+  }
+  /** The next value that is written. */
+  async function next(): Promise<bigint> {
+    const map = object.map('.bss').handle;
+    const { value } = await client.request('mapLookup', { map, key: new Uint8Array(4) });
+    return Buffer.from(value!).readBigUInt64LE(0);
+  }
+  const from = (first: bigint, count: number) => Array.from({ length: count }, (_, i) => first + BigInt(i));
+
+  test('of a ring buffer arrive in order, each once', async () => {
+    const { records, close } = await read('ringbuf', 'ring');
+    const expected = from(await next(), 500);
     await run('emit', { data: packet, repeat: 500 });
-    const expected = Array.from({ length: Number(count - first) + 500 }, (_, i) => first + BigInt(i));
-    await eventually('all records', () => values.length >= expected.length);
-    expect(values).toEqual(expected);
-    listener.dispose();
-    await client.request('readerClose', { reader });
+    await until('all records', () => records.length >= expected.length);
+    expect(records.map(({ value }) => value)).toEqual(expected);
+    await close();
+  });
+
+  test('of a perf event array arrive each once, in the order of their CPU', async () => {
+    const { records, close } = await read('perf', 'perf');
+    const expected = from(await next(), 500);
+    await run('emit', { data: packet, repeat: 500 });
+    await until('all records', () => records.length >= expected.length);
+    // The scheduler may take a run of many to another CPU, whose buffer is read before the first one's.
+    records.sort((one, other) => one.cpu - other.cpu);
+    const cpus = new Set(records.map(({ cpu }) => cpu)).size;
+    const steps = records.slice(1).filter(({ value }, index) => value < records[index]!.value);
+    expect(steps.length).toBeLessThan(cpus);
+    expect(records.map(({ value }) => value).sort((a, b) => Number(a - b))).toEqual(expected);
+    await close();
+  });
+
+  test('have all come when a flush is answered, those too that woke nobody', async () => {
+    const { records, flush, close } = await read('ringbuf', 'ring');
+    const expected = from(await next(), 12_000);
+    await run('emit_quietly', { data: packet, repeat: expected.length });
+    await flush();
+    expect(records.map(({ value }) => value)).toEqual(expected);
+    await flush();
+    await close();
   });
 
   test('a ring buffer is no perf event array', async () => {

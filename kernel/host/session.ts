@@ -3,21 +3,14 @@
  * made is released when its connection ends, in the order links, readers, maps, objects.
  */
 import type { z } from 'zod';
-import type {
-  Addon,
-  AddonLink,
-  AddonMemory,
-  AddonObject,
-  AddonReader,
-  MapPage,
-  Operation,
-} from '../addon/addon';
+import type { Addon, AddonLink, AddonMemory, AddonObject, MapPage, Operation } from '../addon/addon';
 import type { EventName, Events, LinkDescription, LoadedMap, Method, Params, Results } from '../protocol';
 import { PROTOCOL_VERSION, requestSchemas } from '../protocol';
 import { failure, toProtocolError } from './errors';
 import type { Faults } from './faults';
 import type { Guardian } from './guardian';
 import { watchLinks } from './link-watch';
+import type { StreamReader } from './stream-reader';
 
 export type Parsed<M extends Method> = z.output<(typeof requestSchemas)[M]>;
 
@@ -56,14 +49,16 @@ export interface HeldLink extends LinkDescription {
   /** Why the link does nothing any more; undefined while it is attached. */
   goneReason(): Promise<string | undefined>;
   link?: AddonLink;
+  /** Lets it run another program, where that takes something else than an update of the link. */
+  exchange?(program: HeldProgram, operation: Operation): Promise<void>;
   /** The object whose program it runs. */
   object: number;
 }
 export interface HeldReader {
-  reader: AddonReader;
+  reader: StreamReader;
   map: number;
-  close(): Promise<void>;
 }
+export type TracePipe = Pick<StreamReader, 'flush' | 'close'>;
 
 /** What the host process shares among its sessions. */
 export interface Host {
@@ -99,7 +94,7 @@ export class Session {
   readonly maps = new Map<number, HeldMap>();
   readonly links = new Map<number, HeldLink>();
   readonly readers = new Map<number, HeldReader>();
-  tracePipe: { close(): Promise<void> } | undefined;
+  tracePipe: TracePipe | undefined;
   private endWatch: (() => void) | undefined;
   private nextHandle = 1;
   private greeted = false;
@@ -255,7 +250,9 @@ export class Session {
         `kernel host: ${what} could not be released: ${error instanceof Error ? error.message : error}`,
       );
     await Promise.all([...this.links.values()].map((link) => link.detach().catch(report(link.description))));
-    await Promise.all([...this.readers.values()].map((reader) => reader.close().catch(report('a reader'))));
+    await Promise.all(
+      [...this.readers.values()].map(({ reader }) => reader.close().catch(report('a reader'))),
+    );
     await this.tracePipe?.close().catch(report('the trace pipe'));
     for (const map of this.maps.values()) if (map.owned) this.host.addon.closeFd(map.fd);
     for (const program of this.programs.values()) releaseProgram(this.host.addon, program);

@@ -3,13 +3,13 @@ import type { KernelClient } from '../client/client';
 
 /**
  * Loads and attaches: XDP and raw_tp by links, tc by clsact, which no link holds. XDP and tc run variants of their
- * programs, as when somebody watches them: one exchanged while it is attached, one attached in its place.
+ * programs, as when somebody watches them, exchanged while they are attached.
  */
 export async function holdEverything(client: KernelClient, object: Uint8Array, netns: string): Promise<void> {
   const { object: handle } = await client.request('objectOpen', { object });
   const { programs } = await client.request('objectLoad', { object: handle, log: 'rejected' });
   const programOf = (name: string) => programs.find((one) => one.name === name)?.handle ?? -1;
-  const where = { interface: 'in1', netns };
+  const where = { interface: 'veth0', netns };
   const variantOf = async (name: string) => {
     const program = programOf(name);
     const prepared = await client.request('programPrepared', { program });
@@ -29,11 +29,10 @@ export async function holdEverything(client: KernelClient, object: Uint8Array, n
   await exchange(xdp.link, (await variantOf('clnxdp')).variant, true);
   const raw = await client.request('attach', { program: programOf('clnraw'), spec: { hook: 'auto' } });
   await exchange(raw.link, programOf('clnraw'), false);
-  const tc = await variantOf('clntc');
-  await client.request('programExchange', tc);
-  await client.request('attach', {
-    program: tc.program,
+  const tc = await client.request('attach', {
+    program: programOf('clntc'),
     spec: { hook: 'tc', direction: 'ingress', implementation: 'clsact', ...where },
   });
+  await exchange(tc.link, (await variantOf('clntc')).variant, true);
   await client.request('sharedArrayCreate', { name: 'clnring', bytes: 1 << 20 });
 }

@@ -1,8 +1,8 @@
 /**
- * What tests against this machine's kernel share: a host of their own, programs compiled on the spot, network
- * namespaces, and a count of what the kernel holds. Not part of any bundle.
+ * What tests against this machine's kernel share: a host of their own, programs compiled on the spot,
+ * and a count of what the kernel holds. Not part of any bundle.
  */
-import { execFile, execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import os from 'node:os';
@@ -12,6 +12,7 @@ import type { KernelClient } from '../client/client';
 import { openKernel } from '../client/open';
 import { parseTarget } from '../targets/target';
 import { clangAtHand } from '../../test/support/clang';
+import { until } from '../../test/support/until';
 import type { LoadedMap, LoadedProgram, Params } from '../protocol';
 
 const run = promisify(execFile);
@@ -118,55 +119,6 @@ export async function load(
   };
 }
 
-/** A network namespace with a pair of veth interfaces, `in0` and `in1`, both up. */
-export class TestNetwork {
-  readonly name = `bpfs-${process.pid}-${Math.random().toString(36).slice(2, 8)}`;
-  readonly path = `/run/netns/${this.name}`;
-
-  constructor() {
-    execFileSync('ip', ['netns', 'add', this.name]);
-    this.ip('link', 'add', 'in0', 'type', 'veth', 'peer', 'name', 'in1');
-    this.ip('addr', 'add', '10.11.12.1/24', 'dev', 'in0');
-    for (const name of ['lo', 'in0', 'in1']) this.ip('link', 'set', name, 'up');
-  }
-
-  /** Runs ip(8) in the namespace. */
-  ip(...args: string[]): string {
-    return execFileSync('ip', ['-n', this.name, ...args], { encoding: 'utf8' });
-  }
-
-  /** The qdiscs of an interface, as tc(8) lists them. */
-  qdiscs(name: string): string {
-    return execFileSync('tc', ['-n', this.name, 'qdisc', 'show', 'dev', name], { encoding: 'utf8' });
-  }
-
-  /** Sends packets out of `in0`: ARP requests for an address that nobody has. */
-  sendArp(): void {
-    // A datagram to a neighbour that does not answer makes the kernel ask for it.
-    const neighbour = `10.11.12.${2 + Math.floor(Math.random() * 250)}`;
-    execFileSync('nsenter', [`--net=${this.path}`, 'bash', '-c', `echo > /dev/udp/${neighbour}/9`]);
-  }
-
-  remove(): void {
-    execFileSync('ip', ['netns', 'del', this.name]);
-  }
-}
-
-/** Waits for a condition that becomes true without our doing; fails after `ms`. */
-export async function eventually<T>(
-  what: string,
-  condition: () => T | undefined | false | Promise<T | undefined | false>,
-  ms = 10_000,
-): Promise<T> {
-  const end = Date.now() + ms;
-  for (;;) {
-    const result = await condition();
-    if (result) return result;
-    if (Date.now() > end) throw new Error(`not within ${ms} ms: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
-
 /** Resolves once the host has spent that many milliseconds of CPU time in the kernel, on whatever it was asked for. */
 export async function inKernelFor(client: KernelClient, ms: number): Promise<void> {
   const pid = /pid (\d+)/.exec(client.hello.host)![1];
@@ -176,7 +128,7 @@ export async function inKernelFor(client: KernelClient, ms: number): Promise<voi
     return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[12]) * 10;
   };
   const before = spent();
-  await eventually(`the host is ${ms} ms in the kernel`, () => spent() - before >= ms);
+  await until(`the host is ${ms} ms in the kernel`, () => spent() - before >= ms);
 }
 
 /** Programs, maps and links in the kernel whose name starts with `prefix` (links: of such programs). */

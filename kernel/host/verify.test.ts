@@ -53,6 +53,20 @@ describe('verify', () => {
     expect(programs[0]?.log).toBeUndefined();
   });
 
+  test('judges programs that libbpf loads only on request, and says that they are', async () => {
+    const object = await compiler.compile(MAP + GOOD + BAD.replace('"xdp"', '"?xdp"'));
+    const { programs } = await client.request('verify', { object, log: 'rejected' });
+    expect(programs.map(({ name, optional = false, verdict }) => [name, optional, verdict])).toEqual([
+      ['vfygood', false, 'accepted'],
+      ['vfybad', true, 'rejected'],
+    ]);
+    // To be kept, an object is loaded as libbpf would.
+    const opened = await client.request('objectOpen', { object });
+    const loaded = await client.request('objectLoad', { object: opened.object, log: 'rejected' });
+    expect(loaded.programs.map(({ name }) => name)).toEqual(['vfygood']);
+    await client.request('objectClose', { object: opened.object });
+  });
+
   test('gives one rejected program among others its reason and its whole log, and the others their verdicts', async () => {
     const object = await compiler.compile(MAP + GOOD + BAD + GOOD.replace('vfygood', 'vfygood2'));
     const result = await client.request('verify', { object, log: 'rejected' });
@@ -138,15 +152,17 @@ describe('verify', () => {
     const request = client.request('verify', { object, log: 'states' }, { signal: cancel.signal });
     await inKernelFor(client, 100);
     cancel.abort();
-    const cancelled = performance.now();
-    await expect(request).rejects.toMatchObject({ code: 'cancelled' });
-    // Whole, it takes seconds at this log level.
-    expect(performance.now() - cancelled).toBeLessThan(1000);
+    // Confirmed by the host, whose work has ended, and not given up by the client after a time.
+    await expect(request).rejects.toMatchObject({
+      code: 'cancelled',
+      message: expect.not.stringContaining('did not confirm'),
+    });
   });
 
   test('leaves nothing in the kernel', async () => {
     await client.request('verify', { object: await compiler.compile(MAP + GOOD + BAD), log: 'all' });
-    expect(await remaining(client, 'vfy')).toEqual([]);
+    // Who lists programs at the same time holds each for a moment.
+    await expect.poll(() => remaining(client, 'vfy')).toEqual([]);
   });
 
   test('calls it an error, not a rejection, when the kernel does not know the attach target', async () => {

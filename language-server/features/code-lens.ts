@@ -11,7 +11,9 @@ export function codeLenses(status: DocumentStatusParams): CodeLens[] {
       range,
       command: { title, command, arguments: [argument] },
     });
-    const verdict = verdictText(program, status);
+    // libbpf loads a program in SEC("?…") only when a loader asks for it; the verdict is the same.
+    const isOptional = program.section.startsWith('?') && program.verdict !== 'unknown';
+    const verdict = `${verdictText(program, status)}${isOptional ? ' · loaded on request' : ''}`;
     const difference = differenceText(program);
     return [
       lens(

@@ -4,7 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { describeAsRoot } from '../support/root';
-import { bpfStudio } from './command-line';
+import { bpfStudio, start } from './command-line';
 
 const source = `#include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
@@ -49,14 +49,15 @@ interface Report {
 
 describeAsRoot('an object that leaves things to its loader', () => {
   let directory: string;
+  const file = () => path.join(directory, 'open.bpf.c');
   beforeAll(() => {
     directory = mkdtempSync(path.join(os.tmpdir(), 'bpf-studio-assumed-'));
-    writeFileSync(path.join(directory, 'open.bpf.c'), source);
+    writeFileSync(file(), source);
   });
   afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
   it('is verified, with a word on each thing left open', async () => {
-    const { status, json } = await bpfStudio('verify', '--json', path.join(directory, 'open.bpf.c'));
+    const { status, json } = await bpfStudio('verify', '--json', file());
     const [report] = json() as unknown as [Report];
     expect(report.programs).toMatchObject([
       { name: 'count', type: 'sched_cls', verdict: 'accepted', diagnostics: [] },
@@ -65,11 +66,40 @@ describeAsRoot('an object that leaves things to its loader', () => {
     const said = report.diagnostics.map(({ code, severity, range }) => [code, severity, range.start.line]);
     expect(said).toEqual([
       ['bpf/section', 2, lineOf('SECTION')],
-      ['bpf/map-create', 4, lineOf('ENTRIES')],
-      ['bpf/map-create', 4, lineOf('STACKS')],
+      ['bpf/map-create', 3, lineOf('ENTRIES')],
+      ['bpf/map-create', 3, lineOf('STACKS')],
     ]);
     expect(report.diagnostics[0]?.message).toContain('SEC("classifier")');
     expect(report.diagnostics[2]?.message).toContain('max_entries and no value_size');
     expect(status).toBe(0);
+  });
+
+  it('is run, attached and recorded with the same words, once', async () => {
+    const { diagnostics } = (await bpfStudio('verify', '--json', file())).json()[0] as unknown as Report;
+    const settled = [
+      '',
+      ' Here it has max_entries 1024.',
+      ' Here it has max_entries 1024 and value_size 1016.',
+    ];
+    const words = diagnostics.map(({ message }, index) => `${message}.${settled[index]} `);
+
+    const run = await bpfStudio('run', file(), '-p', 'count', '--packet', '00'.repeat(60));
+    const record = await bpfStudio(
+      ...['record', file(), '-p', 'count', '--packet', '00'.repeat(60)],
+      ...['-o', path.join(directory, 'open.bpfrec')],
+    );
+    for (const { status, stderr } of [run, record]) {
+      expect(words.map((each) => stderr.split(each).length - 1)).toEqual([1, 1, 1]);
+      expect(status).toBe(0);
+    }
+
+    // Of the programs that are loaded only: the section of the other one is nothing to speak of.
+    const attach = start(['attach', file(), '-p', 'sampled', '--json']);
+    await attach.seen(/"attached"/);
+    attach.signal('SIGINT');
+    const said = (await attach.finished).json().filter(({ type }) => type === 'assumption');
+    expect(said.map(({ message }) => words.findIndex((each) => String(message).startsWith(each)))).toEqual([
+      1, 2,
+    ]);
   });
 });

@@ -293,7 +293,7 @@ describeAsRoot('bpf-studio attach', () => {
       } else command.signal(how);
       const { status } = await command.finished;
       if (how !== 'SIGKILL') expect(status).toBe(0);
-      await expect.poll(attachedXdp, { timeout: 5000 }).toEqual([]);
+      await expect.poll(attachedXdp).toEqual([]);
     },
   );
 

@@ -5,6 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { dist } from '../support/bpf-object';
+import { PATIENCE_MS } from '../support/until';
 import { bpfStudio } from './command-line';
 
 const source = path.resolve(import.meta.dirname, '../fixtures/debug/steps.bpf.c');
@@ -25,7 +26,7 @@ beforeAll(async () => {
     expect(recorded.stderr).toBe('');
     expect(recorded.status).toBe(0);
   }
-}, 60_000);
+});
 
 interface Said {
   status: number | null;
@@ -263,7 +264,7 @@ describe('a terminal', () => {
     const command = `${process.execPath} ${path.join(dist, 'cli.js')} replay ${long}`;
     const child = spawn('script', ['-qec', command, '/dev/null'], {
       env: { ...process.env, TERM: 'xterm', NO_COLOR: '1' },
-      timeout: 20_000,
+      timeout: PATIENCE_MS,
     });
     let screen = '';
     let seen = 0;

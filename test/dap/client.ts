@@ -5,10 +5,11 @@ import os from 'node:os';
 import path from 'node:path';
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import { clangAtHand } from '../support/clang';
+import { PATIENCE_MS } from '../support/until';
 import type { User } from '../support/user';
+import { needsKernelFor } from './old-kernels';
 
 const DIST = path.resolve(import.meta.dirname, '../../dist');
-const PATIENCE_MS = 20_000;
 
 export interface DapError {
   message: string;
@@ -25,8 +26,6 @@ export class DapClient {
   private seq = 1;
   private buffer = Buffer.alloc(0);
   stderr = '';
-  /** How long each wait may take; a VM that has to boot first takes longer than the rest. */
-  patience = PATIENCE_MS;
   readonly exited: Promise<number | null>;
 
   private constructor(readonly process: ChildProcess) {
@@ -61,10 +60,9 @@ export class DapClient {
   static async started(
     request: 'launch' | 'attach',
     configuration: Record<string, unknown>,
-    { user, patience = PATIENCE_MS }: { user?: User; patience?: number } = {},
+    { user }: { user?: User } = {},
   ): Promise<DapClient> {
     const client = await DapClient.initialized(user);
-    client.patience = patience;
     try {
       const answer = client.request(request, configuration);
       await Promise.all([answer, client.request('configurationDone')]);
@@ -90,7 +88,7 @@ export class DapClient {
       throw new Error(`the adapter exited with ${status} before it answered ${command}`);
     });
     const missed = () => `no response to ${command}; stderr: ${this.stderr}`;
-    const answered = await bounded(Promise.race([response, gone]), missed, this.patience);
+    const answered = await bounded(Promise.race([response, gone]), missed);
     if (answered.success) return answered.body as T;
     const error = answered.body?.error as { id: number; showUser: boolean } | undefined;
     throw Object.assign(new Error(answered.message), { id: error?.id, showUser: error?.showUser });
@@ -118,11 +116,7 @@ export class DapClient {
         await new Promise<void>((resolve) => this.waiting.push(resolve));
       }
     };
-    return bounded(
-      wait(),
-      () => `no event ${name}; console:\n${this.console}\nstderr: ${this.stderr}`,
-      this.patience,
-    );
+    return bounded(wait(), () => `no event ${name}; console:\n${this.console}\nstderr: ${this.stderr}`);
   }
 
   /** What the Debug Console shows. */
@@ -192,7 +186,7 @@ export class DapClient {
   async close(): Promise<void> {
     if (this.process.exitCode === null) {
       await this.request('disconnect').catch(() => {});
-      await bounded(this.exited, () => 'the adapter did not exit', this.patience);
+      await bounded(this.exited, () => 'the adapter did not exit');
     }
   }
 
@@ -221,10 +215,10 @@ export class DapClient {
   }
 }
 
-async function bounded<T>(work: Promise<T>, missed: () => string, patience: number): Promise<T> {
+async function bounded<T>(work: Promise<T>, missed: () => string): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(missed())), patience);
+    timer = setTimeout(() => reject(new Error(missed())), PATIENCE_MS);
   });
   try {
     return await Promise.race([work, late]);
@@ -233,7 +227,9 @@ async function bounded<T>(work: Promise<T>, missed: () => string, patience: numb
   }
 }
 
+/** Path of a fixture; skips the test where the target's kernel is too old for it. */
 export function fixture(name: string): string {
+  needsKernelFor(name);
   return path.resolve(import.meta.dirname, '../fixtures/debug', name);
 }
 

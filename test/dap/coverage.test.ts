@@ -72,6 +72,6 @@ describe('coverage of a run', () => {
 
   it('of many runs in one there is none to look at, and it says so', async () => {
     const dap = await launched({ repeat: 3 });
-    await expect(dap.request('bpf/coverage')).rejects.toThrow(/no run was recorded/);
+    await expect(dap.request('bpf/coverage')).rejects.toThrow(/Coverage needs a recorded run/);
   });
 });

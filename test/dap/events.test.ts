@@ -1,10 +1,9 @@
 /** What programs tell while they run: bpf_printk, ring buffers, perf events. */
-import { afterEach, beforeAll, expect, it } from 'vitest';
+import { afterEach, expect, it } from 'vitest';
 import { DapClient, fixture, objectOf } from './client';
-import { mountTracefs, sharedTarget } from './target';
+import { sharedTarget } from './target';
 
 const target = sharedTarget();
-beforeAll(mountTracefs);
 let client: DapClient | undefined;
 afterEach(() => client?.close());
 

@@ -6,24 +6,26 @@ import type { DebugProtocol } from '@vscode/debugprotocol';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { FlightRecorderStateEvent, RunsResponse } from '../../debug-adapter/protocol';
 import { DapClient, fixture, markedLine, objectOf } from './client';
-import { makeNetwork, type Network } from './network';
+import { createNetworkPair, type NetworkPair } from '../support/network';
+import { needsLive } from './old-kernels';
 import { sharedTarget } from './target';
 
 const target = sharedTarget();
 const source = fixture('traffic.bpf.c');
 const line = (marker: string) => markedLine('traffic.bpf.c', marker);
-let network: Network;
+let network: NetworkPair;
 let client: DapClient | undefined;
 beforeEach(() => {
-  network = makeNetwork();
+  needsLive();
+  network = createNetworkPair({ place: target.place });
 });
 afterEach(async () => {
   await client?.close();
   client = undefined;
-  network.dispose();
+  network?.dispose();
 });
 
-const hook = () => ({ interface: network.interface, netns: network.netns });
+const hook = () => ({ interface: network.far.interface, netns: network.far.netns });
 const atXdp = () => ({ entry: 'look', spec: { hook: 'xdp', ...hook() } });
 const atTc = () => ({
   entry: 'pass',
@@ -59,7 +61,9 @@ it('lists recorded runs, and steps through one of them, back from its end', asyn
   const { runs } = await client.request<RunsResponse>('bpf/runs');
   const pings = runs.filter(({ returned }) => returned === 'XDP_PASS (2)');
   expect(pings.length).toBeGreaterThanOrEqual(3);
-  const [run] = runs.filter(({ steps }) => steps! > 20);
+  const [run] = pings;
+  // Counting them takes time, of which a busy machine may have none left.
+  expect(run!.steps ?? Infinity).toBeGreaterThan(20);
   expect(run!.hook).toMatch(/^look: xdp on veth0/);
   expect(Math.abs(run!.time - Date.now())).toBeLessThan(10_000);
 
@@ -78,7 +82,7 @@ it('lists recorded runs, and steps through one of them, back from its end', asyn
   expect((await client.row('Locals', 'length')).value).toBe('84');
   await step('reverseContinue');
   expect(await frames()).toMatchObject([{ name: 'look', line: line('#LOOKUP') }]);
-  expect(await client.tree('Packet', 'ipv4')).toContain('source = 10.77.0.2');
+  expect(await client.tree('Packet', 'ipv4')).toContain('source = 10.77.0.1');
 
   // At the end of the run, what is live comes next.
   await client.request('setBreakpoints', { source: { path: source }, breakpoints: [] });
@@ -90,9 +94,9 @@ it('lists recorded runs, and steps through one of them, back from its end', asyn
 it('stops at the first run of which a condition holds, and saves it', async () => {
   client = await attached({ stopWhen: 'returned == XDP_DROP && length > 700' }, atXdp(), atTc());
   network.ping(3);
-  expect(network.send(600, 2)).toBe(2);
+  expect(network.pingLost(2, 600)).toBe(2);
   const from = client.events.length;
-  expect(network.send(800, 1)).toBe(1);
+  expect(network.pingLost(1, 800)).toBe(1);
   const stopped = await client.event('stopped', undefined, from);
   expect(stopped).toMatchObject({ threadId: 1, description: 'Run finished: XDP_DROP (1)' });
   const { stoppedAt, checked, runs } = await state((one) => one.stoppedAt !== undefined);

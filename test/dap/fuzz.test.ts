@@ -163,33 +163,29 @@ describe('an adapter that is sent nonsense answers each request once', () => {
   it('before initialize', async () => {
     client = DapClient.start();
     await bombard(client, 1);
-  }, 60_000);
+  });
 
   it('before a launch', async () => {
     client = await DapClient.initialized();
     await bombard(client, 2);
-  }, 60_000);
+  });
 
-  it.each([3, 4])(
-    'in a recorded run (seed %i)',
-    async (seed) => {
-      const program = objectOf('steps.bpf.c');
-      client = await DapClient.started('launch', { ...target.configuration, program, packet: PACKET });
-      await bombard(client, seed);
-      // It is still a debugger.
-      expect(await client.request('threads')).toMatchObject({ threads: [{ id: 1 }] });
-      const { stackFrames } = await client.request<{ stackFrames: object[] }>('stackTrace', { threadId: 1 });
-      expect(stackFrames.length).toBeGreaterThan(0);
-    },
-    60_000,
-  );
+  it.each([3, 4])('in a recorded run (seed %i)', async (seed) => {
+    const program = objectOf('steps.bpf.c');
+    client = await DapClient.started('launch', { ...target.configuration, program, packet: PACKET });
+    await bombard(client, seed);
+    // It is still a debugger.
+    expect(await client.request('threads')).toMatchObject({ threads: [{ id: 1 }] });
+    const { stackFrames } = await client.request<{ stackFrames: object[] }>('stackTrace', { threadId: 1 });
+    expect(stackFrames.length).toBeGreaterThan(0);
+  });
 
   it('before a run that is asked for', async () => {
     const program = objectOf('steps.bpf.c');
     const configuration = { ...target.configuration, program, packet: PACKET, stopOnEntry: true };
     client = await DapClient.started('launch', configuration);
     await bombard(client, 5);
-  }, 60_000);
+  });
 
   it('after the end', async () => {
     client = await DapClient.started('launch', {
@@ -198,5 +194,5 @@ describe('an adapter that is sent nonsense answers each request once', () => {
     });
     await client.request('terminate');
     await bombard(client, 6);
-  }, 60_000);
+  });
 });

@@ -3,26 +3,28 @@ import type { DebugProtocol } from '@vscode/debugprotocol';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { SnapshotCountsEvent, SnapshotEvent } from '../../debug-adapter/protocol';
 import { DapClient, fixture, markedLine, objectOf } from './client';
-import { makeNetwork, type Network } from './network';
+import { createNetworkPair, type NetworkPair } from '../support/network';
+import { needsKernel, needsLive } from './old-kernels';
 import { sharedTarget } from './target';
 
 const target = sharedTarget();
 const source = fixture('traffic.bpf.c');
 const line = (marker: string) => markedLine('traffic.bpf.c', marker);
-let network: Network;
+let network: NetworkPair;
 let client: DapClient | undefined;
 beforeEach(() => {
-  network = makeNetwork();
+  needsLive();
+  network = createNetworkPair({ place: target.place });
 });
 afterEach(async () => {
   await client?.close();
   client = undefined;
-  network.dispose();
+  network?.dispose();
 });
 
-const SOURCE = Buffer.from([10, 77, 0, 2]).readUInt32LE();
+const SOURCE = Buffer.from([10, 77, 0, 1]).readUInt32LE();
 
-const hook = () => ({ interface: network.interface, netns: network.netns });
+const hook = () => ({ interface: network.far.interface, netns: network.far.netns });
 const atXdp = () => ({ entry: 'look', spec: { hook: 'xdp', ...hook() } });
 const atTc = (implementation: string) => ({
   entry: 'pass',
@@ -58,10 +60,10 @@ async function watched(breakpoints: DebugProtocol.SourceBreakpoint[]) {
 
 it('takes a snapshot of each hit, and shows frame, locals, registers and packet of one', async () => {
   client = await attached(atXdp());
-  const original = network.xdpProgram();
+  const original = network.far.xdpProgram();
   const breakpoints = await watched([{ line: line('#LOOKUP') }]);
   expect(breakpoints).toMatchObject([{ verified: true, line: line('#LOOKUP') }]);
-  expect(network.xdpProgram()).not.toBe(original);
+  expect(network.far.xdpProgram()).not.toBe(original);
   network.ping(5);
   await counted(({ hits }) => hits >= 5);
 
@@ -73,7 +75,7 @@ it('takes a snapshot of each hit, and shows frame, locals, registers and packet 
   expect(Math.abs(last.time! - Date.now())).toBeLessThan(10_000);
   const times = taken.map(({ monotonic }) => BigInt(monotonic!));
   expect([...times].sort((a, b) => Number(a - b))).toEqual(times);
-  // 10.77.0.2, as it stands in the packet.
+  // 10.77.0.1, as it stands in the packet.
   expect(last.locals).toContainEqual({ name: 'source', value: String(SOURCE) });
 
   const before = client.events.length;
@@ -86,7 +88,7 @@ it('takes a snapshot of each hit, and shows frame, locals, registers and packet 
   expect(stackFrames).toMatchObject([{ name: 'look', line: line('#LOOKUP'), source: { path: source } }]);
   expect((await client.row('Locals', 'source')).value).toBe(String(SOURCE));
   expect(await client.tree('Locals', 'ip', '*ip')).toContain('ttl = 64');
-  expect(await client.tree('Packet', 'ipv4')).toContain('source = 10.77.0.2');
+  expect(await client.tree('Packet', 'ipv4')).toContain('source = 10.77.0.1');
   const { result } = await client.request<DebugProtocol.EvaluateResponse['body']>('evaluate', {
     expression: 'ip->protocol == 1 && ip->ttl > 60',
     frameId: stackFrames[0]!.id,
@@ -107,31 +109,28 @@ it('takes a snapshot of each hit, and shows frame, locals, registers and packet 
 
   // Without breakpoints it is the original that runs.
   await setBreakpoints([]);
-  await expect.poll(() => network.xdpProgram()).toBe(original);
+  await expect.poll(() => network.far.xdpProgram()).toBe(original);
 });
 
 it.each(['tcx', 'clsact'])(
   'takes snapshots at tc (%s), with conditions, hit counts and messages',
   async (implementation) => {
+    if (implementation === 'tcx') needsKernel(606, 'tcx');
     client = await attached(atTc(implementation));
     await watched([
       { line: line('#PROTOCOL'), hitCondition: '% 2', logMessage: 'protocol {protocol}, {{skb}}' },
       { line: line('#ACTION'), condition: 'length > 0x7fffffff' },
     ]);
     network.ping(6);
-    // IPv6 speaks too.
     const { breakpoints } = await counted(({ breakpoints: [first], lost }) => {
       const { hits, shown } = first!;
-      return hits >= 6 && lost === 0 && shown === Math.floor(hits / 2);
+      return hits >= 6 && lost === 0 && shown >= 3;
     });
-    expect(breakpoints[1]).toMatchObject({ shown: 0 });
+    expect(breakpoints).toMatchObject([{ hits: 6, shown: 3 }, { shown: 0 }]);
     expect(snapshots()).toEqual([]);
     const printed = () => client!.console.match(/^protocol \d+, \{skb\}$/gm);
-    await expect.poll(() => printed()?.length).toBe(breakpoints[0]!.shown);
-    expect(printed()).toContain('protocol 8, {skb}');
-    const gap = /pass was detached from tc ingress .* \(clsact\) .* for \d+ ms: the kernel cannot exchange/;
-    if (implementation === 'clsact') expect(client.console).toMatch(gap);
-    else expect(client.console).not.toMatch(gap);
+    await expect.poll(printed).toEqual(Array.from({ length: 3 }, () => 'protocol 8, {skb}'));
+    expect(client.console).not.toContain('was detached');
   },
 );
 
@@ -140,7 +139,7 @@ it('changes no verdict and no map', async () => {
   const markers = ['#LENGTH', '#LOOKUP', '#NEW', '#SEEN', '#VERDICT'];
   await watched(markers.map((marker) => ({ line: line(marker) })));
   network.ping(4);
-  expect(network.send(600, 3)).toBe(3);
+  expect(network.pingLost(3, 600)).toBe(3);
   const { breakpoints } = await counted(({ hits, lost }) => hits >= 4 * 7 && lost === 0);
   expect(breakpoints.map(({ hits }) => hits)).toEqual([7, 7, 1, 6, 7]);
   expect(await client.tree('Maps', 'sources')).toEqual([`[${SOURCE}] = 7`]);

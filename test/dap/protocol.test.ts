@@ -1,5 +1,4 @@
 /** Messages out of order, twice, with nonsense in them; ends in every state. */
-import { execFileSync } from 'node:child_process';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { DapClient, fixture, objectOf } from './client';
 import { sharedTarget } from './target';
@@ -109,9 +108,9 @@ describe('nonsense', () => {
 });
 
 describe('ends', () => {
-  /** Ids of loaded programs named like the fixture's. */
+  /** Loaded programs named like the fixture's; who lists programs at the same time holds each for a moment. */
   const loaded = () =>
-    (JSON.parse(execFileSync('bpftool', ['-j', 'prog', 'list']).toString()) as { name?: string }[]).filter(
+    (JSON.parse(target.place.run('bpftool', '-j', 'prog', 'list')) as { name?: string }[]).filter(
       ({ name }) => name === 'bpfs_endings',
     );
 
@@ -129,7 +128,7 @@ describe('ends', () => {
     await dap.event('bpf/sessionState');
     await dap.close();
     expect(await launch).toMatch(/Cancelled/);
-    expect(loaded()).toEqual([]);
+    await expect.poll(loaded).toEqual([]);
   });
 
   it('a launch is cancelled by its request id', async () => {
@@ -139,7 +138,7 @@ describe('ends', () => {
     await client.event('bpf/sessionState');
     await client.request('cancel', { requestId });
     expect(await launch).toMatch(/Cancelled/);
-    expect(loaded()).toEqual([]);
+    await expect.poll(loaded).toEqual([]);
   });
 
   it('a run of hours is ended by terminate, during the launch and after a continue', async () => {
@@ -153,7 +152,7 @@ describe('ends', () => {
     await client.request('continue', { threadId: 1 });
     await client.event('bpf/sessionState', ({ phase }) => phase === 'running');
     await client.request('terminate');
-    expect(loaded()).toEqual([]);
+    await expect.poll(loaded).toEqual([]);
   });
 
   it('terminate while stopped unloads at once; what comes later is told so', async () => {
@@ -161,7 +160,7 @@ describe('ends', () => {
     expect(loaded()).not.toEqual([]);
     await dap.request('terminate');
     await dap.event('terminated');
-    expect(loaded()).toEqual([]);
+    await expect.poll(loaded).toEqual([]);
     expect(await reason(dap, 'threads')).toMatch(/the session has ended/);
     expect(await reason(dap, 'terminate')).toBe('answered');
   });
@@ -173,7 +172,7 @@ describe('ends', () => {
     const killed = await launched();
     killed.process.kill('SIGKILL');
     await killed.exited;
-    await expect.poll(loaded, { timeout: 10_000 }).toEqual([]);
+    await expect.poll(loaded).toEqual([]);
     client = undefined;
   });
 });

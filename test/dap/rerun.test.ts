@@ -118,6 +118,19 @@ describe('a run with another input', () => {
     expect((await frame()).name).toBe('expressions() = XDP_PASS (2)');
   });
 
+  it('is changed at its first step, before the program has asked where the packet is', async () => {
+    await stoppedAt('#TTL');
+    const seen = dap.events.length;
+    await dap.request('reverseContinue', { threadId: 1 });
+    await dap.event('stopped', undefined, seen);
+    await set('33', 'Packet', 'ipv4', 'ttl');
+    expect(await value('$packet.ipv4.ttl')).toBe('33');
+    const then = dap.events.length;
+    await dap.request('continue', { threadId: 1 });
+    await dap.event('stopped', undefined, then);
+    expect(await value('ip->ttl')).toBe('33');
+  });
+
   it('refuses what the program has changed already', async () => {
     await stoppedAt('#TTL');
     const { id: frameId } = await frame();
@@ -131,8 +144,8 @@ describe('a run with another input', () => {
     const rows = await dap.variables(
       (await dap.variables(await dap.scope('Context')))[0]!.variablesReference,
     );
-    expect(rows.find(({ name }) => name === 'data')!.value).toMatch(/^0x[0-9a-f]{16} → packet\+0$/);
-    expect(rows.find(({ name }) => name === 'data_end')!.value).toMatch(/→ packet\+47$/);
+    expect(rows.find(({ name }) => name === 'data')!.value).toMatch(/^→ packet\+0 \(0x[0-9a-f]{16}\)$/);
+    expect(rows.find(({ name }) => name === 'data_end')!.value).toMatch(/^→ packet\+47 /);
     expect(rows.find(({ name }) => name === 'rx_queue_index')!.value).toBe('not known at this step');
   });
 
@@ -158,8 +171,8 @@ describe('a run with another input', () => {
 
   it('shows where pointers lead', async () => {
     await stoppedAt('#SEEN');
-    expect((await dap.row('Locals', 'ip')).value).toMatch(/→ packet\+14$/);
-    expect((await dap.row('Locals', 'seen')).value).toMatch(/→ flows\[.*\]$/);
+    expect((await dap.row('Locals', 'ip')).value).toMatch(/^→ packet\+14 /);
+    expect((await dap.row('Locals', 'seen')).value).toMatch(/^→ flows\[.*\] \(/);
     const registers = await dap.variables(await dap.scope('Registers'));
     expect(registers.find(({ name }) => name === 'r10')!.value).toMatch(/^0x[0-9a-f]+$/);
   });

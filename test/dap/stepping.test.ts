@@ -155,8 +155,33 @@ describe('a recorded run', () => {
   it('stops before the run when asked to, and steps into it', async () => {
     const steps = await launch([], { stopOnEntry: true });
     expect((await steps.dap.row('Globals', 'runs')).value).toBe('0');
+    expect((await steps.dap.row('Maps', 'lengths')).value).toMatch(/^hash, 0 entries/);
     await steps.move('next');
     expect(steps.dap.console).toContain('steps returned XDP_PASS (2)');
+    // A step goes to the next line, and what was on display before the run is not taken for what is there after it.
+    expect(await steps.line()).toBeGreaterThan(line('int steps('));
+    expect(await steps.line()).toBeLessThan(line('#LOOKUP'));
+    expect(await steps.move('continue')).toMatchObject({ reason: 'pause' });
+    expect((await steps.dap.row('Maps', 'lengths')).value).toMatch(/^hash, 1 entry/);
+    expect((await steps.dap.row('Globals', 'runs')).value).toBe('1');
+  });
+
+  it('has its packet at the first step, before the program has asked where that is', async () => {
+    const steps = await launch([]);
+    await steps.move('reverseContinue');
+    expect((await steps.dap.row('Packet', 'ethernet', 'destination')).value).toBe('01:02:03:04:05:06');
+    expect((await steps.dap.row('Packet', 'bytes')).value).toBe('60 bytes');
+    // It can be watched from there.
+    const [first] = await steps.dap.variables((await steps.dap.row('Packet', 'bytes')).variablesReference);
+    const { dataId } = await steps.dap.request<{ dataId: string }>('dataBreakpointInfo', {
+      variablesReference: (await steps.dap.row('Packet', 'bytes')).variablesReference,
+      name: first!.name,
+    });
+    await steps.dap.request('setDataBreakpoints', { breakpoints: [{ dataId, accessType: 'write' }] });
+    expect(await steps.move('continue')).toMatchObject({ reason: 'data breakpoint' });
+    expect((await steps.dap.row('Packet', 'bytes')).value).toMatch(/^60 bytes at 0x/);
+    await steps.move('stepBack');
+    expect(await steps.line()).toBe(line('#WRITE'));
   });
 
   it('is saved to a file, and gone through from it without a kernel', async () => {

@@ -1,43 +1,60 @@
-/** One kernel host for the tests of a file, on whichever target they are about. */
-import { execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+/**
+ * One kernel host for the tests of a file: on this machine, or on the target that BPF_STUDIO_TEST_TARGET names
+ * (`vm:PATH-TO-VMLINUZ`).
+ */
 import path from 'node:path';
 import { afterAll, beforeAll } from 'vitest';
 import { startTarget } from '../../kernel/targets/index';
-import type { RunningTarget, TargetSpec } from '../../kernel/targets/target';
+import { parseTarget, type RunningTarget, type TargetSpec } from '../../kernel/targets/target';
+import { thisMachine, type Place } from '../support/network';
+import { GUEST_NODE, startGuest, type Guest } from '../vm/guest';
 
 export interface SharedTarget {
   /** What a launch configuration needs to use the host. */
   readonly configuration: { hostSocket: string };
   readonly running: RunningTarget;
+  /** Where the host runs. */
+  readonly place: Place;
 }
 
-export function sharedTarget(spec: TargetSpec = { kind: 'local' }): SharedTarget {
-  let running: RunningTarget | undefined;
+function specOfTests(): TargetSpec {
+  const spec = parseTarget(process.env.BPF_STUDIO_TEST_TARGET ?? 'local');
+  if ('problem' in spec) throw new Error(spec.problem);
+  return spec;
+}
+
+export function sharedTarget(spec: TargetSpec = specOfTests()): SharedTarget {
+  let running: (RunningTarget & { runSync?: Guest['runSync'] }) | undefined;
   const lines: string[] = [];
-  beforeAll(async () => {
-    const started = await startTarget(spec, {
+  const start = async () => {
+    // With the agent in it that carries out a test's commands.
+    if (spec.kind === 'vm' && spec.kernel !== undefined) return startGuest(spec.kernel);
+    const local = await startTarget(spec, {
       distDirectory: path.resolve(import.meta.dirname, '../../dist'),
       elevate: 'never',
       log: (line) => lines.push(line),
     });
-    if ('code' in started) throw new Error(`${started.message} ${started.hint}\n${lines.join('\n')}`);
-    running = started;
+    if ('code' in local) throw new Error(`${local.message} ${local.hint}\n${lines.join('\n')}`);
+    return local;
+  };
+  beforeAll(async () => {
+    running = await start();
   });
   afterAll(() => running?.dispose());
+  const started = () => {
+    if (!running) throw new Error('the target has not been started');
+    return running;
+  };
   return {
     get running() {
-      if (!running) throw new Error('the target has not been started');
-      return running;
+      return started();
     },
     get configuration() {
-      return { hostSocket: this.running.socketPath };
+      return { hostSocket: started().socketPath };
+    },
+    get place() {
+      const { runSync } = started();
+      return runSync ? { run: runSync, node: GUEST_NODE } : thisMachine;
     },
   };
-}
-
-/** tracefs carries bpf_printk; machines that were just set up have it unmounted. It stays mounted, others use it. */
-export function mountTracefs(): void {
-  if (existsSync('/sys/kernel/tracing/trace_pipe')) return;
-  execFileSync('mount', ['-t', 'tracefs', 'tracefs', '/sys/kernel/tracing']);
 }

@@ -77,7 +77,7 @@ async function findingsOf({ path: file, text, flags }: LoadFixture): Promise<Dia
 }
 
 describe('a source that fails before, or beside, the verifier', () => {
-  test.for(fixtures)('$name', { timeout: 60_000 }, async (fixture, { skip, expect: check }) => {
+  test.for(fixtures)('$name', async (fixture, { skip, expect: check }) => {
     const { version, release } = kernel.client.hello.kernel;
     if (!isFor(fixture, version)) skip(`not for Linux ${release}`);
     const found = await findingsOf(fixture);

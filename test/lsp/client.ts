@@ -10,6 +10,7 @@ import {
   type MessageConnection,
 } from 'vscode-jsonrpc/node';
 import type { CodeAction, CodeLens, Diagnostic } from 'vscode-languageserver-types';
+import { PATIENCE_MS } from '../support/until';
 import type { User } from '../support/user';
 import {
   CompileDocument,
@@ -99,12 +100,20 @@ export class Client {
   }
 
   /** Replaces the whole text, or `range` of it. */
-  async change(uri: string, text: string, range?: Diagnostic['range']): Promise<number> {
+  change(uri: string, text: string, range?: Diagnostic['range']): Promise<number> {
+    return this.changes(uri, [range ? { range, text } : { text }]);
+  }
+
+  /** Several changes at once, each of the text that the one before left. */
+  async changes(
+    uri: string,
+    contentChanges: { range?: Diagnostic['range']; text: string }[],
+  ): Promise<number> {
     const version = (this.versions.get(uri) ?? 0) + 1;
     this.versions.set(uri, version);
     await this.connection.sendNotification('textDocument/didChange', {
       textDocument: { uri, version },
-      contentChanges: [range ? { range, text } : { text }],
+      contentChanges,
     });
     return version;
   }
@@ -125,7 +134,6 @@ export class Client {
     return this.connection.sendRequest('textDocument/codeLens', { textDocument: { uri } });
   }
 
-  /** What the editor offers on a finding. */
   /** Code actions on a finding that change the text. */
   async fixes(uri: string, finding: Diagnostic): Promise<CodeAction[]> {
     const params = { textDocument: { uri }, range: finding.range, context: { diagnostics: [finding] } };
@@ -155,7 +163,7 @@ export class Client {
   }
 
   /** Waits until something the server said makes `condition` true. */
-  async until(what: string, condition: () => boolean, milliseconds = 20_000): Promise<void> {
+  async until(what: string, condition: () => boolean, milliseconds = PATIENCE_MS): Promise<void> {
     const deadline = Date.now() + milliseconds;
     while (!condition()) {
       if (this.ended !== undefined) throw new Error(`the server ended while waiting for ${what}`);

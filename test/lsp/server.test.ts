@@ -1,13 +1,5 @@
 /** The language server as an editor meets it: dist/language-server.js over stdio, with clang and this machine's kernel. */
-import {
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  rmSync,
-  writeFileSync,
-  chmodSync,
-} from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -22,6 +14,7 @@ import {
   type VerifierLogResult,
 } from '../../language-server/protocol';
 import { Client, lineWith, root } from './client';
+import { parentOf, processesWith } from '../support/processes';
 import { describeAsRoot, isRoot } from '../support/root';
 
 const fixtures = path.join(root, 'test/lsp/fixtures');
@@ -175,14 +168,14 @@ describeAsRoot('verdicts of the running kernel', () => {
       ['unchecked', 'rejected'],
       ['harmless', 'accepted'],
     ]);
-    expect(childrenOf(client.process.pid!).filter((name) => name.includes('clang'))).toEqual([]);
+    await expect.poll(() => runningBelow(client.process.pid!, 'clang')).toEqual([]);
   });
 
   it('come back when the host was killed', async () => {
     const client = await start();
     const uri = await client.open(counter.file, counter.text);
     await client.finished(uri);
-    const host = pidsOf(client.process.pid!).find((pid) => commandOf(pid).includes('kernel-host.js'));
+    const [host] = runningBelow(client.process.pid!, 'kernel-host.js');
     process.kill(host!, 'SIGKILL');
     await client.until('the loss', () => client.log.some((line) => line.includes('the kernel host is gone')));
     client.statuses.clear();
@@ -431,28 +424,8 @@ describe('when something is missing or wrong', () => {
   });
 });
 
-function pidsOf(parent: number): number[] {
-  const children = readdirSync('/proc').flatMap((name) => {
-    try {
-      const status = /^\d+$/.test(name) ? readFileSync(`/proc/${name}/status`, 'utf8') : '';
-      return /^PPid:\t(\d+)$/m.exec(status)?.[1] === String(parent) ? [Number(name)] : [];
-    } catch {
-      return [];
-    }
-  });
-  return children.flatMap((child) => [child, ...pidsOf(child)]);
-}
-
-function commandOf(pid: number): string {
-  return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
-}
-
-function childrenOf(parent: number): string[] {
-  return pidsOf(parent).flatMap((pid) => {
-    try {
-      return [readlinkSync(`/proc/${pid}/exe`)];
-    } catch {
-      return [];
-    }
-  });
+/** Processes below another one whose command line contains a text. */
+function runningBelow(parent: number, text: string): number[] {
+  const isBelow = (pid: number): boolean => pid === parent || (pid > 0 && isBelow(parentOf(pid)));
+  return processesWith(text).filter(isBelow);
 }

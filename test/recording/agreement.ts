@@ -38,6 +38,9 @@ export const PACKETS: NonNullable<RunInput['packet']>[] = [
   [{ type: 'ethernet' }, { type: 'ipv6' }, { type: 'icmpv6' }, { type: 'payload', length: 20 }],
 ];
 
+/** As many arguments as a tracepoint can have, none of which is an address of anything. */
+const TRACEPOINT: RunInput = { context: { args: Array.from({ length: 12 }, (_, index) => index + 1) } };
+
 /**
  * Plain runs that have to agree before a recorded one that does not counts as different: two throws of a coin that
  * the program takes from the kernel agree once in two times, these once in 2^15.
@@ -131,7 +134,7 @@ async function runLoaded(
     let raw: Results['testRun'] | undefined;
     let reason: string | undefined;
     let recording: Recording | undefined;
-    const given = support.packet ? { packet } : {};
+    const given = support.packet ? { packet } : program.type === 'raw_tracepoint' ? TRACEPOINT : {};
     const ran = program;
     await runProgram(loaded, ran, given, signal, async ({ repeat: _, ...input }) => {
       if (how === 'plain') {

@@ -17,7 +17,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { KernelClient } from '../../kernel/client/client';
 import { startCommand } from '../cli/command-line';
 import { unprivilegedUser, whyNoOtherUser, type User } from '../support/user';
-import { until } from '../vm/processes';
+import { isRunning } from '../support/processes';
+import { until } from '../support/until';
 import { sound } from './sources';
 
 /** setpriv of util-linux, in words that leave a process of `user` with these capabilities across execve. */
@@ -178,6 +179,6 @@ describe.skipIf(reason).each(['sudo', 'pkexec'] as const)(`root through %s${beca
     const asked = path.join(bin, 'asked');
     expect(await start(bin, 'cancel', asked).next()).toMatchObject({ code: 'cancelled' });
     const pid = readFileSync(asked, 'utf8').trim();
-    await until('it ends', 5_000, () => (existsSync(`/proc/${pid}`) ? undefined : true));
+    await until('it ends', () => !isRunning(Number(pid)));
   });
 });

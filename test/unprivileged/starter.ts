@@ -7,7 +7,7 @@ import { KernelClient } from '../../kernel/client/client';
 import { startLocal } from '../../kernel/targets/local';
 import type { StartOptions } from '../../kernel/targets/target';
 import { existsSync } from 'node:fs';
-import { until } from '../vm/processes';
+import { until } from '../support/until';
 
 const say = (value: object): void => console.log(JSON.stringify(value));
 
@@ -18,7 +18,7 @@ async function main(): Promise<void> {
   ];
   const abort = new AbortController();
   if (whenAsked) {
-    void until(`${whenAsked}`, 10_000, () => existsSync(whenAsked) || undefined).then(() => abort.abort());
+    void until(whenAsked, () => existsSync(whenAsked)).then(() => abort.abort());
   }
   const target = await startLocal({
     elevate,

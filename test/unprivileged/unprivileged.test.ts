@@ -12,8 +12,6 @@ import { giveKernel, pathWith, unprivilegedUser, whyNoOtherUser, type User } fro
 import { kernelAtHand } from '../vm/kernels-at-hand';
 import { broken, misspelt, rejected, sound } from './sources';
 
-const VM_MS = 90_000;
-
 const reason = whyNoOtherUser();
 describe.skipIf(reason)(`a user without privileges${reason ? ` (${reason})` : ''}`, () => {
   let user: User;
@@ -55,74 +53,58 @@ describe.skipIf(reason)(`a user without privileges${reason ? ` (${reason})` : ''
     );
     const chosen = defaultKernel(seen) ?? kernel;
 
-    test(
-      'verify asks the VM, and its answer names that kernel',
-      async () => {
-        const files = [write('sound.bpf.c', sound), write('rejected.bpf.c', rejected)];
-        const finished = await run(user, 'verify', '--json', ...files);
-        expect(finished.stderr).toBe('');
-        expect(finished.status).toBe(1);
-        const [first, second] = finished.json() as unknown as Verdicts[];
-        expect([first!.kernel, second!.kernel]).toEqual([chosen.release, chosen.release]);
-        expect(first!.programs.map(({ name, verdict }) => [name, verdict])).toEqual([
-          ['drop_all', 'accepted'],
-          ['count_reads', 'accepted'],
-          ['count_syscalls', 'accepted'],
-          ['count_by_name', 'accepted'],
-        ]);
-        expect(second!.programs[0]!.diagnostics[0]).toMatchObject({
-          range: { start: { line: lineWith(rejected, 'unchecked') } },
-        });
-      },
-      VM_MS,
-    );
+    test('verify asks the VM, and its answer names that kernel', async () => {
+      const files = [write('sound.bpf.c', sound), write('rejected.bpf.c', rejected)];
+      const finished = await run(user, 'verify', '--json', ...files);
+      expect(finished.stderr).toBe('');
+      expect(finished.status).toBe(1);
+      const [first, second] = finished.json() as unknown as Verdicts[];
+      expect([first!.kernel, second!.kernel]).toEqual([chosen.release, chosen.release]);
+      expect(first!.programs.map(({ name, verdict }) => [name, verdict])).toEqual([
+        ['drop_all', 'accepted'],
+        ['count_reads', 'accepted'],
+        ['count_syscalls', 'accepted'],
+        ['count_by_name', 'accepted'],
+      ]);
+      expect(second!.programs[0]!.diagnostics[0]).toMatchObject({
+        range: { start: { line: lineWith(rejected, 'unchecked') } },
+      });
+    });
 
-    test(
-      'attach counts in the VM by a kprobe, and Ctrl-C ends it',
-      async () => {
-        const attached = cli(user, 'attach', '-p', 'count_reads', '--json', write('sound.bpf.c', sound));
-        // The kernel host in the guest reads its port, whatever else happens there.
-        await attached.seen(/"runs".*[1-9]/);
-        attached.signal('SIGINT');
-        expect((await attached.finished).status).toBe(0);
-      },
-      VM_MS,
-    );
+    test('attach counts in the VM by a kprobe, and Ctrl-C ends it', async () => {
+      const attached = cli(user, 'attach', '-p', 'count_reads', '--json', write('sound.bpf.c', sound));
+      // The kernel host in the guest reads its port, whatever else happens there.
+      await attached.seen(/"runs".*[1-9]/);
+      attached.signal('SIGINT');
+      expect((await attached.finished).status).toBe(0);
+    });
 
-    test(
-      'the language server takes the VM, and the status says whose verdict it is',
-      async () => {
-        const client = await Client.start({ user });
-        const uri = await client.open(write('rejected.bpf.c', rejected), rejected);
-        await client.until('a verdict', () => client.statuses.get(uri)?.kernel !== undefined, VM_MS);
-        expect(client.statuses.get(uri)).toMatchObject({
-          kernel: chosen.release,
-          programs: [{ name: 'reads_beyond', verdict: 'rejected' }],
-        });
-        expect(client.diagnostics(uri)[0]).toMatchObject({
-          range: { start: { line: lineWith(rejected, 'unchecked') } },
-        });
-        expect(client.log.join('\n')).toContain(`(vm ${path.basename(chosen.image)})`);
-        await client.stop();
-      },
-      VM_MS,
-    );
+    test('the language server takes the VM, and the status says whose verdict it is', async () => {
+      const client = await Client.start({ user });
+      const uri = await client.open(write('rejected.bpf.c', rejected), rejected);
+      await client.until('a verdict', () => client.statuses.get(uri)?.kernel !== undefined);
+      expect(client.statuses.get(uri)).toMatchObject({
+        kernel: chosen.release,
+        programs: [{ name: 'reads_beyond', verdict: 'rejected' }],
+      });
+      expect(client.diagnostics(uri)[0]).toMatchObject({
+        range: { start: { line: lineWith(rejected, 'unchecked') } },
+      });
+      expect(client.log.join('\n')).toContain(`(vm ${path.basename(chosen.image)})`);
+      await client.stop();
+    });
 
-    test(
-      'F5 runs in the VM, and the console says so',
-      async () => {
-        const configuration = {
-          program: write('sound.bpf.c', sound),
-          entry: 'drop_all',
-          packet: '00'.repeat(60),
-        };
-        const adapter = await DapClient.started('launch', configuration, { user, patience: VM_MS });
-        expect(adapter.console).toContain(`on vm ${path.basename(chosen.image)}, Linux ${chosen.release}`);
-        expect(adapter.console).toContain('XDP_DROP');
-        await adapter.close();
-      },
-      VM_MS,
-    );
+    test('F5 runs in the VM, and the console says so', async () => {
+      const configuration = {
+        program: write('sound.bpf.c', sound),
+        entry: 'drop_all',
+        packet: '00'.repeat(60),
+      };
+      const adapter = await DapClient.started('launch', configuration, { user });
+      expect(adapter.console).toContain(`on vm ${path.basename(chosen.image)}, Linux ${chosen.release}`);
+      expect(adapter.console).toContain('XDP_DROP');
+      await adapter.close();
+    });
   });
 
   describe('with neither', () => {

@@ -1,5 +1,6 @@
 /** For tests: a VM that also carries out commands. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
@@ -18,6 +19,8 @@ export const GUEST_NODE = '/bpf-studio/node';
 export interface Guest extends RunningVm {
   /** Runs a command in the guest as root; rejects with its stderr unless it ends with status 0. */
   run(...command: string[]): Promise<string>;
+  /** The same, waiting for its end. */
+  runSync(...command: string[]): string;
 }
 
 /** Starts a VM with the test agent in it; throws the problem's message when it cannot be started. */
@@ -43,7 +46,16 @@ export async function startGuest(
     rmSync(scratch, { recursive: true, force: true }),
   );
   if ('code' in vm) throw new Error(`${vm.message}\n${vm.hint}`);
-  return { ...vm, run: (...command) => runInGuest(vm.testSocketPath!, command) };
+  const agent = vm.testSocketPath!;
+  return {
+    ...vm,
+    run: (...command) => runInGuest(agent, command),
+    runSync: (...command) =>
+      answerOf(
+        command,
+        execFileSync(process.execPath, ['-e', ASK, agent, JSON.stringify({ command })], { encoding: 'utf8' }),
+      ),
+  };
 }
 
 function runInGuest(socketPath: string, command: string[]): Promise<string> {
@@ -53,14 +65,29 @@ function runInGuest(socketPath: string, command: string[]): Promise<string> {
     socket.on('data', (chunk) => (answer += chunk.toString()));
     socket.on('error', reject);
     socket.on('close', () => {
-      if (!answer.endsWith('\n')) return reject(new Error(`the VM went away during: ${command.join(' ')}`));
-      const { status, stdout, stderr } = JSON.parse(answer) as {
-        status: unknown;
-        stdout: string;
-        stderr: string;
-      };
-      if (status === 0) resolve(stdout);
-      else reject(new Error(`${command.join(' ')}: status ${status}: ${stderr}${stdout}`));
+      try {
+        resolve(answerOf(command, answer));
+      } catch (error) {
+        reject(error as Error);
+      }
     });
   });
+}
+
+/** A process of its own that sends the agent a line and prints what it answers, so that somebody can wait for it. */
+const ASK = `
+const [, agent, line] = process.argv;
+const socket = require('node:net').connect(agent, () => socket.write(line + '\\n'));
+socket.pipe(process.stdout);`;
+
+/** What a command printed; throws its stderr unless it ended with status 0. */
+function answerOf(command: string[], answer: string): string {
+  if (!answer.endsWith('\n')) throw new Error(`the VM went away during: ${command.join(' ')}`);
+  const { status, stdout, stderr } = JSON.parse(answer) as {
+    status: unknown;
+    stdout: string;
+    stderr: string;
+  };
+  if (status !== 0) throw new Error(`${command.join(' ')}: status ${status}: ${stderr}${stdout}`);
+  return stdout;
 }

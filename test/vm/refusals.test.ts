@@ -7,7 +7,6 @@ import { compileBpf } from '../verifier/compile';
 import { kernelAtHand } from './kernels-at-hand';
 import { dist, GUEST_FILES, GUEST_NODE, root, startGuest, type Guest } from './guest';
 
-const BOOT_MS = 90_000;
 const fixtures = path.join(root, 'test/fixtures/vm');
 
 interface Report {
@@ -63,12 +62,12 @@ describe.each(['5.10', '7.3'])('Linux %s', (version) => {
   let guest: Guest;
   beforeAll(async () => {
     guest = await guestWith(imageOf(version), 'large-map', 'reads-kernel');
-  }, BOOT_MS);
+  });
   afterAll(() => guest?.dispose());
   /** Root that may not raise its limit of locked memory, as in a container. */
   const limited = ['prlimit', '--memlock=65536:65536', 'setpriv', '--bounding-set=-sys_resource'];
 
-  test('a map beyond the limit of locked memory', { timeout: 60_000 }, async () => {
+  test('a map beyond the limit of locked memory', async () => {
     expect(await verify(guest, 'large-map')).toEqual([]);
     const [found, ...others] = await verify(guest, 'large-map', limited);
     expect(others).toEqual([]);
@@ -80,7 +79,7 @@ describe.each(['5.10', '7.3'])('Linux %s', (version) => {
     expect(found!.data.help).toContain('ulimit -l unlimited');
   });
 
-  test('reading kernel memory under lockdown', { timeout: 60_000 }, async () => {
+  test('reading kernel memory under lockdown', async () => {
     expect(await verify(guest, 'reads-kernel')).toEqual([]);
     await guest.run('sh', '-c', 'echo confidentiality > /sys/kernel/security/lockdown');
     const [found] = await verify(guest, 'reads-kernel');

@@ -1,7 +1,7 @@
 /** BPF: Attach Program from the palette: several programs together, each asked for what its SEC() leaves open. */
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { createVethPair, type VethPair } from './harness/network';
+import { createNetworkPair, type NetworkPair } from '../support/network';
 import { startServer, type EditorServer } from './harness/server';
 import { consoleText, expandVariable, lensesOf, variableRows } from './harness/steps';
 import { openWorkbench, until, type Workbench } from './harness/workbench';
@@ -31,10 +31,10 @@ int on_sample(struct bpf_perf_event_data *ctx)
 
 let server: EditorServer;
 let bench: Workbench;
-let veth: VethPair;
+let network: NetworkPair;
 
 beforeAll(async () => {
-  veth = createVethPair();
+  network = createNetworkPair();
   server = await startServer({ 'hooks.bpf.c': source });
   bench = await openWorkbench(server, 'attach');
 });
@@ -44,7 +44,7 @@ afterEach(async ({ task }) => {
 afterAll(async () => {
   await bench?.close();
   await server?.stop();
-  veth?.remove();
+  network?.dispose();
 });
 
 /** Waits for the quick pick of this title, and answers with its rows. */
@@ -71,12 +71,12 @@ test('asks for the interface, in the network namespace that is wanted, and for t
   await bench.screenshot('interfaces');
   await bench.pick('In another network namespace');
   await rowsOf('Network namespace for on_packet');
-  await bench.pick(path.basename(veth.netns));
+  await bench.pick(path.basename(network.far.netns));
   await until(
-    async () => (await rowsOf('Interface for on_packet')).includes(veth.interface),
+    async () => (await rowsOf('Interface for on_packet')).includes(network.far.interface),
     'the interfaces of the other namespace',
   );
-  await bench.pick(veth.interface);
+  await bench.pick(network.far.interface);
 
   expect(await rowsOf('Event for on_sample')).toContain('CPU clock');
   await bench.screenshot('events');
@@ -86,7 +86,7 @@ test('asks for the interface, in the network namespace that is wanted, and for t
 });
 
 test('both count, and Detach takes both away', async () => {
-  veth.send(5, 100);
+  network.send(5, 100);
   await bench.page.keyboard.press('Control+Shift+D');
   await expandVariable(bench, /^Globals/);
   const count = async (name: string) =>
@@ -98,7 +98,7 @@ test('both count, and Detach takes both away', async () => {
     () => bench.api((vscode) => vscode.debug.activeDebugSession === undefined),
     'the session to end',
   );
-  await until(async () => !veth.hasXdp(), 'the program to leave the interface');
+  await until(async () => network.far.xdpProgram() === undefined, 'the program to leave the interface');
 });
 
 test('an interface that does not exist is named, with the command that lists those that do', async () => {

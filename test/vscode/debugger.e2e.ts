@@ -2,76 +2,25 @@
  * The debugger as somebody meets it: F5 on an XDP program, through its run and back, its variables, packet and maps at
  * two moments, breakpoints that ask, what ran, and another packet.
  */
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { Debugging, type Rest } from './harness/debugging';
 import { startServer, type EditorServer } from './harness/server';
-import { consoleText, foldPane, lensesOf, variableRows } from './harness/steps';
-import { openWorkbench, until, type Locator, type Workbench } from './harness/workbench';
+import { chooseFile, consoleText, foldPane, lensesOf } from './harness/steps';
+import { openWorkbench, until, type Workbench } from './harness/workbench';
 
 const FILE = 'guard.bpf.c';
-const SOURCE = `// Drops packets to a guarded port and counts those of each source.
-#include "vmlinux.h"
-#include <bpf/bpf_endian.h>
-#include <bpf/bpf_helpers.h>
-
-#define ETH_P_IP 0x0800
-
-struct source {
-	__u64 packets;
-	__u64 bytes;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1024);
-	__type(key, __be32);
-	__type(value, struct source);
-} sources SEC(".maps");
-
-__u32 guarded = 80;
-
-static __noinline int count(__be32 address, __u64 bytes)
-{
-	struct source *source = bpf_map_lookup_elem(&sources, &address); // #LOOKUP
-	if (!source) {
-		struct source fresh = { .packets = 1, .bytes = bytes };
-		bpf_map_update_elem(&sources, &address, &fresh, BPF_ANY); // #UPDATE
-		return 1; // #NEW
-	}
-	source->packets += 1; // #COUNT
-	source->bytes += bytes;
-	return 0;
-}
-
-SEC("xdp")
-int guard(struct xdp_md *ctx)
-{
-	void *data = (void *)(long)ctx->data;
-	void *end = (void *)(long)ctx->data_end;
-	struct ethhdr *eth = data;
-	struct iphdr *ip = data + sizeof(*eth);
-	struct tcphdr *tcp = (void *)(ip + 1);
-
-	if ((void *)(tcp + 1) > end)
-		return XDP_PASS; // #SHORT
-	if (eth->h_proto != bpf_htons(ETH_P_IP)) // #TYPE
-		return XDP_PASS;
-	int first = count(ip->saddr, end - data); // #CALL
-	__u16 port = bpf_ntohs(tcp->dest); // #PORT
-	ip->ttl -= 1; // #TTL
-	if (port == guarded) // #GUARD
-		return XDP_DROP; // #DROP
-	return first ? XDP_TX : XDP_PASS; // #VERDICT
-}
-
-char LICENSE[] SEC("license") = "Dual MIT/GPL";
-`;
-const lineOf = (marker: string): number => SOURCE.split('\n').findIndex((line) => line.includes(marker)) + 1;
+const read = (name: string) => readFileSync(path.join(import.meta.dirname, 'fixtures', name), 'utf8');
+const SOURCE = read(FILE);
+const LATER = read('later.bpf.c');
 
 let server: EditorServer;
 let bench: Workbench;
+const debug = new Debugging(() => bench, SOURCE);
 
 beforeAll(async () => {
-  server = await startServer({ [FILE]: SOURCE });
+  server = await startServer({ [FILE]: SOURCE, 'later.bpf.c': LATER, 'notes.bpfrec': 'Bring milk.\n' });
   // The list of variables draws only rows in sight: the window has room for those of two scopes.
   bench = await openWorkbench(server, 'debugger', 1300);
 });
@@ -83,183 +32,52 @@ afterAll(async () => {
   await server?.stop();
 });
 
-interface Rest {
-  line: number;
-  /** Of the function, with the result at the end of a run. */
-  name: string;
-  /** Address of the instruction. */
-  instructionPointerReference?: string;
-}
-
-/** Where the debugger rests and the editor shows it; undefined while it does not, when keys would be lost. */
-function rest(): Promise<Rest | undefined> {
-  return bench.api(async (vscode) => {
-    const session = vscode.debug.activeDebugSession;
-    const isShown = vscode.debug.activeStackItem instanceof vscode.DebugStackFrame;
-    if (!session || !isShown) return undefined;
-    try {
-      const { stackFrames } = (await session.customRequest('stackTrace', { threadId: 1 })) as {
-        stackFrames: Rest[];
-      };
-      // The cursor goes to each stop; where it is elsewhere, the editor has not heard of this one.
-      const isReached = vscode.window.visibleTextEditors.some(
-        ({ document, selection }) =>
-          document.uri.scheme === 'file' && selection.active.line + 1 === stackFrames[0]?.line,
-      );
-      return isReached ? stackFrames[0] : undefined;
-    } catch {
-      // The session is being started, or its run is under way.
-      return undefined;
-    }
-  });
-}
-const restsAt = (marker: string): Promise<unknown> =>
-  until(async () => (await rest())?.line === lineOf(marker), `the stop at ${marker}`);
-const restsAtEnd = (): Promise<unknown> =>
-  until(async () => / = XDP_/.test((await rest())?.name ?? ''), 'the end of the run');
-/**
- * Presses a key that steps until the debugger rests at a wanted place. Each press waits for the step before; one that
- * the editor was too busy to take is made again.
- */
-async function stepUntil(key: string, isWanted: (at: Rest) => boolean, what: string): Promise<void> {
-  await until(async () => {
-    const at = await rest();
-    if (!at) return false;
-    if (isWanted(at)) return true;
-    await bench.page.keyboard.press(key);
-    const hasMoved = async () => {
-      const now = await rest();
-      return (
-        now && (now.name !== at.name || now.instructionPointerReference !== at.instructionPointerReference)
-      );
-    };
-    await until(hasMoved, 'the step', 3000).catch(() => undefined);
-    return false;
-  }, what);
-}
-const button = (name: string): Promise<void> =>
-  bench.page.locator(`.debug-toolbar .action-label[aria-label^="${name}"]`).first().click();
-/** Puts the cursor into a line of the source, in sight, and waits until keys that are pressed go there. */
-async function goTo(marker: string, text = ''): Promise<void> {
-  const line = lineOf(marker);
-  await bench.api(
-    async (vscode, { at, word }) => {
-      const editor = vscode.window.visibleTextEditors.find(({ document }) => document.uri.scheme === 'file')!;
-      await vscode.window.showTextDocument(editor.document, editor.viewColumn);
-      const column = Math.max(0, editor.document.lineAt(at - 1).text.indexOf(word));
-      const position = new vscode.Position(at - 1, column + (word === '' ? 0 : 1));
-      editor.selection = new vscode.Selection(position, position);
-      const range = new vscode.Range(position, position);
-      editor.revealRange(range, vscode.TextEditorRevealType.InCenterIfOutsideViewport);
-    },
-    { at: line, word: text },
-  );
-  const cursor = bench.page.locator('.statusbar-item').filter({ hasText: new RegExp(`Ln ${line},`) });
-  await cursor.first().waitFor();
-  await bench.page.locator('.part.editor .monaco-editor.focused').first().waitFor();
-}
-/** Types into the field that opens below a line for a breakpoint's condition or message. */
-async function typeBelow(command: string, text: string, shot?: string): Promise<void> {
-  await bench.command(command);
-  await bench.page.locator('.breakpoint-widget .monaco-editor.focused').first().waitFor();
-  await bench.page.keyboard.type(text);
-  if (shot !== undefined) await bench.screenshot(shot);
-  await bench.page.keyboard.press('Enter');
-  await bench.page.locator('.breakpoint-widget').waitFor({ state: 'detached' });
-}
-const scope = (name: string) =>
-  bench.page.locator('.debug-variables .monaco-list-row[aria-level="1"]').filter({ hasText: name }).first();
-/** Opens a row of the Variables view that is there and closed. */
-async function unfold(row: Locator): Promise<void> {
-  if ((await row.count()) === 0 || (await row.getAttribute('aria-expanded', { timeout: 2000 })) !== 'false')
-    return;
-  await row.locator('.monaco-tl-twistie').click({ timeout: 2000 });
-}
-/**
- * Waits for a row of a scope, in a layer of the packet if one is named. Each stop draws the rows anew, be it in the
- * middle of this, so that it is begun again until all is as wanted.
- */
-function see(name: string, pattern: RegExp, layer?: RegExp): Promise<unknown> {
-  const isSeen = async () => {
-    await unfold(scope(name));
-    if (layer) await unfold(variable(layer));
-    return (await variableRows(bench)).some((row) => pattern.test(row));
-  };
-  return until(() => isSeen().catch(() => false), `a row ${pattern} of ${name}`);
-}
-const removeBreakpoints = (): Promise<void> =>
-  bench.api((vscode) => vscode.debug.removeBreakpoints(vscode.debug.breakpoints));
-const variable = (pattern: RegExp) =>
-  bench.page.locator('.debug-variables .monaco-list-row').filter({ hasText: pattern }).first();
-interface AdaptedBreakpoint {
-  verified: boolean;
-  line?: number;
-  message?: string;
-}
-/** What the adapter has said of the breakpoints. */
-function breakpoints(): Promise<AdaptedBreakpoint[]> {
-  return bench.api(async (vscode) => {
-    const session = vscode.debug.activeDebugSession;
-    const all = await Promise.all(
-      vscode.debug.breakpoints.map((breakpoint) => session?.getDebugProtocolBreakpoint(breakpoint)),
-    );
-    return all.flatMap((one) => (one ? [one as AdaptedBreakpoint] : []));
-  });
-}
-
 test('F5 on an XDP program, with a packet of its own when nobody described one, stops at a breakpoint', async () => {
   await bench.open(FILE);
   await until(async () => (await lensesOf(bench)).some((title) => /accepted/.test(title)), 'the verdict');
-  await goTo('#CALL');
+  await debug.goTo('#CALL');
   await bench.page.keyboard.press('F9');
   await bench.page.keyboard.press('F5');
-  await restsAt('#CALL');
+  await debug.restsAt('#CALL');
   await bench.screenshot('breakpoint');
   // Leaves the Variables view room for more than ten rows.
   for (const pane of ['Watch', 'Call Stack', 'Breakpoints']) await foldPane(bench, pane);
-  await see('Locals', /^data/);
+  await debug.see('Locals', /^data/);
   await bench.screenshot('locals');
 });
 
 test('a packet layer and a map at two moments: before the program has changed them, and after', async () => {
-  await see('Packet', /^ttl\W+64/, /^ipv4\W+IPv4/);
+  await debug.see('Packet', /^ttl\W+64/, /^ipv4\W+IPv4/);
   await bench.screenshot('packet-before');
-  await see('Maps', /^sources.*0 entries/);
-  await goTo('#GUARD');
+  await debug.see('Maps', /^sources.*0 entries/);
+  await debug.goTo('#GUARD');
   await bench.page.keyboard.press('F9');
   await bench.page.keyboard.press('F5');
-  await restsAt('#GUARD');
-  await see('Maps', /^sources.*1 entry/);
-  await see('Packet', /^ttl\W+63/, /^ipv4\W+IPv4/);
+  await debug.restsAt('#GUARD');
+  await debug.see('Maps', /^sources.*1 entry/);
+  await debug.see('Packet', /^ttl\W+63/, /^ipv4\W+IPv4/);
   await bench.screenshot('packet-after');
 });
 
 test('steps back, into the function that was called and out of it', async () => {
-  await button('Reverse');
-  await restsAt('#CALL');
-  await stepUntil('F11', ({ name }) => name === 'count', 'the way into count()');
-  const isUpdated = ({ line }: Rest) => line === lineOf('#NEW') || line === lineOf('#UPDATE');
-  await stepUntil('F10', isUpdated, 'the way through it');
-  await see('Locals', /^address/);
+  await debug.button('Reverse');
+  await debug.restsAt('#CALL');
+  await debug.stepUntil('F11', ({ name }) => name === 'count', 'the way into count()');
+  const isUpdated = ({ line }: Rest) => line === debug.lineOf('#NEW') || line === debug.lineOf('#UPDATE');
+  await debug.stepUntil('F10', isUpdated, 'the way through it');
+  await debug.see('Locals', /^address/);
   await bench.screenshot('callee');
-  await button('Step Back');
-  await until(async () => ((await rest())?.line ?? 99) < lineOf('#UPDATE'), 'the line before');
+  await debug.button('Step Back');
+  await until(async () => ((await debug.rest())?.line ?? 99) < debug.lineOf('#UPDATE'), 'the line before');
   await bench.screenshot('back');
 });
 
 test('the menu of a variable leads to where it was written last', async () => {
   await bench.page.keyboard.press('F5');
-  await restsAt('#GUARD');
-  await see('Packet', /^ttl\W+63/, /^ipv4\W+IPv4/);
-  await variable(/^ttl\W+63/).click({ button: 'right' });
-  const item = bench.page
-    .locator('.monaco-menu .action-label')
-    .filter({ hasText: 'Go to Last Write' })
-    .first();
-  await item.waitFor();
-  await bench.screenshot('variable-menu');
-  await item.click();
-  await restsAt('#TTL');
+  await debug.restsAt('#GUARD');
+  await debug.see('Packet', /^ttl\W+63/, /^ipv4\W+IPv4/);
+  await debug.pickFromMenu(/^ttl\W+63/, 'Go to Last Write', 'variable-menu');
+  await debug.restsAt('#TTL');
   await bench.screenshot('last-write');
 });
 
@@ -272,42 +90,45 @@ test('the branches that led here are listed, and a click goes to one', async () 
   await row.waitFor();
   await bench.screenshot('decisions');
   await row.click();
-  await until(async () => (await rest())?.name === 'count', 'the step of the decision');
-  await see('Locals', /^source\W+NULL/);
+  await until(async () => (await debug.rest())?.name === 'count', 'the step of the decision');
+  await debug.see('Locals', /^source\W+NULL/);
   await bench.screenshot('decision');
   await foldPane(bench, 'Branch Decisions');
 });
 
 test('the packet is changed, and the program runs on it anew, to the same place', async () => {
   await bench.page.keyboard.press('F5');
-  await restsAt('#GUARD');
+  await debug.restsAt('#GUARD');
   // The rows are those of this stop, not of the one before, when the packet is as the program has changed it.
-  await see('Packet', /^ttl\W+63/, /^ipv4\W+IPv4/);
-  await see('Packet', /^destinationPort\W+80/, /^tcp\W+TCP/);
-  await variable(/^destinationPort\W+80/).dblclick();
+  await debug.see('Packet', /^ttl\W+63/, /^ipv4\W+IPv4/);
+  await debug.see('Packet', /^destinationPort\W+80/, /^tcp\W+TCP/);
+  await debug.variable(/^destinationPort\W+80/).dblclick();
   const input = bench.page.locator('.debug-variables .monaco-inputbox input').first();
   await input.fill('443');
   await bench.screenshot('set-value');
   await input.press('Enter');
-  await see('Packet', /^destinationPort\W+443/, /^tcp\W+TCP/);
-  await restsAt('#GUARD');
+  await debug.see('Packet', /^destinationPort\W+443/, /^tcp\W+TCP/);
+  await debug.restsAt('#GUARD');
   await bench.screenshot('rerun');
   await bench.page.keyboard.press('F5');
-  await restsAtEnd();
-  await until(async () => / = XDP_TX/.test((await rest())?.name ?? ''), 'the other verdict');
+  await debug.restsAtEnd();
+  await until(async () => / = XDP_TX/.test((await debug.rest())?.name ?? ''), 'the other verdict');
 });
 
 test('coverage marks the lines that ran and those that did not, over two runs', async () => {
   await bench.command('BPF: Show Coverage');
   await bench.page.locator('.statusbar-item').filter({ hasText: 'lines ran' }).first().waitFor();
   await bench.screenshot('coverage');
-  await goTo('#GUARD', 'port');
+  await debug.goTo('#GUARD', 'port');
   await bench.command('Show or Focus Hover');
   await bench.page.locator('.monaco-hover').filter({ hasText: 'Reached once in one run.' }).first().waitFor();
   await bench.screenshot('coverage-hover');
   await bench.page.keyboard.press('Escape');
   await bench.command('Debug: Restart');
-  await until(async () => (await rest())?.line === lineOf('#CALL'), 'the first breakpoint of the new run');
+  await until(
+    async () => (await debug.rest())?.line === debug.lineOf('#CALL'),
+    'the first breakpoint of the new run',
+  );
   await bench.page.locator('.statusbar-item').filter({ hasText: 'lines ran' }).first().hover();
   await bench.page.locator('.monaco-hover').filter({ hasText: 'of 2 runs' }).first().waitFor();
   await bench.screenshot('coverage-two-runs');
@@ -315,38 +136,141 @@ test('coverage marks the lines that ran and those that did not, over two runs', 
 });
 
 test('a condition and a log message are typed where breakpoints are; a typo is told at once', async () => {
-  await removeBreakpoints();
-  await goTo('#GUARD');
-  await typeBelow('Debug: Add Conditional Breakpoint', 'port ==');
+  await debug.removeBreakpoints();
+  await debug.goTo('#GUARD');
+  await debug.typeBelow('Debug: Add Conditional Breakpoint', 'port ==');
   const problem = await until(async () => {
-    const [first] = await breakpoints();
+    const [first] = await debug.breakpoints();
     return first && first.verified === false ? first.message : undefined;
   }, 'the breakpoint to be refused');
   expect(problem).toMatch(/port ==/);
   await bench.screenshot('condition-typo');
-  await removeBreakpoints();
+  await debug.removeBreakpoints();
 
-  await goTo('#GUARD');
-  await typeBelow('Debug: Add Conditional Breakpoint', 'port == 80 && first == 1', 'condition');
-  await goTo('#PORT');
-  await typeBelow('Debug: Add Logpoint', 'from {ip->saddr}, first {first}');
+  await debug.goTo('#GUARD');
+  await debug.typeBelow('Debug: Add Conditional Breakpoint', 'port == 80 && first == 1', 'condition');
+  await debug.goTo('#PORT');
+  await debug.typeBelow('Debug: Add Logpoint', 'from {ip->saddr}, first {first}');
   await bench.command('Debug: Restart');
-  await restsAt('#GUARD');
-  await see('Locals', /^first\W+1/);
+  await debug.restsAt('#GUARD');
+  await debug.see('Locals', /^first\W+1/);
   await until(async () => /^from .*, first 1/m.test(await consoleText(bench)), 'the log message');
   await bench.screenshot('log-message');
 });
 
 test('a breakpoint on a comment goes to the next line with code', async () => {
-  await removeBreakpoints();
-  await goTo('// Drops packets');
+  await debug.removeBreakpoints();
+  await debug.goTo('// Drops packets');
   await bench.page.keyboard.press('F9');
   // Above the first function there is no code but in it.
-  await until(async () => (await breakpoints())[0]?.line === lineOf('int count('), 'the breakpoint to move');
+  await until(
+    async () => (await debug.breakpoints())[0]?.line === debug.lineOf('int count('),
+    'the breakpoint to move',
+  );
   await bench.command('Debug: Restart');
-  await restsAt('int count(');
-  await see('Locals', /^address/);
+  await debug.restsAt('int count(');
+  await debug.see('Locals', /^address/);
   await bench.screenshot('comment');
-  const [first] = await breakpoints();
+  const [first] = await debug.breakpoints();
   expect(first).toMatchObject({ verified: true });
+});
+
+test('a field of the packet is watched from the first step on, by the menu of its row', async () => {
+  await debug.removeBreakpoints();
+  await debug.button('Reverse');
+  await debug.restsAt('int guard(');
+  await debug.see('Packet', /^ttl\W+64/, /^ipv4\W+IPv4/);
+  await debug.pickFromMenu(/^ttl\W+64/, 'Break on Value Change', 'watch-menu');
+  await until(() => bench.api((vscode) => vscode.debug.breakpoints.length === 1), 'the data breakpoint');
+  await bench.page.keyboard.press('F5');
+  const reason = bench.page.locator('.sidebar .pane-header[aria-label^="Call Stack"]');
+  await reason
+    .filter({ hasText: `changed at line ${debug.lineOf('#TTL')}: 64 → 63` })
+    .first()
+    .waitFor();
+  await debug.see('Packet', /^ttl\W+63/, /^ipv4\W+IPv4/);
+  await bench.screenshot('watched');
+});
+
+test('a function is named in the Breakpoints view, and the run stops in it', async () => {
+  await debug.removeBreakpoints();
+  await bench.command('Add Function Breakpoint');
+  const input = bench.page.locator('.debug-breakpoints .monaco-inputbox input').first();
+  await input.fill('count');
+  await input.press('Enter');
+  await until(() => bench.api((vscode) => vscode.debug.breakpoints.length === 1), 'the function breakpoint');
+  await bench.command('Debug: Restart');
+  await until(async () => (await debug.rest())?.name === 'count', 'the stop in count()');
+  await bench.screenshot('function-breakpoint');
+  await foldPane(bench, 'Breakpoints');
+});
+
+test('a run is saved, and gone through from its file, which opens from the explorer', async () => {
+  await debug.removeBreakpoints();
+  await debug.goTo('#GUARD');
+  await bench.page.keyboard.press('F9');
+  await bench.command('Debug: Restart');
+  await debug.restsAt('#GUARD');
+  await bench.command('BPF: Save Recording');
+  await chooseFile(bench, 'Save Recording', path.join(server.workspace, 'kept.bpfrec'));
+  await bench.page.locator('.statusbar-item').filter({ hasText: 'Saved kept.bpfrec' }).first().waitFor();
+  await debug.stop();
+  expect(await bench.page.locator('.debug-top-stack-frame-line').count()).toBe(0);
+
+  await bench.api((vscode) => vscode.commands.executeCommand('workbench.view.explorer'));
+  const file = bench.page
+    .locator('.explorer-folders-view .monaco-list-row')
+    .filter({ hasText: 'kept.bpfrec' });
+  await file.first().click();
+  const editor = bench.page.frameLocator('iframe.webview.ready').frameLocator('iframe#active-frame');
+  const goThrough = editor.locator('button').filter({ hasText: 'Go Through This Run' });
+  await goThrough.waitFor();
+  await bench.screenshot('recording-file');
+  await goThrough.click();
+  await debug.restsAt('#GUARD');
+  await debug.see('Packet', /^ttl\W+63/, /^ipv4\W+IPv4/);
+  await debug.see('Maps', /^sources.*1 entry/);
+  await bench.screenshot('recording-opened');
+  await debug.button('Step Back');
+  await until(async () => ((await debug.rest())?.line ?? 99) < debug.lineOf('#GUARD'), 'the line before');
+  await debug.stop();
+});
+
+test('a file that is no recording is told from one, and another can be chosen', async () => {
+  await bench.command('BPF: Open Recording');
+  await chooseFile(bench, 'Open Recording', path.join(server.workspace, 'notes.bpfrec'));
+  const dialog = bench.page.locator('.monaco-dialog-box');
+  await dialog.waitFor();
+  await bench.screenshot('no-recording');
+  expect(await dialog.innerText()).toMatch(/notes\.bpfrec: This is not a recording/);
+  expect((await dialog.locator('.monaco-button').allInnerTexts()).sort()).toEqual([
+    'Cancel',
+    'Open Recording',
+  ]);
+  await bench.page.keyboard.press('Escape');
+  await dialog.waitFor({ state: 'detached' });
+});
+
+test('a run that cannot be recorded is run, says why, and shows what there is', async () => {
+  const later = new Debugging(() => bench, LATER);
+  await debug.removeBreakpoints();
+  await bench.open('later.bpf.c');
+  await until(async () => (await lensesOf(bench)).some((title) => /accepted/.test(title)), 'the verdict');
+  await later.goTo('#ALARM');
+  await bench.page.keyboard.press('F5');
+  await later.restsAtEnd();
+  await until(
+    async () => /cannot be stepped through: a timer runs its callback/.test(await consoleText(bench)),
+    'the reason',
+  );
+  await later.see('Maps', /^alarms.*1 element/);
+  await bench.screenshot('not-recorded');
+  const toast = bench.page.locator('.notification-list-item-message');
+  await later.button('Step Back');
+  await toast.filter({ hasText: 'Step Back needs a recorded run' }).first().waitFor();
+  // Nobody is asked for a file before that is known.
+  await bench.command('BPF: Save Recording');
+  await toast.filter({ hasText: 'There is no recorded run here to be saved' }).first().waitFor();
+  await bench.screenshot('nothing-to-save');
+  await later.stop();
 });

@@ -8,7 +8,7 @@ import { expect, test } from 'vitest';
 import { root } from './harness/server';
 
 const run = promisify(execFile);
-const DEMO_MS = 150_000;
+const DEMO_MS = 300_000;
 
 /** Width and height from a PNG's IHDR chunk, which is always its first. */
 function pngSize(file: string): { width: number; height: number } {

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { createVethPair, type VethPair } from './harness/network';
+import { createNetworkPair, type NetworkPair } from '../support/network';
 import { root, startServer, type EditorServer } from './harness/server';
 import {
   consoleText,
@@ -24,10 +24,10 @@ const faultLine = sample.split('\n').findIndex((line) => line.includes(FAULT));
 
 let server: EditorServer;
 let bench: Workbench;
-let veth: VethPair;
+let network: NetworkPair;
 
 beforeAll(async () => {
-  veth = createVethPair();
+  network = createNetworkPair();
   const launch = {
     version: '0.2.0',
     configurations: [
@@ -39,7 +39,7 @@ beforeAll(async () => {
         attach: [
           {
             entry: 'count_and_drop_tcp',
-            spec: { hook: 'xdp', interface: veth.interface, netns: veth.netns },
+            spec: { hook: 'xdp', interface: network.far.interface, netns: network.far.netns },
           },
         ],
       },
@@ -54,7 +54,7 @@ afterEach(async ({ task }) => {
 afterAll(async () => {
   await bench?.close();
   await server?.stop();
-  veth?.remove();
+  network?.dispose();
 });
 
 test('a rejected program is marked where the verifier stopped, with its words', async () => {
@@ -205,14 +205,14 @@ test('F5 with a launch configuration attaches to the interface, and the counters
     async () => /xdp on veth0/.test(await consoleText(bench)),
     'the attachment in the Debug Console',
   );
-  veth.send(5, 100);
+  network.send(5, 100);
   await bench.page.keyboard.press('Control+Shift+D');
   await expandVariable(bench, /^Maps/);
   await expandVariable(bench, 'by_protocol');
   await expandVariable(bench, /^\[17\]/);
   await until(async () => (await variableRows(bench)).some((row) => row === 'packets = 5'), 'five packets');
   await bench.screenshot('attached');
-  veth.send(7, 100);
+  network.send(7, 100);
   await until(
     async () => (await variableRows(bench)).some((row) => row === 'packets = 12'),
     'the counter to follow by itself',
@@ -234,7 +234,7 @@ test('the BPF view shows the session, and its Detach ends it at once', async () 
     () => bench.api((vscode) => vscode.debug.activeDebugSession === undefined),
     'the session to end',
   );
-  await until(async () => !veth.hasXdp(), 'the program to leave the interface');
+  await until(async () => network.far.xdpProgram() === undefined, 'the program to leave the interface');
   await bench.screenshot('detached');
 });
 

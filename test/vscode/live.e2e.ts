@@ -1,6 +1,6 @@
 /** Live traffic in the editor: snapshots at a breakpoint while packets flow, and the flight recorder. */
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { createVethPair, type VethPair } from './harness/network';
+import { createNetworkPair, type NetworkPair } from '../support/network';
 import { startServer, type EditorServer } from './harness/server';
 import { foldPane, lensesOf, variableRows } from './harness/steps';
 import { openWorkbench, until, type Workbench } from './harness/workbench';
@@ -30,16 +30,18 @@ const HEADERS = 42;
 
 let server: EditorServer;
 let bench: Workbench;
-let veth: VethPair;
+let network: NetworkPair;
 
 beforeAll(async () => {
-  veth = createVethPair();
+  network = createNetworkPair();
   const configuration = {
     type: 'bpf',
     request: 'attach',
     name: 'Sizes',
     program: '${workspaceFolder}/sizes.bpf.c',
-    attach: [{ entry: 'sizes', spec: { hook: 'xdp', interface: veth.interface, netns: veth.netns } }],
+    attach: [
+      { entry: 'sizes', spec: { hook: 'xdp', interface: network.far.interface, netns: network.far.netns } },
+    ],
   };
   server = await startServer({
     [FILE]: SOURCE,
@@ -53,7 +55,7 @@ afterEach(async ({ task }) => {
 afterAll(async () => {
   await bench?.close();
   await server?.stop();
-  veth?.remove();
+  network?.dispose();
 });
 
 /** Rows of a view of the side bar that are on the screen, as a screen reader has them. */
@@ -68,7 +70,7 @@ test('while programs are attached the views say what can be done', async () => {
   await bench.open(FILE);
   await until(async () => (await lensesOf(bench)).some((title) => /accepted/.test(title)), 'the verdict');
   await bench.page.keyboard.press('F5');
-  await until(async () => veth.hasXdp(), 'the program on the interface');
+  await until(async () => network.far.xdpProgram() !== undefined, 'the program on the interface');
   await bench.api((vscode) => vscode.commands.executeCommand('workbench.view.debug'));
   await header('Snapshots').waitFor();
   for (const pane of ['Watch', 'Breakpoints', 'Call Stack']) await foldPane(bench, pane);
@@ -96,10 +98,10 @@ test('each hit of a breakpoint is a snapshot that can be opened', async () => {
   }, lineOf('#LENGTH'));
   // The breakpoint is in the program when the first packet is seen by it.
   await until(async () => {
-    veth.send(1, 20);
+    network.send(1, 20);
     return (await rowsOf('Snapshots')).length > 0;
   }, 'a snapshot');
-  veth.send(3, 200);
+  network.send(3, 200);
   await until(
     async () => (await rowsOf('Snapshots')).some((row) => row.includes(`length = ${200 + HEADERS}`)),
     'the snapshot of a larger packet',
@@ -132,10 +134,10 @@ test('the flight recorder keeps runs, stops at the one that is looked for, and o
     async () => /until returned == XDP_DROP/.test(await header('Recorded Runs').innerText()),
     'the recorder',
   );
-  veth.send(3, 20);
+  network.send(3, 20);
   await until(async () => (await rowsOf('Recorded Runs')).some((row) => /XDP_PASS/.test(row)), 'runs');
   await bench.screenshot('recording');
-  veth.send(1, 200);
+  network.send(1, 200);
   const drop = bench.page.locator('.sidebar .monaco-list-row').filter({ hasText: 'XDP_DROP' }).first();
   await drop.waitFor();
   await bench.screenshot('stopped');

@@ -4,8 +4,9 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/vscode/**/*.e2e.ts'],
-    testTimeout: 45_000,
-    hookTimeout: 60_000,
+    // More than everything takes that a test waits for, so that what was missed is said.
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
     fileParallelism: false,
     // A file tells one story in steps that build on each other.
     sequence: { concurrent: false },

@@ -255,6 +255,18 @@ it('reads what the BPF backend prints', () => {
   expect(alone.map(({ range, code }) => [range.start.line + 1, code])).toEqual([[7, 'bpf/unsupported-code']]);
 });
 
+it('says once of each function that its stack is too small', () => {
+  const words =
+    'error: Looks like the BPF stack limit is exceeded. Please move large on stack variables into BPF per-cpu array map.';
+  const text = 'int one(void)\n{\n  a;\n  b;\n}\nint two(void)\n{\n  c;\n}\n';
+  const printed = [4, 3, 3, 8].map((line) => `/s/a.bpf.c:${line}:3: ${words}`).join('\n');
+  const found = parseDiagnostics(printed, '/s/a.bpf.c', text);
+  expect(found.map(({ range, code }) => [range.start.line + 1, code])).toEqual([
+    [4, 'bpf/stack-size'],
+    [8, 'bpf/stack-size'],
+  ]);
+});
+
 describe('the precompiled vmlinux.h', () => {
   it('changes nothing in the object, is made anew when the header changes, and is not used after other includes', async () => {
     const header = path.join(scratch, 'vmlinux.h');

@@ -88,7 +88,18 @@ export function parseDiagnostics(stderr: string, mainPath: string, text: string)
   // Where LLVM gave up at last says less than what it complained of before.
   const errors = found.filter(({ severity }) => severity === Severity.Error);
   const telling = errors.some(({ code }) => code !== GAVE_UP);
-  return withoutRepeats(found.filter(({ code }) => !telling || code !== GAVE_UP)).slice(0, MAX_DIAGNOSTICS);
+  const kept = withoutRepeats(found.filter(({ code }) => !telling || code !== GAVE_UP));
+  return oneStackFindingEach(kept, sources).slice(0, MAX_DIAGNOSTICS);
+}
+
+/** LLVM complains of a function's stack at each of its uses; one of them says it all. */
+function oneStackFindingEach(found: readonly Diagnostic[], sources: Sources): Diagnostic[] {
+  const seen = new Set<string>();
+  return found.filter(({ path, range, code }) => {
+    if (code !== STACK_SIZE) return true;
+    const key = `${path}\n${sources.functionsBefore(path, range.start.line)}`;
+    return !seen.has(key) && seen.add(key);
+  });
 }
 
 /** LLVM complains once for each instruction that it gives up on, at one place in the same words. */
@@ -99,6 +110,8 @@ function withoutRepeats(found: readonly Diagnostic[]): Diagnostic[] {
     return !seen.has(key) && seen.add(key);
   });
 }
+
+const STACK_SIZE = 'bpf/stack-size';
 
 /** The code for an instruction selection that failed. */
 const GAVE_UP = 'bpf/unsupported-code';
@@ -187,6 +200,13 @@ class Sources {
 
   constructor(mainPath: string, text: string) {
     this.files.set(mainPath, text.split('\n'));
+  }
+
+  /** How many functions end before a line, zero-based: lines of one function have the same number. */
+  functionsBefore(path: string, line: number): number {
+    return this.lines(path)
+      .slice(0, line)
+      .filter((text) => text.startsWith('}')).length;
   }
 
   range(path: string, row: number, column: number, ranges: string): Range {

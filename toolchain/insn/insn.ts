@@ -1,5 +1,5 @@
 /** `struct bpf_insn[]` taken apart and put together. */
-import { LD_IMM64 } from './opcodes';
+import { INSN_SIZE, LD_IMM64 } from './opcodes';
 
 export interface Insn {
   code: number;
@@ -12,9 +12,6 @@ export interface Insn {
   /** Immediate of the second slot of a 64-bit immediate load, signed; 0 otherwise. */
   high: number;
 }
-
-/** Bytes of a slot: of an instruction, and of each half of a 64-bit immediate load. */
-export const INSN_SIZE = 8;
 
 /** The second slot of a 64-bit immediate load, which is no instruction. */
 export const SECOND_SLOT = undefined;

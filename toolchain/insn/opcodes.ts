@@ -1,5 +1,8 @@
 /** Numbers of the instruction set: Documentation/bpf/standardization/instruction-set.rst, include/uapi/linux/bpf.h. */
 
+/** Bytes of a slot: of an instruction, and of each half of a 64-bit immediate load. */
+export const INSN_SIZE = 8;
+
 /** The low three bits of an opcode. */
 export const Class = { LD: 0, LDX: 1, ST: 2, STX: 3, ALU: 4, JMP: 5, JMP32: 6, ALU64: 7 } as const;
 

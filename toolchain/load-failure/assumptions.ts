@@ -14,7 +14,11 @@ export interface Assumption {
   message: string;
   help: string;
   places: NamedPlace[];
+  /** The map whose size is left open, and by which members of its definition. */
+  sizes?: { map: string; members: OpenMember[] };
 }
+
+type OpenMember = 'max_entries' | 'value_size';
 
 /** A program as the host describes it; `typeOf` is the section whose type it was given. */
 interface LoadedProgram {
@@ -47,16 +51,17 @@ function sectionAssumed({ name, section, typeOf }: LoadedProgram): Assumption[] 
 function sizesAssumed(map: BpfObject['maps'][number]): Assumption[] {
   if (map.globals) return [];
   const shape = { ...map, type: mapTypeNames[map.typeNumber] ?? '' };
-  const open = [
-    ...(leavesEntriesOpen(shape) ? ['max_entries'] : []),
-    ...(leavesStackOpen(shape) ? ['value_size'] : []),
+  const open: OpenMember[] = [
+    ...(leavesEntriesOpen(shape) ? (['max_entries'] as const) : []),
+    ...(leavesStackOpen(shape) ? (['value_size'] as const) : []),
   ];
   if (open.length === 0) return [];
   const setters = open.map((member) => `bpf_map__set_${member}`).join(' and ');
   return [
     {
       id: 'bpf/map-create',
-      severity: Severity.Hint,
+      // Its own loader may set another size, with which the programs act otherwise.
+      severity: Severity.Information,
       message: `The map ${map.name} has no ${open.join(' and no ')}: the kernel creates it only when the loader sets ${open.length > 1 ? 'them' : 'it'} before the load`,
       help: `Call ${setters} between open and load, or write \`__uint(${open[0]}, …);\` into the definition.`,
       // What the definition says of it, where that is a zero, else the map.
@@ -64,6 +69,7 @@ function sizesAssumed(map: BpfObject['maps'][number]): Assumption[] {
         { kind: 'map', name: map.name, part: open[0]! },
         { kind: 'map', name: map.name },
       ],
+      sizes: { map: map.name, members: open },
     },
   ];
 }

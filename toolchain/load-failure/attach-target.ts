@@ -108,15 +108,18 @@ export function explainAttachTarget(
       const similar = facts?.btf ? nearestNames(prefix + missing, facts.btf.namesOf(kind)) : [];
       const names = similar.filter((one) => one.startsWith(prefix)).map((one) => one.slice(prefix.length));
       const sections = names.map((one) => replaceLast(section, missing, one));
+      // A name like none of the kernel's may stand for the function that a loader chooses.
+      const isLeftOpen = what === 'function' && names.length === 0;
       return {
         id: 'bpf/attach-target',
-        message: `${kernelName(facts)} has no ${what} ${missing} in its BTF, so SEC("${section}") has nothing to attach to`,
+        message: `${kernelName(facts)} has no ${what} ${missing} in its BTF, so SEC("${section}") has nothing to attach to${isLeftOpen ? ' and was not verified' : ''}`,
         help:
           names.length > 0
             ? `It has ${alternatives(names)}.`
-            : what === 'function'
-              ? 'Functions that are inlined, renamed or in a module that is not loaded are not there; "BPF: Attach Program" offers those that are.'
+            : isLeftOpen
+              ? 'Functions that are inlined, renamed or in a module that is not loaded are not there; "BPF: Attach Program" offers those that are. A loader may choose another with bpf_program__set_attach_target(): name one that exists here to have the program verified.'
               : `Check the name of the ${what} against this kernel.`,
+        ...(isLeftOpen && { isLeftOpen }),
         ...(sections.length > 0 && { sections }),
         places: places(missing),
       };
@@ -124,7 +127,8 @@ export function explainAttachTarget(
     if (noTarget.test(line)) {
       return {
         id: 'bpf/attach-target',
-        message: `SEC("${section}") does not say what to attach to, and the kernel wants to know when it loads the program`,
+        message: `SEC("${section}") does not say what to attach to, and the kernel wants to know when it loads the program: it was not verified`,
+        isLeftOpen: true,
         help: `Name it: SEC("${type}/${type.startsWith('lsm') ? 'HOOK' : type === 'tp_btf' ? 'TRACEPOINT' : type === 'iter' ? 'KIND' : 'FUNCTION'}"). A loader may also set it with bpf_program__set_attach_target().`,
         places: places(),
       };
@@ -132,7 +136,8 @@ export function explainAttachTarget(
     if (noProgram.test(line)) {
       return {
         id: 'bpf/attach-target',
-        message: `SEC("${section}") replaces a function of another program, which a loader must name before this one is loaded`,
+        message: `SEC("${section}") replaces a function of another program, which a loader must name before this one is loaded: it was not verified`,
+        isLeftOpen: true,
         help: 'Load it with a loader that calls bpf_program__set_attach_target() with the other program; it cannot be verified by itself.',
         places: places(),
       };

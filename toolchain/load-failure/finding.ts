@@ -19,6 +19,8 @@ export interface LoadFinding {
   /** A place in the source by the object's names, tried in order, or by its line information. */
   places?: NamedPlace[];
   at?: SourceSpan;
+  /** The object leaves it to its loader, so that nothing can be said against it: to be shown as a hint. */
+  isLeftOpen?: boolean;
   /** Whole texts for `SEC()` that may have been meant, the likeliest first. */
   sections?: string[];
 }

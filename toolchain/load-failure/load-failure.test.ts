@@ -20,6 +20,9 @@ describe('names that somebody may have meant', () => {
     expect(nearestNames('vfs_read', ['vfs_read'])).toEqual([]);
     expect(nearestNames('', ['a', 'b'])).toEqual([]);
     expect(nearestNames('ab', ['cd', 'ef'])).toEqual([]);
+    // Three letters of nine, two of five: other words, not other spellings.
+    expect(nearestNames('vfs_write', ['vfs_fsync', 'nfs_wait_', 'vfs_statx'])).toEqual([]);
+    expect(nearestNames('dummy', ['dump', 'gummi', 'yummy2'])).toEqual([]);
   });
 });
 

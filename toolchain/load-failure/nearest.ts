@@ -1,7 +1,18 @@
 /** Names that somebody may have meant. */
 
-/** At most this many edits make a misspelling of a long name; short names allow fewer. */
+/** More edits make another name of the longest one. */
 const MOST_EDITS = 3;
+
+/**
+ * How many edits of `wanted` still make `name`: in a short name few letters make another word, and in a list of tens
+ * of thousands there is always one. Where it begins alike, the end may differ more: `max_entry`, `max_entries`.
+ */
+function editsAllowed(wanted: string, name: string): number {
+  const { length } = wanted;
+  if (length < 6) return length < 3 ? 0 : 1;
+  const isSameStart = commonStart(wanted, name) * 3 >= length * 2;
+  return length >= 14 || isSameStart ? MOST_EDITS : 2;
+}
 
 /**
  * Up to `count` of the names that are closest to `wanted`, best first: same but for case and underscores, then
@@ -9,12 +20,11 @@ const MOST_EDITS = 3;
  * is close, which is better than a guess.
  */
 export function nearestNames(wanted: string, names: Iterable<string>, count = 3): string[] {
-  const limit = Math.min(MOST_EDITS, Math.floor(wanted.length / 3));
   const plainWanted = plain(wanted);
   const found = new Map<string, number>();
   for (const name of names) {
     if (name === wanted || name === '') continue;
-    const cost = costOf(wanted, plainWanted, name, limit);
+    const cost = costOf(wanted, plainWanted, name);
     if (cost !== undefined) found.set(name, cost);
   }
   return [...found]
@@ -26,14 +36,16 @@ export function nearestNames(wanted: string, names: Iterable<string>, count = 3)
     .map(([name]) => name);
 }
 
-function costOf(wanted: string, plainWanted: string, name: string, limit: number): number | undefined {
+function costOf(wanted: string, plainWanted: string, name: string): number | undefined {
   if (plainWanted !== '' && plain(name) === plainWanted) return 0.5;
+  const limit = editsAllowed(wanted, name);
   if (Math.abs(name.length - wanted.length) <= limit) {
     const edits = distance(wanted, name, limit);
     if (edits <= limit) return edits;
   }
   // A name that was extended: compilers' `.isra.0`, kernels' `__x64_` and `_noprof`.
-  if (wanted.length >= 5 && name.startsWith(wanted) && name.length - wanted.length <= 12) return limit + 1;
+  if (wanted.length >= 5 && name.startsWith(wanted) && name.length - wanted.length <= 12)
+    return MOST_EDITS + 1;
   return undefined;
 }
 

@@ -5,7 +5,7 @@ import { relocationsOf } from '../elf/elf';
 import type { BpfObject } from '../elf/object';
 import { sourcePositions } from '../verifier/position';
 import type { MapPath, SourceSpan } from '../verifier/position';
-import { INSN_SIZE } from '../insn/insn';
+import { INSN_SIZE } from '../insn/opcodes';
 import { CALL } from '../insn/opcodes';
 
 /** The place of an instruction of an ELF section; with `word`, that word on its line where it stands there. */

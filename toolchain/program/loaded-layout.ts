@@ -6,8 +6,8 @@ import { lineAt, parseLineInfo } from '../btf/ext';
 import type { LineInfo } from '../btf/ext';
 import { relocationsOf } from '../elf/elf';
 import type { BpfObject, ObjectProgram } from '../elf/object';
-import { decodeInsns, INSN_SIZE } from '../insn/insn';
-import { CALL, CallKind, LD_IMM64 } from '../insn/opcodes';
+import { decodeInsns } from '../insn/insn';
+import { CALL, CallKind, INSN_SIZE, LD_IMM64 } from '../insn/opcodes';
 
 export interface ObjectInsn {
   /** ELF section, and the instruction's index within it. */

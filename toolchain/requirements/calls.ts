@@ -1,8 +1,8 @@
 /** Who calls whom in an object, and which helpers and kfuncs each function calls. */
 import { relocationsOf, type ElfRelocation, type ElfSymbol } from '../elf/elf';
 import type { BpfObject, ObjectProgram } from '../elf/object';
-import { decodeInsns, INSN_SIZE } from '../insn/insn';
-import { CALL, CallKind, LD_IMM64 } from '../insn/opcodes';
+import { decodeInsns } from '../insn/insn';
+import { CALL, CallKind, INSN_SIZE, LD_IMM64 } from '../insn/opcodes';
 
 export interface Calls {
   /** The program itself and every function it calls or passes as a callback, each once. */

@@ -1,7 +1,8 @@
 /** Which of the instructions that not every kernel has a function uses. */
 import type { BpfObject, ObjectProgram } from '../elf/object';
 import { additionOf, additions } from '../insn/additions';
-import { decodeInsns, INSN_SIZE } from '../insn/insn';
+import { decodeInsns } from '../insn/insn';
+import { INSN_SIZE } from '../insn/opcodes';
 
 /** Names of the additions that a function uses itself, e.g. `signed division (-mcpu=v4)`. */
 export function additionsIn({ elf }: BpfObject, code: ObjectProgram): string[] {

@@ -1,7 +1,7 @@
 import { Severity } from '../diagnostic';
 import type { Diagnostic, Range } from '../diagnostic';
 import type { NamedPlace } from '../load-failure/finding';
-import type { Report } from './report';
+import type { Failure, Report } from './report';
 
 /** Where programs and maps stand in a source file, for findings that carry no position of their own. */
 export interface Places {
@@ -29,7 +29,7 @@ export function toDiagnostics(report: Report, places: Places): Diagnostic[] {
     {
       path: place.path,
       range: place.range,
-      severity: Severity.Error,
+      severity: severityOf(report, failure),
       code: failure.id,
       source: failure.saidBy,
       message: failure.message,
@@ -39,6 +39,23 @@ export function toDiagnostics(report: Report, places: Places): Diagnostic[] {
       data: { ...data, help: failure.help },
     },
   ];
+}
+
+/** What a kernel may lack, so that a program is loaded on others only. */
+const ofThisKernel = new Set([
+  'bpf/attach-target',
+  'bpf/attach-type',
+  'bpf/core-relocation',
+  'bpf/extern',
+  'bpf/unknown-helper',
+  'bpf/kernel-option',
+  'bpf/program-type',
+]);
+
+/** A loader asks for a program in `SEC("?…")` where the kernel has what it needs, or completes it before the load. */
+function severityOf({ isOptional }: Report, { id, isLeftOpen }: Failure): Severity {
+  const isElsewhere = isOptional && ofThisKernel.has(id);
+  return isLeftOpen || isElsewhere ? Severity.Hint : Severity.Error;
 }
 
 function placeWithoutInstruction(

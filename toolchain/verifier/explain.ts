@@ -3,6 +3,7 @@ import type { Entry, Facts } from './catalogue/kinds';
 import type { Trace } from './cause/cause';
 import { wayTo } from './cause/decisions';
 import { rootOf } from './cause/flow';
+import { loopsInWords } from './cause/loops';
 import { assignedVariable, expressionAt } from './cause/names';
 import { invalidationOf, isBeyondPackets } from './cause/pointer';
 import { referenceSteps } from './cause/resources';
@@ -87,6 +88,9 @@ export function factsOf(verdict: VerdictInput, trace: Trace): Facts {
     },
     taken: takenBy(trace),
     way: wayTo(trace),
+    get loops() {
+      return loopsInWords(trace);
+    },
     assembly: path.steps[trace.here]?.text ?? '',
     programType: verdict.type,
     find: (pattern) =>

@@ -21,6 +21,7 @@ import { followPath } from './path';
 import type { FailingPath, KernelReport } from './path';
 import { sourcePositions } from './position';
 import type { MapPath, SourcePositions, SourceSpan } from './position';
+import { assignedAt } from './span';
 import { refine } from './refine';
 import { readStatistics } from './statistics';
 import type { Statistics } from './statistics';
@@ -29,6 +30,8 @@ import type { Statistics } from './statistics';
 export interface VerdictInput {
   name: string;
   section: string;
+  /** In `SEC("?…")`. */
+  optional?: boolean;
   type: string;
   verdict: 'accepted' | 'rejected' | 'error';
   stats?: Statistics;
@@ -59,6 +62,8 @@ export interface ReportContext {
 export interface Report {
   program: string;
   section: string;
+  /** libbpf loads it only when a loader asks for it. */
+  isOptional: boolean;
   verdict: 'accepted' | 'rejected' | 'error';
   kernel?: string;
   statistics?: Statistics;
@@ -86,6 +91,8 @@ export interface Failure {
   at?: SourceSpan;
   /** Where the object's names lead, for findings without an instruction; the first that the source has. */
   places?: NamedPlace[];
+  /** What the program lacks is its loader's to say, see `LoadFinding`. */
+  isLeftOpen?: boolean;
   /** Whole texts for the program's `SEC()` that may have been meant, the likeliest first. */
   sections?: string[];
   /** First position of the program, for findings without a place of their own. */
@@ -105,7 +112,8 @@ export interface Failure {
 /** Explains a verdict. Total: a log of rubbish gives a report that says what could not be read. */
 export function explain(verdict: VerdictInput, context: ReportContext): Report {
   const mapPath = context.mapPath ?? ((file: string) => file);
-  const report: Report = { program: verdict.name, section: verdict.section, verdict: verdict.verdict };
+  const { name: program, section, optional: isOptional = false } = verdict;
+  const report: Report = { program, section, isOptional, verdict: verdict.verdict };
   if (context.kernel !== undefined) report.kernel = context.kernel;
   const statistics = verdict.stats ?? readStatistics(verdict.log ?? '');
   if (statistics) report.statistics = statistics;
@@ -142,7 +150,7 @@ function withLoadFinding(failure: Failure, verdict: VerdictInput, context: Repor
           help: `${failure.help} The object has no line information: compile with -g to see where.`,
         };
   }
-  const { id, message, help, places, at, sections } = finding;
+  const { id, message, help, places, at, sections, isLeftOpen } = finding;
   const entry = entryById(id);
   return {
     ...failure,
@@ -154,6 +162,7 @@ function withLoadFinding(failure: Failure, verdict: VerdictInput, context: Repor
     ...(places && { places }),
     ...(at && { at }),
     ...(sections && { sections }),
+    ...(isLeftOpen && { isLeftOpen }),
   };
 }
 
@@ -193,7 +202,7 @@ function failureOf(
   const at =
     instruction === undefined
       ? said && positions.atLine(said.file, said.line, said.column)
-      : positions.at(instruction);
+      : placeOfAccess(positions.at(instruction), trace.steps.at(-1)?.text ?? '');
   const names = new Names(
     trace.steps,
     positions,
@@ -227,15 +236,24 @@ function failureOf(
   return failure;
 }
 
-/** What to do where the bound is in the source, and clang checks it on a copy of the low 32 bits. */
+/** A store that the compiler places at the right side of an assignment is to the left one. */
+function placeOfAccess(at: SourceSpan | undefined, assembly: string): SourceSpan | undefined {
+  const target = at && /^\*\(/.test(assembly) ? assignedAt(at.text, at.range) : undefined;
+  if (!at || !target) return at;
+  return { ...at, range: target, expression: at.text.slice(target.start.character, target.end.character) };
+}
+
+/** What to do where the bound is in the source, and clang checks it on a copy of the low bits. */
 function extensionHelp(causes: readonly CausalStep[]): string | undefined {
   const extended = causes.findLast((one) => one.extended)?.extended;
   if (!extended) return undefined;
   const value = extended.of ?? 'the value';
   // Comparisons of 32 bits need no sign-extended copy; the other is made where the original is used with 64 bits.
   const orCompile =
-    extended.how === 'sign-extended' ? ', or compile with -mcpu=v3, which compares 32 bits as they are' : '';
-  return `clang compares a ${extended.how} copy of the low 32 bits of ${value}, and then uses the original of 64 bits, of which nothing is known. Declare ${value} as a number of 64 bits (long, __u64) and check that${orCompile}.`;
+    extended.how === 'sign-extended' && extended.bits === 32
+      ? ', or compile with -mcpu=v3, which compares 32 bits as they are'
+      : '';
+  return `clang compares a ${extended.how} copy of the low ${extended.bits} bits of ${value}, and then uses the original of 64 bits, of which nothing is known. Declare ${value} as a number of 64 bits (long, __u64) and check that${orCompile}.`;
 }
 
 function plainMessage(entry: Entry, said: string | undefined, words: string): string {

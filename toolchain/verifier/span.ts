@@ -96,6 +96,22 @@ export function expressionAround(text: string, column: number): string {
   return text.slice(span.start.character, span.end.character).replace(/^return\s+(?=.)/, '');
 }
 
+/** The left side of the assignment whose whole right side is at a place of a line; undefined where there is none. */
+export function assignedAt(text: string, { start, end }: Range): Range | undefined {
+  if (start.line !== end.line || !/^\s*;/.test(text.slice(end.character))) return undefined;
+  const before = /^(.*?[^=!<>+\-*/%&|^\s])\s*=\s*(?:\([^()]*\)\s*)*$/.exec(
+    text.slice(0, start.character),
+  )?.[1];
+  const target = before === undefined ? '' : endingOperand(before);
+  // `struct key copy = *k;` declares: the store is to the variable itself.
+  if (before === undefined || !/^\*|->|\[/.test(target)) return undefined;
+  const from = before.length - target.length;
+  return {
+    start: { line: start.line, character: from },
+    end: { line: start.line, character: before.length },
+  };
+}
+
 /** The chain of identifiers, members and indices that a text ends with, and the `*` that dereference it. */
 function endingOperand(text: string): string {
   const end = text.trimEnd();

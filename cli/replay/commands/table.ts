@@ -1,5 +1,5 @@
 /** All commands of an interactive replay, and how what somebody types is understood. */
-import { nearest } from '../../nearest';
+import { nearestNames } from '../../../toolchain/load-failure/nearest';
 import { Refusal } from '../adapter';
 import type { Debugger } from '../debugger';
 import { asking } from './asking';
@@ -53,9 +53,10 @@ export function commandNamed(word: string): ReplayCommand {
     const names = meant.map(({ names: [name] }) => name).join(', ');
     throw new Refusal(`${word} may be any of ${names}; write more of it.`);
   }
-  const near = nearest(
+  const [near] = nearestNames(
     word,
     commands.flatMap(({ names }) => names),
+    1,
   );
   throw new Refusal(
     `There is no command ${word}${near === undefined ? '; help lists them.' : `; did you mean ${near}?`}`,

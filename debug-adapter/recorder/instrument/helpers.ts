@@ -94,20 +94,20 @@ export function helperWrites(id: number): readonly HelperWrite[] | undefined {
 }
 
 /**
- * Helpers whose result says whether they have changed a map or the packet: it is recorded even where the program does
- * not look at it. All of them return a number.
+ * Helpers that leave nothing in R0, so that the verifier does not let it be read behind them: `RET_VOID`; and
+ * set_hash_invalid, whose number says nothing. A failed tail call is one of them.
  */
-const CHANGES = new Set(
+const RETURN_NOTHING = new Set(
   `
-    map_update_elem map_delete_elem map_push_elem map_pop_elem
-    skb_store_bytes l3_csum_replace l4_csum_replace skb_vlan_push skb_vlan_pop skb_change_proto skb_change_tail
-    skb_pull_data skb_change_head skb_adjust_room skb_ecn_set_ce lwt_push_encap lwt_seg6_store_bytes
-    xdp_adjust_head xdp_adjust_meta xdp_adjust_tail xdp_store_bytes dynptr_write
+    spin_lock spin_unlock tail_call set_hash_invalid
+    ringbuf_submit ringbuf_discard ringbuf_submit_dynptr ringbuf_discard_dynptr
   `
     .trim()
     .split(/\s+/),
 );
 
-export function tellsWhatChanged(id: number): boolean {
-  return CHANGES.has(HELPER_NAMES[id - 1] ?? '');
+/** Whether a helper is known and returns something. */
+export function returnsValue(id: number): boolean {
+  const name = HELPER_NAMES[id - 1];
+  return name !== undefined && !RETURN_NOTHING.has(name);
 }

@@ -151,8 +151,7 @@ function addFlight(
   if (!Array.isArray(grouped))
     return { reason: 'every register is in use where a value has to be recorded', insn: grouped.insn };
   const records = grouped.map((record) => ({ ...record, id: record.id + FIRST_ID - 1 }));
-  const withPacket = copies ? packet : undefined;
-  const layout = layOutFlight(flow, records, withPacket !== undefined);
+  const layout = layOutFlight(flow, records, packet !== undefined);
   const kept = told === 'none' ? undefined : layOutKept(keptOffset, layout, copies);
   const writer = flightWriter(ring, layout, facts, (insn) => depth(flow.subprogramOf(insn).index));
   const code = recordingCode(flow, records, facts, writer, depth);
@@ -162,7 +161,7 @@ function addFlight(
   const addresses = addressLoads(flow.insns);
   if (addresses.length > RING.ADDRESSES_COUNT)
     return { reason: `it uses more than ${RING.ADDRESSES_COUNT} maps and kernel variables` };
-  inserted.entry.set(0, startCode(ring, layout, depth(0), withPacket, addresses));
+  inserted.entry.set(0, startCode(ring, layout, depth(0), packet, addresses));
   const main = flow.subprograms[0]!;
   for (let insn = main.start; insn < main.end; insn++) {
     const at = flow.insns[insn];

@@ -15,7 +15,7 @@ import { LD_IMM64, Pseudo, R10 } from '../../../toolchain/insn/opcodes';
 import type { Flow, Subprogram } from './flow';
 import { mayNotReturn } from './flow';
 import type { FrameFacts, StackRange } from './frame';
-import { tellsWhatChanged } from './helpers';
+import { returnsValue } from './helpers';
 import type { Liveness } from './liveness';
 
 export type Field =
@@ -101,7 +101,9 @@ function mustBeSeen(insn: Insn): boolean {
 
 function fieldsAfter(insn: Insn, index: number, liveness: Liveness, frame: FrameFacts): Field[] {
   if (isHelperCall(insn) || isKfuncCall(insn)) {
-    const isWanted = liveness.after(index) & bit(0) || (isHelperCall(insn) && tellsWhatChanged(insn.imm));
+    // Of a helper it is recorded also where the program does not look at it: it tells whether the helper has failed,
+    // and what it did to maps and the packet. Which kernel functions return something is not known here.
+    const isWanted = isHelperCall(insn) ? returnsValue(insn.imm) : liveness.after(index) & bit(0);
     const result = isWanted ? [register(0)] : [];
     const written = frame.written.filter(({ call }) => call === index);
     return [...result, ...written.flatMap(({ range }) => stackFields(range))];

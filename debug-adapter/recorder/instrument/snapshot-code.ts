@@ -1,7 +1,7 @@
 /** Code that takes a snapshot where a program comes by: registers, stack and packet, with the time and the CPU. */
 import { bit } from '../../../toolchain/insn/effects';
 import type { Insn } from '../../../toolchain/insn/insn';
-import { Alu, Mode, R10 } from '../../../toolchain/insn/opcodes';
+import { Alu, Class, Jump, Mode, R10, SOURCE_REGISTER } from '../../../toolchain/insn/opcodes';
 import { TRACE_HEADER, alu, ldx, stx } from './emit';
 import type { TraceLayout } from './emit';
 import type { FrameFacts } from './frame';
@@ -33,8 +33,14 @@ export interface SnapshotDetail {
   stack: 'all' | 'written' | 'none';
   /** Time and CPU, which have to be asked for by calls of helpers. */
   stamped: boolean;
-  packet: boolean;
+  packet: false | PacketCopy;
 }
+
+/**
+ * How the packet's bytes are had: by bpf_probe_read_kernel, which is for programs under the GPL, or by
+ * bpf_xdp_load_bytes (5.18) or bpf_skb_load_bytes, which are for all.
+ */
+export type PacketCopy = 'probe_read' | 'load_bytes';
 
 /** Where a snapshot is taken. */
 export interface SnapshotPoint {
@@ -59,20 +65,33 @@ export const SNAPSHOT = { ID: 8, CPU: 12, TIME: 16, FIELDS: 24 } as const;
 export const PACKET = { DATA: 0, END: 8, RESULT: 16, BYTES: 24 } as const;
 export const PACKET_LENGTH = 128;
 
-/** Where a context says where the packet is, and how wide these fields are. */
+/** Where a context says where the packet is, how wide these fields are, and what copies from there. */
 export interface PacketFields {
   data: number;
   end: number;
   size: 4 | 8;
+  /** Helper that takes the context, an offset, a buffer and its size; absent: bpf_probe_read_kernel. */
+  loadBytes?: number;
 }
 
-/** `struct xdp_md`, `struct __sk_buff` and `struct sk_msg_md`; other contexts lead to no packet. */
-export function packetFields(programType: string): PacketFields | undefined {
-  if (programType === 'xdp') return { data: 0, end: 4, size: 4 };
-  if (programType === 'sk_msg') return { data: 0, end: 8, size: 8 };
+/**
+ * `struct xdp_md`, `struct __sk_buff` and `struct sk_msg_md`; other contexts lead to no packet. Undefined, too, for a
+ * type that has no helper to copy in that way.
+ */
+export function packetFields(programType: string, copy: PacketCopy = 'probe_read'): PacketFields | undefined {
+  const copiedBy = (fields: PacketFields, loadBytes: number | undefined) => {
+    if (copy === 'probe_read') return fields;
+    return loadBytes === undefined ? undefined : { ...fields, loadBytes };
+  };
+  if (programType === 'xdp') return copiedBy({ data: 0, end: 4, size: 4 }, HELPER_XDP_LOAD_BYTES);
+  if (programType === 'sk_msg') return copiedBy({ data: 0, end: 8, size: 8 }, undefined);
   const skb = ['sched_cls', 'sched_act', 'cgroup_skb', 'sk_skb', 'lwt_in', 'lwt_out', 'lwt_xmit', 'netkit'];
-  return skb.includes(programType) ? { data: 76, end: 80, size: 4 } : undefined;
+  return skb.includes(programType)
+    ? copiedBy({ data: 76, end: 80, size: 4 }, HELPER_SKB_LOAD_BYTES)
+    : undefined;
 }
+const HELPER_SKB_LOAD_BYTES = 26;
+const HELPER_XDP_LOAD_BYTES = 189;
 
 /** What is needed of the program around a point. */
 export interface SnapshotPlace {
@@ -212,7 +231,7 @@ function packetBounds({ data, end, size }: PacketFields, context: number): Insn[
   const load = (to: number, off: number): Insn =>
     size === 8
       ? ldx(to, context, off, 8)
-      : { code: 1 | Mode.MEM, dst: to, src: context, off, imm: 0, high: 0 };
+      : { code: Class.LDX | Mode.MEM, dst: to, src: context, off, imm: 0, high: 0 };
   return [load(3, data), load(5, end)];
 }
 
@@ -228,15 +247,31 @@ export function copyPacket(
   slots?: { address: number; position: number },
 ): Insn[] {
   const at = TRACE_HEADER + offset;
+  const { loadBytes } = packet;
+  const buffer = (register: number) => [
+    ...(address === register ? [] : [copy(register, address)]),
+    alu(Alu.ADD, register, at + PACKET.BYTES),
+  ];
   return [
     ...(slots ? [save(address, slots.address), save(position, slots.position)] : []),
     ...packetBounds(packet, context),
     stx(address, 3, at + PACKET.DATA),
     stx(address, 5, at + PACKET.END),
-    ...(address === 1 ? [] : [copy(1, address)]),
-    alu(Alu.ADD, 1, at + PACKET.BYTES),
-    set(2, length),
-    call(HELPER.PROBE_READ_KERNEL),
+    ...(loadBytes === undefined
+      ? [...buffer(1), set(2, length), call(HELPER.PROBE_READ_KERNEL)]
+      : [
+          difference(5, 3),
+          ...buffer(3),
+          copy(1, context),
+          set(2, 0),
+          // It copies all or nothing, and not nothing: of an empty packet a byte is asked for, which it refuses.
+          copy(4, 5),
+          skipOneIf(Jump.JLE, 4, length),
+          set(4, length),
+          skipOneIf(Jump.JGE, 4, 1),
+          set(4, 1),
+          call(loadBytes),
+        ]),
     ...(slots ? [restore(address, slots.address), restore(position, slots.position)] : []),
     stx(address, 0, at + PACKET.RESULT),
   ];
@@ -272,4 +307,12 @@ export function copyPacketInline(
     ...inline,
     ...call,
   ];
+}
+
+function difference(to: number, from: number): Insn {
+  return { code: Class.ALU64 | Alu.SUB | SOURCE_REGISTER, dst: to, src: from, off: 0, imm: 0, high: 0 };
+}
+
+function skipOneIf(jump: number, register: number, imm: number): Insn {
+  return { code: Class.JMP | jump, dst: register, src: 0, off: 1, imm, high: 0 };
 }

@@ -14,7 +14,7 @@ export interface HelperCall {
   name: string;
   /** R1 to R5; undefined where nothing was in the register. */
   arguments: (bigint | undefined)[];
-  /** Undefined when the program did not look at it, and for calls that called back. */
+  /** Undefined before it has returned, for calls that give none, and for kernel functions' that the program ignores. */
   result: bigint | undefined;
 }
 
@@ -34,6 +34,9 @@ const FOR_EACH_MAP_ELEM = 164;
 export class CallLog {
   readonly calls: HelperCall[] = [];
   private lastStep = 0;
+  private lastReturn = 0;
+  /** By instruction, the last call that is listed. */
+  private readonly latest = new Map<number, HelperCall>();
   /** The array that a for_each_map_elem is about to go through. */
   private iterated: { pc: number; map: number } | undefined;
   /** Steps at which a key was not known when they were executed first. */
@@ -48,7 +51,7 @@ export class CallLog {
   /** To be called before a call runs; the function returned, after it, with R0 if it is known. */
   begin(machine: Machine, pc: number): (result: bigint | undefined) => void {
     const insn = machine.code.insns[pc]!;
-    const argument = (number: number) => argumentOf(machine, number);
+    const argument = (number: number) => contentOf(machine, number);
     const isHelper = isHelperCall(insn);
     const isIteration = isHelper && insn.imm === FOR_EACH_MAP_ELEM;
     const mapCall = isIteration ? undefined : this.decided(machine, pc);
@@ -67,6 +70,7 @@ export class CallLog {
         result: undefined,
       };
       this.calls.push(call);
+      this.latest.set(pc, call);
     }
     return (result) => {
       if (call) call.result = result;
@@ -90,17 +94,17 @@ export class CallLog {
     const shape = this.shapeAsked(machine, pc);
     const helper = machine.code.insns[pc]?.imm ?? 0;
     const operation = MAP_OPERATIONS[helper];
-    const keyAt = argumentOf(machine, 2);
+    const keyAt = contentOf(machine, 2);
     if (!shape || !operation || keyAt === undefined) return undefined;
     const key = machine.memory.bytes(keyAt, shape.keySize);
     if (key.known.includes(0)) return undefined;
-    const valueAt = operation === 'update' ? argumentOf(machine, 3) : undefined;
+    const valueAt = operation === 'update' ? contentOf(machine, 3) : undefined;
     return {
       map: shape.handle,
       operation,
       key: key.bytes,
-      cpu: helper === LOOKUP_PERCPU ? Number(argumentOf(machine, 3)) : machine.cpu,
-      flags: argumentOf(machine, 4),
+      cpu: helper === LOOKUP_PERCPU ? Number(contentOf(machine, 3)) : machine.cpu,
+      flags: contentOf(machine, 4),
       ...(valueAt === undefined ? {} : { value: machine.memory.bytes(valueAt, shape.valueSize) }),
     };
   }
@@ -110,9 +114,18 @@ export class CallLog {
     const insn = machine.code.insns[pc];
     const concernsMap =
       insn && isHelperCall(insn) && (insn.imm in MAP_OPERATIONS || insn.imm === FOR_EACH_MAP_ELEM);
-    const pointer = concernsMap ? argumentOf(machine, 1) : undefined;
+    const pointer = concernsMap ? contentOf(machine, 1) : undefined;
     const map = pointer === undefined ? undefined : (this.mapAt(pointer) ?? this.model.innerMapAt(pointer));
     return map === undefined ? undefined : this.model.shape(map);
+  }
+
+  /** A call that called back has returned. */
+  returned(machine: Machine, pc: number): void {
+    if (machine.step <= this.lastReturn) return;
+    this.lastReturn = machine.step;
+    const call = this.latest.get(pc);
+    // Of calls that are not listed any more the instruction is still the same.
+    if (call && call.result === undefined) call.result = contentOf(machine, 0);
   }
 
   /**
@@ -122,11 +135,11 @@ export class CallLog {
   calledBack(machine: Machine, pc: number): void {
     const { iterated } = this;
     this.iterated = undefined;
-    const value = argumentOf(machine, 3);
+    const value = contentOf(machine, 3);
     if (iterated?.pc === pc && value !== undefined) this.model.place(iterated.map, new Uint8Array(4), value);
   }
 }
 
-function argumentOf(machine: Machine, number: number): bigint | undefined {
+function contentOf(machine: Machine, number: number): bigint | undefined {
   return machine.known & (1 << number) ? machine.register(number) : undefined;
 }

@@ -7,9 +7,10 @@ export interface Frame {
   call: number;
   /** The kernel called it, from within a helper. */
   isCallback: boolean;
-  /** R6 to R10 of the caller. */
+  /** R6 to R10 of the caller, and which of them are known: bit n is Rn. */
   lo: Int32Array;
   hi: Int32Array;
+  known: number;
 }
 
 export type Ending =

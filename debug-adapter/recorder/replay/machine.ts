@@ -20,7 +20,12 @@ import { helperWrites } from '../instrument/helpers';
 import { TraceReader } from './trace-reader';
 import { Memory, add, halves, highOf, joined } from './memory';
 
-const CALLER_SAVED = 0x3f;
+const R0 = 1;
+/** R1 to R5, of which a function that is called may read those that its caller has set. */
+const ARGUMENTS = 0x3e;
+const CALLER_SAVED = R0 | ARGUMENTS;
+/** R6 to R10. */
+const CALLEE_SAVED = 0x7c0;
 /** Above BPF_COMPLEXITY_LIMIT_INSNS: the verifier goes through every round of a loop that it cannot tell the end of. */
 const MAX_UNRECORDED = 2_000_000;
 /** Above MAX_CALL_FRAMES, which is 8. */
@@ -79,6 +84,11 @@ export class Machine {
   /** Where the packet is; undefined until the program has asked for it. */
   get packet(): PacketBounds | undefined {
     return this.tracked?.bounds;
+  }
+
+  /** Where re-execution keeps the packet while the program has not asked for it; no pointer leads there. */
+  get unplacedPacket(): PacketBounds | undefined {
+    return this.tracked?.unplaced;
   }
 
   register(number: number): bigint {
@@ -306,7 +316,10 @@ export class Machine {
       return;
     }
     const { lo, hi } = this.registers;
-    this.frames.push({ call: pc, isCallback, lo: lo.slice(6, 11), hi: hi.slice(6, 11) });
+    const known = this.known & CALLEE_SAVED;
+    this.frames.push({ call: pc, isCallback, lo: lo.slice(6, 11), hi: hi.slice(6, 11), known });
+    // What else the machine has in its registers the verifier does not let the function read.
+    this.known &= ARGUMENTS;
     this.enter(target);
   }
 
@@ -361,12 +374,11 @@ export class Machine {
       this.registers.lo[6 + index] = frame.lo[index] as number;
       this.registers.hi[6 + index] = frame.hi[index] as number;
     }
-    this.known |= 0x7c0;
-    this.known &= ~(CALLER_SAVED & ~1);
+    this.known = frame.known | (frame.isCallback ? 0 : this.known & R0);
     if (frame.isCallback) {
       this.pc = frame.call;
-      this.known &= ~1;
       this.inCall(frame.call);
+      if (this.pc === this.code.next[frame.call]) this.kernel?.calls.returned(this, frame.call);
       return;
     }
     const point = this.code.after[frame.call];

@@ -72,6 +72,12 @@ export class Packet {
     return length === undefined ? { data } : { data, end: data + BigInt(length) };
   }
 
+  /** Where its bytes are kept until the program asks: at no address of the kernel's. Undefined from then on. */
+  get unplaced(): PacketBounds | undefined {
+    const { data, length, isPlaced } = this.state;
+    return isPlaced || length === undefined ? undefined : { data, end: data + BigInt(length) };
+  }
+
   /** The program has read 4 bytes of its context, which the kernel may have made a pointer to the packet. */
   contextRead(offset: number, value: bigint): void {
     if (offset === this.input.dataOffset) {

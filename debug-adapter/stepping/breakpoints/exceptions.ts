@@ -25,7 +25,7 @@ const CONDITION = 'C expression over what is in scope there; stops only where it
 const call = (filter: ExceptionFilter, label: string, description: string) => ({
   filter,
   label,
-  description: `${description} A result that the program does not look at is not in the recording.`,
+  description,
   supportsCondition: true,
   conditionDescription: CONDITION,
 });
@@ -41,7 +41,7 @@ export const exceptionFilters: (DebugProtocol.ExceptionBreakpointsFilter & { fil
   call(
     'helperError',
     'Helper Returned an Error',
-    'Stops behind a call that returned a negative error number.',
+    'Stops behind a call that returned a negative error number; of kernel functions (kfuncs) only if the program looks at the result.',
   ),
   call('lookupMissed', 'Map Lookup Missed', 'Stops behind a lookup in a map that found nothing.'),
   end('dropped', 'Packet Dropped', 'Stops where the program returns a verdict that drops the packet.'),

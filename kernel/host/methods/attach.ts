@@ -4,7 +4,8 @@ import { isAddonError } from '../../addon/addon';
 import type { LinkDescription } from '../../protocol';
 import { attachError } from '../attach-errors';
 import { failure } from '../errors';
-import { attachTo, linkOf } from '../hooks';
+import { linkOf } from '../held-link';
+import { attachTo } from '../hooks';
 import type { Handlers, HeldLink, Session } from '../session';
 
 type AttachHandlers = Pick<Handlers, 'attach' | 'attachStructOps' | 'detach' | 'iterRead'>;

@@ -132,7 +132,10 @@ export const listHandlers: ListHandlers = {
   },
 };
 
-/** Asks about each id through a descriptor; one that is gone meanwhile is left out. */
+/**
+ * Asks about each id through a descriptor. One that is gone meanwhile is left out, and so is a link that is being made:
+ * it has an id before it can be had (EAGAIN of bpf_link_by_id(), kernel/bpf/syscall.c).
+ */
 async function each<T>(
   addon: Addon,
   ids: number[],
@@ -145,7 +148,7 @@ async function each<T>(
     try {
       fd = await open(null, id);
     } catch (error) {
-      if (isAddonError(error) && error.code === 'ENOENT') continue;
+      if (isAddonError(error) && ['ENOENT', 'EAGAIN'].includes(error.code)) continue;
       throw error;
     }
     try {

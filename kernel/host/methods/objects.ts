@@ -1,6 +1,8 @@
 /** Requests about objects and programs: verify, open, load, close, test run, dump. */
+import type { Addon } from '../../addon/addon';
 import type { LoadedMap, LoadedProgram } from '../../protocol';
 import { failure } from '../errors';
+import { identifyKernel } from './identity';
 import type { LoadOutcome } from '../load';
 import { loadObject } from '../load';
 import { describeMaps, describeProgram, openObject } from '../open-object';
@@ -17,7 +19,8 @@ export const objectHandlers: ObjectHandlers = {
   async verify({ host }, params, operation) {
     const { log, likelyRejected, despiteFault } = params;
     const options = { log, keep: false, likelyRejected, despiteFault };
-    const outcome = await loadObject(host, params, options, operation);
+    // Whoever writes a program wants the verdict on it, whenever its loader loads it.
+    const outcome = await loadObject(host, { ...params, withOptional: true }, options, operation);
     return {
       programs: outcome.verdicts,
       maps: outcome.maps,
@@ -94,7 +97,7 @@ export const objectHandlers: ObjectHandlers = {
     for (const [key, reader] of session.readers) {
       if (held.maps.includes(reader.map)) {
         session.readers.delete(key);
-        await reader.close();
+        await reader.reader.close();
       }
     }
     for (const key of held.programs) {
@@ -111,6 +114,10 @@ export const objectHandlers: ObjectHandlers = {
   async testRun(session, { program, ...input }, operation) {
     const { fd, type } = session.program(program);
     const { addon } = session.host;
+    if (type === 'flow_dissector') {
+      const result = await addon.programTestRun(operation, fd, input);
+      return { ...result, returnValue: returnedByDissector(addon, result.returnValue) };
+    }
     if (type !== 'syscall') return addon.programTestRun(operation, fd, input);
     // The kernel has no output context for this type and refuses room for one; it writes over the input.
     const run = { ...input, contextOutSize: 0, contextInPlace: true };
@@ -125,6 +132,19 @@ export const objectHandlers: ObjectHandlers = {
     return { ...dump, jitedSize: info.jitedSize, btfId: info.btfId };
   },
 };
+
+const BPF_OK = 0;
+const BPF_DROP = 2;
+
+/**
+ * Before 6.1 the test run of a flow dissector gives as its return value whether the program returned BPF_OK
+ * (`return result == BPF_OK` in bpf_flow_dissect); the other value that it could return then was BPF_DROP.
+ */
+function returnedByDissector(addon: Addon, value: number): number {
+  const { major, minor } = identifyKernel(addon).version;
+  if (major > 6 || (major === 6 && minor >= 1)) return value;
+  return value === 1 ? BPF_OK : BPF_DROP;
+}
 
 /** Gives the loaded object's maps handles. Maps that libbpf did not create (autocreate off) have none. */
 async function holdMaps(session: Session, handle: number): Promise<LoadedMap[]> {

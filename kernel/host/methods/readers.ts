@@ -1,12 +1,16 @@
 /** Requests about streams: ring buffers, perf event arrays, the trace pipe. */
 import { mkdirSync, rmdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import type { AddonReader, RecordBatch } from '../../addon/addon';
+import type { RecordBatch } from '../../addon/addon';
 import { failure } from '../errors';
+import { StreamReader } from '../stream-reader';
 import { findTracefs, tracefsMissing } from '../tracefs';
-import type { Handlers, Session } from '../session';
+import type { Handlers, HeldReader, Session, TracePipe } from '../session';
 
-type ReaderHandlers = Pick<Handlers, 'readerOpen' | 'readerClose' | 'tracePipeOpen' | 'tracePipeClose'>;
+type ReaderHandlers = Pick<
+  Handlers,
+  'readerOpen' | 'readerFlush' | 'readerClose' | 'tracePipeOpen' | 'tracePipeFlush' | 'tracePipeClose'
+>;
 
 export const readerHandlers: ReaderHandlers = {
   async readerOpen(session, { map: handle, kind }) {
@@ -24,20 +28,22 @@ export const readerHandlers: ReaderHandlers = {
     }
     const { addon } = session.host;
     const id = session.newHandle();
-    const reader: AddonReader = addon.readerOpen(kind, map.fd, (batch) => {
-      const { lost } = batch;
-      // The next batch is taken when the connection has room, so a slow client costs no memory here.
-      void session
-        .emit('records', { reader: id, records: split(batch), lost })
-        .finally(() => addon.readerAcknowledge(reader));
-    });
-    session.readers.set(id, { reader, map: handle, close: () => addon.readerClose(null, reader) });
+    const reader = new StreamReader(
+      addon,
+      (callback) => addon.readerOpen(kind, map.fd, callback),
+      (batch) => session.emit('records', { reader: id, records: split(batch), lost: batch.lost }),
+    );
+    session.readers.set(id, { reader, map: handle });
     return { reader: id };
   },
 
+  async readerFlush(session, { reader: handle }) {
+    await heldReader(session, 'readerFlush', handle).reader.flush();
+    return {};
+  },
+
   async readerClose(session, { reader: handle }) {
-    const reader = session.readers.get(handle);
-    if (!reader) throw failure('badRequest', 'readerClose', `this session has no reader ${handle}`);
+    const { reader } = heldReader(session, 'readerClose', handle);
     session.readers.delete(handle);
     await reader.close();
     return {};
@@ -50,6 +56,11 @@ export const readerHandlers: ReaderHandlers = {
     return {};
   },
 
+  async tracePipeFlush(session) {
+    await session.tracePipe?.flush();
+    return {};
+  },
+
   async tracePipeClose(session) {
     const pipe = session.tracePipe;
     session.tracePipe = undefined;
@@ -57,6 +68,12 @@ export const readerHandlers: ReaderHandlers = {
     return {};
   },
 };
+
+function heldReader(session: Session, operation: string, handle: number): HeldReader {
+  const held = session.readers.get(handle);
+  if (!held) throw failure('badRequest', operation, `this session has no reader ${handle}`);
+  return held;
+}
 
 /** A batch's records as views of its one buffer. */
 function split({ data, lengths, cpus }: RecordBatch): { cpu: number; data: Uint8Array }[] {
@@ -76,7 +93,7 @@ let instances = 0;
  * and the pipe that everybody shares, /sys/kernel/tracing/trace_pipe, is left to others. The instance is a directory
  * and would outlive the host: the guardian knows of it.
  */
-async function openTracePipe(session: Session): Promise<{ close(): Promise<void> }> {
+async function openTracePipe(session: Session): Promise<TracePipe> {
   const tracefs = findTracefs();
   if (!tracefs) throw failure('unsupported', 'tracePipeOpen', tracefsMissing());
   const { addon, guardian } = session.host;
@@ -87,20 +104,23 @@ async function openTracePipe(session: Session): Promise<{ close(): Promise<void>
     undone();
   };
   mkdirSync(directory);
-  let reader: AddonReader;
+  let reader: StreamReader;
   try {
     writeFileSync(path.join(directory, 'events/bpf_trace/bpf_trace_printk/enable'), '1');
     const lines = lineSplitter((complete) => session.emit('tracePipe', { lines: complete }));
-    reader = addon.readerOpen('pipe', path.join(directory, 'trace_pipe'), (batch) => {
-      void lines(batch.data).finally(() => addon.readerAcknowledge(reader));
-    });
+    reader = new StreamReader(
+      addon,
+      (callback) => addon.readerOpen('pipe', path.join(directory, 'trace_pipe'), callback),
+      (batch) => lines(batch.data),
+    );
   } catch (error) {
     remove();
     throw error;
   }
   return {
+    flush: () => reader.flush(),
     async close() {
-      await addon.readerClose(null, reader);
+      await reader.close();
       remove();
     },
   };

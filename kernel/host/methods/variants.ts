@@ -1,7 +1,7 @@
 /** Requests about variants of loaded programs, and about the memory that variants share with this process. */
 import { isAddonError } from '../../addon/addon';
 import { failure } from '../errors';
-import { LogLevel, parseStats } from '../log';
+import { LogLevel, parseStats, terminalMessage } from '../log';
 import { releaseProgram } from '../session';
 import type { Handlers, HeldProgram, Session } from '../session';
 import { mapReferences } from '../map-references';
@@ -62,7 +62,9 @@ export const variantHandlers: VariantHandlers = {
     if (loaded.fd < 0) {
       const refused = log === 'rejected' ? await load(LogLevel.Paths | LogLevel.Stats) : loaded;
       if (refused.fd >= 0) addon.closeFd(refused.fd);
-      return { program: null, errno: loaded.errno ?? 'EINVAL', log: refused.log };
+      const message = terminalMessage(refused.log);
+      const why = { errno: loaded.errno ?? 'EINVAL', log: refused.log };
+      return { program: null, ...why, ...(message ? { message } : {}) };
     }
     const id = session.newHandle();
     session.programs.set(id, { ...original, fd: loaded.fd, variantOf: handle });
@@ -111,6 +113,10 @@ export const variantHandlers: VariantHandlers = {
         'linkExchange',
         `program ${other} is of another object than link ${handle}`,
       );
+    }
+    if (held.exchange) {
+      await held.exchange(program, operation);
+      return { exchanged: true };
     }
     // What is attached without a link has nothing to update.
     if (!held.link || held.id === undefined) return { exchanged: false };

@@ -60,6 +60,25 @@ export function replaceText(bench: Workbench, before: string, after: string): Pr
   );
 }
 
+/** Types a path into the file dialog of that title, once it has listed the folder it begins with, and accepts it. */
+export async function chooseFile(bench: Workbench, title: string, file: string): Promise<void> {
+  const widget = bench.page.locator('.quick-input-widget');
+  await widget.locator('.quick-input-title').filter({ hasText: title }).waitFor();
+  await widget.locator('.quick-input-list .monaco-list-row').first().waitFor();
+  const input = widget.locator('input.input');
+  // Until it has shown its own proposal it writes over what is typed.
+  await until(async () => (await input.inputValue()) !== '', 'the folder that the dialog begins with');
+  await until(async () => {
+    await input.fill(file);
+    await input.press('Enter');
+    const isGone = widget.waitFor({ state: 'hidden', timeout: 3000 });
+    return isGone.then(
+      () => true,
+      () => false,
+    );
+  }, `the dialog to take ${file}`);
+}
+
 /** Lines of the Debug Console. */
 export async function consoleText(bench: Workbench): Promise<string> {
   return (await bench.page.locator('.repl .monaco-list-row').allInnerTexts()).join('\n');

@@ -6,6 +6,7 @@ import path from 'node:path';
 import type * as vscode from 'vscode';
 // @ts-expect-error A script without types.
 import { e2ePaths, findChromium } from '../../../scripts/e2e-install.mjs';
+import { PATIENCE_MS } from '../../support/until';
 import type { EditorServer } from './server';
 
 /** Screenshots of every step; looked at by people, compared with nothing. */
@@ -34,6 +35,7 @@ export interface Locator {
   }): Promise<void>;
   allInnerTexts(): Promise<string[]>;
   innerText(): Promise<string>;
+  inputValue(): Promise<string>;
   getAttribute(name: string, options?: { timeout?: number }): Promise<string | null>;
   count(): Promise<number>;
   isVisible(): Promise<boolean>;
@@ -42,6 +44,7 @@ export interface Page {
   locator(selector: string): Locator;
   frameLocator(selector: string): { frameLocator(selector: string): { locator(selector: string): Locator } };
   goto(url: string): Promise<unknown>;
+  setDefaultTimeout(milliseconds: number): void;
   screenshot(options: { path: string }): Promise<unknown>;
   keyboard: {
     press(key: string): Promise<void>;
@@ -92,8 +95,9 @@ export async function openWorkbench(server: EditorServer, suite: string, height 
     ],
   });
   const page = await browser.newPage({ viewport: { width: 1400, height } });
+  page.setDefaultTimeout(PATIENCE_MS);
   await page.goto(server.url);
-  await page.locator('.monaco-workbench').waitFor({ timeout: 30_000 });
+  await page.locator('.monaco-workbench').waitFor();
   mkdirSync(results, { recursive: true });
 
   const workbench: Workbench = {
@@ -108,7 +112,7 @@ export async function openWorkbench(server: EditorServer, suite: string, height 
           await page.keyboard.press('F1');
           await input.waitFor({ timeout: 5000 });
           await input.fill(`>${title}`, { timeout: 5000 });
-          await row.click({ timeout: left > 1 ? 5000 : 30_000 });
+          await row.click({ timeout: left > 1 ? 5000 : PATIENCE_MS });
           return;
         } catch (error) {
           if (left === 1) throw error;
@@ -177,7 +181,7 @@ function evaluate<R>(socketPath: string, source: string, argument: unknown): Pro
 export async function until<T>(
   probe: () => Promise<T | undefined | false | null>,
   what: string,
-  milliseconds = 20_000,
+  milliseconds = PATIENCE_MS,
 ): Promise<T> {
   const deadline = Date.now() + milliseconds;
   let last: unknown;

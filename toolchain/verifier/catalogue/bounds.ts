@@ -46,9 +46,20 @@ export function packetCheck(facts: Facts): string | undefined {
   if (callee) {
     return `Compare the end of what ${callee} is given with data_end first: if ((void *)start + size > data_end) return ${pass}; a size that varies is limited before that.`;
   }
-  const header = /^`([A-Za-z_]\w*)->[\w.]+`$/.exec(here)?.[1];
-  if (!header) return undefined;
-  return `Compare its end with data_end first: if ((void *)(${header} + 1) > data_end) return ${pass};`;
+  const end = endOf(here);
+  if (end === undefined) return undefined;
+  return `Compare its end with data_end first: if ((void *)(${end}) > data_end) return ${pass};`;
+}
+
+/** The end of what an expression accesses: `eth + 1` of `eth->h_proto` and `*eth`, `p + i + 7` of `p[i + 6]`. */
+function endOf(here: string): string | undefined {
+  const pointer = /^`(?:\*([A-Za-z_]\w*)|([A-Za-z_]\w*)->[\w.]+)`$/.exec(here);
+  if (pointer) return `${pointer[1] ?? pointer[2]} + 1`;
+  const element = /^`([A-Za-z_]\w*)\[(?:([A-Za-z_]\w*)(?: ?\+ ?(\d+))?|(\d+))\]`$/.exec(here);
+  if (!element) return undefined;
+  const [, base, index, plus, constant] = element;
+  const last = Number(plus ?? constant ?? 0) + 1;
+  return index === undefined ? `${base} + ${last}` : `${base} + ${index} + ${last}`;
 }
 
 /** `invalid access to map value, value_size=64 off=120 size=2` and its kin, with what the memory is in the first group. */
@@ -73,6 +84,9 @@ export function withinMemory(facts: Facts): string | undefined {
   if (isIndexed(find(/^R(\d+) (?:min|max) value is outside/))) return undefined;
   const room = Number(whole) - Number(off);
   if (callee && room > 0) return `Pass a size that fits: from this offset on the ${what} has ${bytes(room)}.`;
+  if (room <= 0) {
+    return `Its last byte is number ${Number(whole) - 1}: check the index (the last one is the number of elements less one), and the type that the pointer is declared with.`;
+  }
   return what === 'map value'
     ? 'Compare the type that the pointer is declared with and the type of the map’s values: they differ in size.'
     : `Ask for as much memory as is accessed: it has ${bytes(Number(whole))}.`;
@@ -84,6 +98,14 @@ export function beyondStack({ match: [, off, size], here, onStack }: Facts): str
   return variable && Number(size) > variable.size
     ? `${here} takes ${bytes(Number(size))} from ${variable.name}, which has ${variable.size}`
     : `${here} reaches beyond the stack: ${bytes(Number(size))} at offset ${off} from the frame pointer`;
+}
+
+/** `invalid variable-offset write to stack R1 var_off=(0x0; 0x3f) off=-32 size=1`: an index into what lies there. */
+export function beyondVariable({ match: [, off], here, onStack }: Facts): string {
+  const variable = onStack(Number(off));
+  return variable
+    ? `${here} may reach beyond ${variable.name}, which has ${bytes(variable.size)} of stack`
+    : `${here} may reach beyond what the stack holds there`;
 }
 
 function bytes(count: number): string {

@@ -27,12 +27,13 @@ export const flowEntries: Entry[] = [
     rules: [
       {
         pattern: /^BPF program is too large\. Processed (\d+) insn/,
-        say: ({ match }) =>
-          `The verifier gave up after ${match[1]} instructions; the last loop it was in starts here`,
+        say: ({ match, loops }) =>
+          `The verifier gave up after ${count(match[1])} instructions${loops ? `,${loops}` : ''}`,
       },
       {
         pattern: /^The sequence of (\d+) jumps is too complex/,
-        say: ({ match }) => `The verifier gave up with ${match[1]} branches still to follow`,
+        say: ({ match, loops }) =>
+          `The verifier gave up with ${count(match[1])} branches still to follow${loops ? `,${loops}` : ''}`,
       },
       { pattern: /too many iterations$/ },
       { pattern: /^liveness analysis exceeded complexity limit/ },
@@ -72,6 +73,14 @@ export const flowEntries: Entry[] = [
           /^At program exit the register R0 has smin=(-?\d+) smax=(-?\d+) should have been in \[(-?\d+), (-?\d+)\]/,
         say: ({ match: [, low, high, from, to], programType }) =>
           `${low === high ? returned(low) : `A value from ${low} to ${high}`} is returned here; a program of type ${programType} may return ${from} to ${to}`,
+      },
+      {
+        pattern:
+          /^(?:At|In) (?:async )?callback(?: return)? the register R0 has smin=(-?\d+) smax=(-?\d+) should have been in \[(-?\d+), (-?\d+)\]/,
+        say: ({ match: [, low, high, from, to] }) =>
+          `${low === high ? returned(low) : `A value from ${low} to ${high}`} is returned here; ${from === to ? `this callback may return only ${from}` : `a callback may return ${from} to ${to}`}`,
+        help: () =>
+          'Return 0 to go on, or 1 to stop where the helper knows that (bpf_loop, bpf_for_each_map_elem); callbacks of timers and workqueues return 0.',
       },
       {
         pattern:
@@ -120,6 +129,11 @@ export const flowEntries: Entry[] = [
     rules: [{ pattern: /^BPF_(ATOMIC|XADD|ST) (stores into|loads from) R\d+/ }],
   },
 ];
+
+/** `1000001` → `1,000,001`. */
+function count(number: string | undefined): string {
+  return Number(number ?? '0').toLocaleString('en-US');
+}
 
 /** Newer kernels print the lower 32 bits without a sign: `4294967295` is the program's -1. */
 function returned(number: string | undefined): string {

@@ -21,6 +21,8 @@ export interface Facts {
   here: string;
   /** The helper or kernel function that the failing instruction calls. */
   callee: string | undefined;
+  /** `` in the loop on line 18, inside the one on line 17 ``; empty where the path is in none that the source tells. */
+  loops: string;
   /** Whether a register holds an argument of a global function that is verified on its own. */
   isParameter(number: string | undefined): boolean;
   /** What kind of value a register holds, in the kernel's words: `pkt`, `map_value`. */

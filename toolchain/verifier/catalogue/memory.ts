@@ -1,4 +1,4 @@
-import { beyondMemory, beyondStack, packetBounds, packetCheck, withinMemory } from './bounds';
+import { beyondMemory, beyondStack, beyondVariable, packetBounds, packetCheck, withinMemory } from './bounds';
 import type { Entry } from './kinds';
 
 /** Sizes from here on are unlimited to the verifier (BPF_MAX_VAR_SIZ). */
@@ -214,6 +214,7 @@ export const memoryEntries: Entry[] = [
         pattern: /^invalid unbounded variable-offset/,
         say: ({ here }) => `Nothing on this path limits how far ${here} reaches into the stack`,
       },
+      { pattern: /^invalid variable-offset.* stack R\d+ var_off=\S+ \S+ off=(-?\d+)/, say: beyondVariable },
       { pattern: /^invalid variable-offset.* stack / },
       {
         pattern: /^invalid [a-z -]*stack (?:type )?R\d+ off=(-?\d+) (?:access_)?size=(\d+)/,

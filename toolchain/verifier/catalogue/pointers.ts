@@ -1,21 +1,6 @@
-import type { Entry, Facts, Rule } from './kinds';
+import type { Entry, Rule } from './kinds';
+import { argumentRegister, memberBefore, nullCheck } from './null-check';
 import { neutralReturn, plainType } from './words';
-
-/** The check to write, with the variable's own name, when the path tells it. */
-function nullCheck({ match, variable, isParameter, programType }: Facts, register = match[1]): string {
-  const name = variable(register);
-  if (!name) return 'Compare it with NULL on every path before it is used.';
-  const check = `Check it before it is used: if (!${name}) return ${neutralReturn(programType)};`;
-  // What its callers pass does not count for a function that is verified on its own.
-  return isParameter(register)
-    ? `${check} Or make the function static, so that its calls are followed.`
-    : check;
-}
-
-/** Arguments of kernel functions are counted from 0, those of helpers from 1. */
-function argumentRegister(kind: string | undefined, number: string | undefined): string {
-  return String(Number(number) + (kind === 'helper arg' ? 0 : 1));
-}
 
 /** For a pointer that is NULL for certain on this path; see refine.ts. */
 export const knownNull: Rule = {
@@ -61,8 +46,8 @@ export const pointerEntries: Entry[] = [
     rules: [
       {
         pattern: /^R(\d+) invalid mem access '(\w*_or_null\w*)'/,
-        say: ({ match, register, here, way }) =>
-          `${register(match[1])} may be NULL here, and ${here} uses it without a check${way}`,
+        say: ({ match, source, register, here, way }) =>
+          `${source(match[1]) ?? memberBefore(here) ?? register(match[1])} may be NULL here, and ${here} uses it without a check${way}`,
         help: (facts) => nullCheck(facts),
       },
       {
@@ -307,6 +292,13 @@ export const pointerEntries: Entry[] = [
       },
       { pattern: /^variable \S+ access var_off/ },
       { pattern: /^R\d+ (32-bit pointer arithmetic|pointer arithmetic|pointer comparison) prohibited/ },
+      {
+        pattern: /^R\d+ pointer \|= pointer prohibited/,
+        say: () =>
+          'clang made one check of two NULL checks here: it joins the pointers with |, which is no operation of pointers',
+        help: ({ programType }) =>
+          `Check each pointer in an if of its own: if (!a) return ${neutralReturn(programType)}; if (!b) return ${neutralReturn(programType)}; where both may be missing, go on with one after the other.`,
+      },
       { pattern: /^R\d+ pointer \S+ pointer prohibited/ },
       { pattern: /^R\d+ (subtraction from stack pointer prohibited|tried to subtract pointer from scalar)/ },
       { pattern: /^R\d+ (partial copy|sign-extension part) of pointer/ },

@@ -18,7 +18,8 @@ import {
   releaseSteps,
 } from './pointer';
 import { decisionsBetween } from './decisions';
-import { decisionSteps, loopSteps, referenceSteps, regionSteps } from './resources';
+import { loopSteps } from './loops';
+import { decisionSteps, referenceSteps, regionSteps } from './resources';
 import { stackUseSteps, unwrittenSteps } from './stack';
 import { isSamePlace } from './trace';
 import { constantStep } from './value';

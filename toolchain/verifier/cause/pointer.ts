@@ -2,7 +2,7 @@
 import { chainOf, rootOf, turned } from './flow';
 import type { Comparison, FlowValue } from './flow';
 import { decisionsBetween } from './decisions';
-import { distance } from './trace';
+import { constantAdded, distance } from './trace';
 import { numberSteps, originSteps, partsOf } from './value';
 import type { CausalStep, Trace } from './trace';
 
@@ -184,15 +184,18 @@ function lengthSteps(trace: Trace): CausalStep[] {
     const sides = typeof right === 'object' ? [left, right] : [left];
     const length = sides.flatMap(partsOf).find((part) => isPacketLength(trace, part));
     if (!length) continue;
-    const message =
-      'the distance between two packet pointers is a plain number: comparing with it proves nothing about the packet';
     return [
-      trace.point('proof-lost', length.index, message),
+      trace.point('proof-lost', length.index, NO_PROOF),
       trace.point('proof', index, 'this comparison is with the calculated length, not with the packet’s end'),
     ];
   }
-  return [];
+  // It may be compared only further on, as the limit of a loop whose first round this is.
+  const kept = trace.flow.registers.flatMap(partsOf).find((part) => isPacketLength(trace, part));
+  return kept ? [trace.point('proof-lost', kept.index, NO_PROOF)] : [];
 }
+
+const NO_PROOF =
+  'the distance between two packet pointers is a plain number: comparing with it proves nothing about the packet';
 
 function isPacketLength(trace: Trace, { kind, instruction, from, other }: FlowValue): boolean {
   if (kind !== 'arithmetic' || instruction?.kind !== 'arithmetic' || instruction.operator !== '-')
@@ -219,10 +222,12 @@ const MAX_PACKET_OFFSET = 0xffff;
 
 /** Whether a packet pointer may be so far from the packet's start that no comparison with its end counts. */
 export function isBeyondPackets(trace: Trace, value: FlowValue): boolean {
-  return trace.pointerChain(value).some((one) => {
-    const bounds = trace.addedTo(one) && trace.boundsAdded(one);
-    return bounds !== undefined && bounds.umax > MAX_PACKET_OFFSET;
-  });
+  let farthest = 0;
+  for (const one of trace.pointerChain(value)) {
+    if (trace.addedTo(one)) farthest += Number(trace.boundsAdded(one)?.umax ?? 0);
+    else farthest += constantAdded(one) ?? 0;
+  }
+  return farthest > MAX_PACKET_OFFSET;
 }
 
 /** The verifier learns from the order of whole pointers only. */
@@ -243,7 +248,7 @@ function checkText(trace: Trace, comparison: Comparison, family: FlowValue, isOw
       : 'this comparison with the packet’s end is for equality, which proves nothing';
   }
   if (pointer && isBeyondPackets(trace, pointer)) {
-    return `this comparison with the packet’s end proves nothing, since the number that is added may be larger than ${MAX_PACKET_OFFSET}`;
+    return `this comparison with the packet’s end proves nothing, since the pointer may be more than ${MAX_PACKET_OFFSET} bytes from the packet’s start`;
   }
   const bytes = pointer && provenBytes(comparison, pointer, family);
   return bytes === undefined

@@ -29,6 +29,12 @@ export type CausalKind =
   /** A variable that takes stack. */
   | 'stack';
 
+/** How a number of `bits` bits was taken out of one of 64. */
+export interface Extension {
+  how: 'sign-extended' | 'zero-extended';
+  bits: number;
+}
+
 /** One point of the story that ends in the failure. */
 export interface CausalStep {
   kind: CausalKind;
@@ -39,8 +45,8 @@ export interface CausalStep {
   /** Position in {@link FailingPath.steps}; -1 for a declaration. */
   step: number;
   message: string;
-  /** Present when a check is of a copy of the low 32 bits that the compiler made: the value it was made of. */
-  extended?: { of: string | undefined; how: 'sign-extended' | 'zero-extended' };
+  /** Present when a check is of a copy of the low bits that the compiler made: the value it was made of. */
+  extended?: Extension & { of: string | undefined };
 }
 
 export interface TraceInput {

@@ -3,7 +3,7 @@ import { chainOf, rootOf, turned } from './flow';
 import type { Comparison, FlowValue } from './flow';
 import { expressionAt } from './names';
 import { isSamePlace } from './trace';
-import type { CausalStep, Trace } from './trace';
+import type { CausalStep, Extension, Trace } from './trace';
 
 /** Checks of one value that a reader can take in. */
 const MAX_CHECKS = 3;
@@ -147,7 +147,7 @@ function checkStep(
   const age = ancestors.get(checked);
   const changes = age === undefined ? [] : [...ancestors.keys()].slice(0, age);
   // An index is scaled by the size of an element, which takes nothing from what was proven of it.
-  if (age !== undefined && changes.every((one) => isScaling(one) || isWidening(one))) {
+  if (age !== undefined && changes.every((one) => isScaling(one) || isWidening(one) || isMasking(one))) {
     const holds = orderOf(checked, comparison);
     const side = missingSide(trace);
     // What bounds the other end is not what is missing.
@@ -178,7 +178,7 @@ function checkStep(
         index,
         `${said} is of ${how}, and the value that is used later is not that copy`,
       ),
-      ...(extended && { extended: { of: trace.name(value), how: extended } }),
+      ...(extended && { extended: { of: trace.name(value), ...extended } }),
     },
   ];
 }
@@ -211,27 +211,48 @@ function isScaling({ instruction }: FlowValue): boolean {
   return ['<<', '*'].includes(instruction.operator) && 'constant' in instruction.operand;
 }
 
+/** Bits that are cleared make no number larger, and none negative. */
+function isMasking(value: FlowValue): boolean {
+  const operation = constantOperation(value);
+  return operation?.operator === '&' && operation.by >= 0n;
+}
+
 function isOnLine(trace: Trace, one: number, other: number): boolean {
   const [a, b] = [trace.at(one), trace.at(other)];
   return a !== undefined && b !== undefined && a.path === b.path && a.range.start.line === b.range.start.line;
 }
 
-/** A copy of the low 32 bits: by `w1 = w2`, or before -mcpu=v3 by `<<= 32` and `>>= 32` or `s>>= 32`. */
-function extensionOf(value: FlowValue): 'sign-extended' | 'zero-extended' | undefined {
-  const { kind, instruction: made } = value;
-  if (kind === 'converted' && made?.kind === 'move' && made.bits === 32)
-    return made.signed ? 'sign-extended' : 'zero-extended';
-  const operators = chainOf(value)
-    .map(({ instruction }) => (instruction?.kind === 'arithmetic' ? instruction.operator : ''))
-    .join(' ');
-  if (/^s>> <</.test(operators)) return 'sign-extended';
-  return /^>> <</.test(operators) ? 'zero-extended' : undefined;
+/**
+ * A copy of the low 8, 16 or 32 bits: by `w1 = w2`, `r1 = (s16)r2` or a mask, or before -mcpu=v3 by a pair of shifts
+ * (`<<= 48`, `s>>= 48`).
+ */
+function extensionOf(value: FlowValue): Extension | undefined {
+  const { kind, instruction: made, from } = value;
+  if (kind === 'converted' && made?.kind === 'move' && made.bits < 64)
+    return { how: made.signed ? 'sign-extended' : 'zero-extended', bits: made.bits };
+  const operation = constantOperation(value);
+  const before = from && constantOperation(from);
+  if (operation?.operator === '&') {
+    const bits = [8, 16, 32].find((width) => operation.by === (1n << BigInt(width)) - 1n);
+    return bits === undefined ? undefined : { how: 'zero-extended', bits };
+  }
+  if (!operation || before?.operator !== '<<' || before.by !== operation.by) return undefined;
+  const bits = 64 - Number(operation.by);
+  if (operation.operator === 's>>') return { how: 'sign-extended', bits };
+  return operation.operator === '>>' ? { how: 'zero-extended', bits } : undefined;
+}
+
+/** Arithmetic of 64 bits by a constant. */
+function constantOperation({ instruction }: FlowValue): { operator: string; by: bigint } | undefined {
+  if (instruction?.kind !== 'arithmetic' || instruction.bits !== 64 || !instruction.operand) return undefined;
+  const { operator, operand } = instruction;
+  return 'constant' in operand ? { operator, by: operand.constant } : undefined;
 }
 
 /** What makes a changed copy of a value another value to the verifier. */
 function copyText(value: FlowValue): string {
   const extended = extensionOf(value);
-  if (extended) return `a ${extended} copy`;
+  if (extended) return `a ${extended.how} copy`;
   if (value.kind === 'converted')
     return value.instruction?.kind === 'load' ? 'a part of it' : 'a converted copy';
   return 'a changed copy';
