@@ -331,6 +331,8 @@ export interface FlightRecorderStateEvent {
   runs: number;
   /** Of them, those that the condition was tried on. A condition on `returned` alone is tried on all, in the kernel. */
   checked: number;
+  /** Those that `returned` matches and that were gone before the rest of the condition could be tried. */
+  lost: number;
   /** The run of which the condition held; recording has stopped, and `bpf/openRun` opens it. */
   stoppedAt?: number;
   /** Programs that cannot be recorded, and why. */
@@ -356,6 +358,11 @@ export interface RecordedRunSummary {
   /** When it began: milliseconds since 1970, and the kernel's monotonic clock in nanoseconds. */
   time: number;
   monotonic: string;
+  /**
+   * The time is that of an earlier run in the same tick of the kernel (1 to 10 ms): of many runs in a tick only the
+   * first ask for the time. The order of a program's runs is known all the same.
+   */
+  isTimeOfTick: boolean;
   cpu: number;
   /** `XDP_DROP (1)`. */
   returned: string;

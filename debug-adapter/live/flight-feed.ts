@@ -8,9 +8,10 @@ import type { LoadedObject } from '../runner/load';
 import type { AttachedProgram } from './attached-program';
 import type { WallClock } from './clock';
 import { FlightRecorder } from './flight-recorder';
+import type { FlightCounts } from './flight-recorder';
 import type { FlightRun } from './flight-runs';
 import type { Instrumentation } from './instrumentation';
-import type { Told } from '../recorder/instrument/flight-code';
+import type { Told } from '../recorder/instrument/kept-code';
 import type { StopCondition } from './stop-condition';
 
 /** Runs that are kept to be opened after they were listed. */
@@ -28,8 +29,9 @@ export interface KeptRun {
   run: FlightRun;
 }
 
-const byAge = (one: { run: FlightRun }, other: { run: FlightRun }) =>
-  one.run.time < other.run.time ? 1 : -1;
+/** Runs of the same tick may have the same time, and those of one program are in the order of the ring. */
+const byAge = ({ run: one }: { run: FlightRun }, { run: other }: { run: FlightRun }) =>
+  one.time === other.time ? other.start - one.start : one.time < other.time ? 1 : -1;
 
 export class FlightFeed {
   /** What somebody asked for; undefined while nothing is to be recorded. */
@@ -43,7 +45,7 @@ export class FlightFeed {
   private stoppedAt: number | undefined;
   private last = { text: '', at: 0 };
   private lastLook = 0;
-  private counts = { runs: 0, checked: 0 };
+  private counts: FlightCounts = { runs: 0, checked: 0, lost: 0 };
 
   constructor(
     private readonly loaded: LoadedObject,
@@ -57,7 +59,7 @@ export class FlightFeed {
     this.wanted = enabled ? { condition } : undefined;
     this.stoppedAt = undefined;
     this.notRecorded = [];
-    if (enabled) this.counts = { runs: 0, checked: 0 };
+    if (enabled) this.counts = { runs: 0, checked: 0, lost: 0 };
   }
 
   /** Which runs of a program the kernel has to tell of. */
@@ -86,6 +88,7 @@ export class FlightFeed {
     this.lastLook = now;
     let runs = 0;
     let checked = 0;
+    let lost = 0;
     let found: KeptRun | undefined;
     for (const program of programs) {
       const recorder = this.recorderOf(program);
@@ -93,6 +96,7 @@ export class FlightFeed {
       const run = found ? undefined : await recorder.look(condition);
       runs += recorder.counts.runs;
       checked += recorder.counts.checked;
+      lost += recorder.counts.lost;
       if (run) found = this.keep(program, recorder, run);
       if (recorder.problem !== undefined && condition) {
         this.listener.output('console', [
@@ -101,7 +105,7 @@ export class FlightFeed {
         recorder.problem = undefined;
       }
     }
-    this.counts = { runs, checked };
+    this.counts = { runs, checked, lost };
     if (found) this.stoppedAt = found.id;
     return found;
   }
@@ -112,7 +116,7 @@ export class FlightFeed {
     const known = byStart.get(run.start);
     if (known) return known;
     const kept = { id: this.nextId++, program, recorder, run };
-    this.clock.see(run.time);
+    if (!run.isOfTick) this.clock.see(run.time);
     this.kept.set(kept.id, kept);
     byStart.set(run.start, kept);
     this.keptBytes += run.trace.length;
@@ -152,6 +156,7 @@ export class FlightFeed {
       hook: thread.name,
       time: this.clock.milliseconds(run.time),
       monotonic: String(run.time),
+      isTimeOfTick: run.isOfTick,
       cpu: run.cpu,
       returned,
       returnValue: this.returnValue(run),

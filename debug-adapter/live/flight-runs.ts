@@ -1,28 +1,28 @@
-/** Runs in the flight recorder's ring, told apart and put together from records that runs on several CPUs have mixed. */
+/** Runs in the flight recorder's ring, told apart and put together from what runs on several CPUs have mixed. */
 import { TRACE_HEADER } from '../recorder/instrument/emit';
+import { readTime } from '../recorder/instrument/flight-clock';
 import {
-  END,
-  END_ID,
   FLIGHT,
   START,
   START_ID,
   START_PACKET_LENGTH,
-  sizeOf,
-} from '../recorder/instrument/flight-code';
-import type { LiveInstrumented } from '../recorder/instrument/live';
+  looseSize,
+  placedHeader,
+} from '../recorder/instrument/flight-layout';
+import type { FlightLayout } from '../recorder/instrument/flight-layout';
+import type { Flight } from '../recorder/instrument/live';
 import { RECORD_HEADER } from '../recorder/instrument/records';
 import type { TraceRecord } from '../recorder/instrument/records';
-import { FIRST } from '../recorder/instrument/ring';
-import { PACKET } from '../recorder/instrument/snapshot-code';
-import { recordsIn } from './ring';
+import { positionOf, recordsIn } from './ring';
 import type { RingRecord, Segment } from './ring';
 import { decodePacket } from './snapshot';
 
 export interface FlightRun {
   /** Where its first record begins in the ring, which no other run of this recording has. */
   start: number;
-  /** Nanoseconds of the kernel's monotonic clock. */
+  /** Nanoseconds of the kernel's monotonic clock; `isOfTick`: those of an earlier run in the same tick. */
   time: bigint;
+  isOfTick: boolean;
   cpu: number;
   /** R0, the lower half of which is what counts. */
   returned: bigint;
@@ -39,20 +39,27 @@ export interface FlightRun {
  */
 const STACK_BYTES = 8 * 1024;
 
-interface OpenRun {
-  start: number;
+/** A record outside of all blocks, and what it is of the program's. */
+interface LooseRecord extends RingRecord {
+  record: TraceRecord;
+}
+
+/** A run whose beginning was found. */
+interface FoundRun {
+  block: RingRecord;
   /** The lower half of R10 of the program's own frame. */
   frame: number;
-  records: RingRecord[];
+  /** The ring's position when it had ended; infinite as long as it has not, or if it was left elsewhere. */
+  end: number;
+  /** Records outside of the block. */
+  loose: LooseRecord[];
   /** It may lack records of which it is not known whose they are. */
-  isMixed: boolean;
+  isDoubtful: boolean;
 }
 
 /** What the records of a ring are those of. */
 export interface RingContent {
-  instrumented: Pick<LiveInstrumented, 'records' | 'mainEnd'>;
-  /** Whether the record of a run's beginning holds the packet's first bytes. */
-  withPacket: boolean;
+  flight: Pick<Flight, 'records' | 'layout' | 'mainEnd'>;
   /** Whether functions may have stacks of their own; see {@link mayHavePrivateStacks}. */
   privateStacks: boolean;
 }
@@ -77,55 +84,69 @@ export function mayHavePrivateStacks(
   return PRIVATE_STACK_TYPES.has(programType) && (major > 6 || (major === 6 && minor >= 13));
 }
 
-/** Sizes of the records in a ring, by number. */
-function flightSizes({ instrumented, withPacket }: RingContent): (id: number) => number | undefined {
-  const sizes = new Map(instrumented.records.map((record) => [record.id, sizeOf(record)]));
-  sizes.set(START_ID, START.PACKET + (withPacket ? PACKET.BYTES + START_PACKET_LENGTH : 0));
-  sizes.set(END_ID, END.SIZE);
-  return (id) => sizes.get(id);
-}
-
 /**
- * Runs that begin and end in a part of the ring, in the order in which they ended. One that was left by a tail call or
- * an exception has no end, and is not among them; nor is one of which it is not certain that all its records were found.
+ * Runs that begin and end in a part of the ring, in the order in which they began. One that was left by a tail call or
+ * an exception has no end, and is not among them; nor is one of which it is not certain that all of it was found.
  */
 export function runsIn(segments: readonly Segment[], content: RingContent): FlightRun[] {
-  const { instrumented, withPacket } = content;
-  const byId = new Map(instrumented.records.map((record) => [record.id, record]));
-  let open: OpenRun[] = [];
-  const runs: FlightRun[] = [];
-  for (const record of recordsIn(segments, flightSizes(content))) {
+  const { layout } = content.flight;
+  const loose = new Map(layout.loose.map((record) => [record.id, record]));
+  const sizes = new Map(layout.loose.map((record) => [record.id, looseSize(record)]));
+  sizes.set(START_ID, layout.size);
+  const readUpTo = segments.at(-1)?.end ?? 0;
+  const found: FoundRun[] = [];
+  let open: FoundRun[] = [];
+  for (const record of recordsIn(segments, (id) => sizes.get(id))) {
     const { view, at, position } = record;
-    const id = view.getUint32(at + FLIGHT.ID, true);
-    const frame = view.getUint32(at + FLIGHT.FRAME, true);
-    if (id === START_ID) {
+    open = open.filter((run) => run.end > position);
+    const ofProgram = loose.get(view.getUint32(at + FLIGHT.ID, true));
+    if (ofProgram) {
+      const one = { ...record, record: ofProgram };
+      ownerOf(one, open, content)?.loose.push(one);
+    } else {
+      const run = begin(record, layout);
+      found.push(run);
       // A run whose frame lies here or below it, where the stack is free again, was left without an end.
-      open = open.filter((run) => (frame - run.frame) >>> 0 >= STACK_BYTES);
-      open.push({ start: position, frame, records: [record], isMixed: false });
-      continue;
+      open = open.filter(({ end, frame }) => end < Infinity || (run.frame - frame) >>> 0 >= STACK_BYTES);
+      open.push(run);
     }
-    const own = open.find((run) => run.frame === frame);
-    if (id !== END_ID) {
-      const isOfFunction = byId.get(id)!.points[0]!.insn >= instrumented.mainEnd;
-      const run = isOfFunction ? callerOf(open, frame, content.privateStacks) : own;
-      run?.records.push(record);
-      continue;
-    }
-    if (!own) continue;
-    open.splice(open.indexOf(own), 1);
-    const start = view.getBigUint64(at + END.START, true);
-    if (!own.isMixed && start === BigInt(own.start + FIRST))
-      runs.push(assemble(own, view.getBigUint64(at + END.RETURNED, true), byId, withPacket));
   }
-  return runs;
+  return found
+    .filter((run) => run.end <= readUpTo && !run.isDoubtful)
+    .map((run) => assemble(run, content.flight));
+}
+
+function begin(block: RingRecord, { size, endPosition }: FlightLayout): FoundRun {
+  const { view, at, position } = block;
+  const word = (offset: number) => view.getBigUint64(at + offset, true);
+  const hasEnded = word(START.END) === word(0);
+  const end = endPosition === undefined ? position + size : positionOf(word(endPosition));
+  return {
+    block,
+    frame: view.getUint32(at + FLIGHT.FRAME, true),
+    end: hasEnded ? end : Infinity,
+    loose: [],
+    isDoubtful: false,
+  };
+}
+
+/** The run that a record outside of all blocks is of. */
+function ownerOf(
+  { view, at, record }: LooseRecord,
+  open: readonly FoundRun[],
+  { flight, privateStacks }: RingContent,
+): FoundRun | undefined {
+  const frame = view.getUint32(at + FLIGHT.FRAME, true);
+  const isOfFunction = record.points[0]!.insn >= flight.mainEnd;
+  return isOfFunction ? callerOf(open, frame, privateStacks) : open.findLast((run) => run.frame === frame);
 }
 
 /**
  * The run in which a function runs: the one whose frame is the nearest above on the same stack. None for a function of
  * a run whose beginning is not there any more.
  */
-function callerOf(open: readonly OpenRun[], frame: number, privateStacks: boolean): OpenRun | undefined {
-  let caller: OpenRun | undefined;
+function callerOf(open: readonly FoundRun[], frame: number, privateStacks: boolean): FoundRun | undefined {
+  let caller: FoundRun | undefined;
   let nearest = STACK_BYTES;
   for (const run of open) {
     const distance = (run.frame - frame) >>> 0;
@@ -137,50 +158,85 @@ function callerOf(open: readonly OpenRun[], frame: number, privateStacks: boolea
   // Nearness tells nothing then. With one run open it is this one's, or that of one that began before what was read:
   // with that one's records in it a run is too long for its re-execution, which says so.
   if (open.length === 1) return open[0];
-  for (const run of open) run.isMixed = true;
+  for (const run of open) run.isDoubtful = true;
   return undefined;
 }
 
-function assemble(
-  { start, records }: OpenRun,
-  returned: bigint,
-  byId: ReadonlyMap<number, TraceRecord>,
-  withPacket: boolean,
-): FlightRun {
-  const sizes = records.map(({ view, at }) => byId.get(view.getUint32(at + FLIGHT.ID, true))!.size);
-  const length = sizes.reduce((sum, size) => sum + size, 0);
+function assemble({ block, loose }: FoundRun, { records, layout }: RingContent['flight']): FlightRun {
+  const { view, at, position: start } = block;
+  const word = (offset: number) => view.getBigUint64(at + offset, true);
+  const parts = [
+    { record: records[0]!, from: entryFields(records[0]!, view, at) },
+    ...inOrder(placedIn(block, layout), loose),
+  ];
+  const length = parts.reduce((sum, { record }) => sum + record.size, 0);
   const trace = new Uint8Array(TRACE_HEADER + length);
   const out = new DataView(trace.buffer);
   out.setBigUint64(0, BigInt(length), true);
   let to = TRACE_HEADER;
-  records.forEach(({ view, at }, index) => {
-    const id = view.getUint32(at + FLIGHT.ID, true);
-    const size = sizes[index]!;
-    out.setUint32(to, id, true);
-    if (id === START_ID) copyEntry(byId.get(id)!, view, at, out, to + RECORD_HEADER);
-    else {
-      const from = view.byteOffset + at + FLIGHT.FIELDS;
-      trace.set(new Uint8Array(view.buffer, from, size - RECORD_HEADER), to + RECORD_HEADER);
-    }
-    to += size;
-  });
-  const { view, at } = records[0]!;
-  const { packet } = withPacket ? decodePacket(view, at + START.PACKET, START_PACKET_LENGTH) : {};
+  for (const { record, from } of parts) {
+    out.setUint32(to, record.id, true);
+    trace.set(from, to + RECORD_HEADER);
+    to += record.size;
+  }
+  const { packet: from } = layout;
+  const { packet } = from === undefined ? {} : decodePacket(view, at + from, START_PACKET_LENGTH);
+  const { nanoseconds, isOfTick } = readTime(word(START.TIME));
   return {
     start,
-    time: view.getBigUint64(at + START.TIME, true),
-    cpu: Number(view.getBigUint64(at + START.CPU, true)),
-    returned,
+    time: nanoseconds,
+    isOfTick,
+    cpu: Number(word(START.CPU)),
+    returned: word(START.RETURNED),
     ...(packet ? { packet: { bytes: packet.bytes, length: Number(packet.end - packet.data) } } : {}),
     trace,
   };
 }
 
+/** A record of the program's, and the bytes of its fields. */
+interface Part {
+  record: TraceRecord;
+  from: Uint8Array;
+}
+
 /** What is recorded at the program's entry: R10, and R1, which is its context. */
-function copyEntry({ points }: TraceRecord, view: DataView, at: number, out: DataView, to: number): void {
-  points[0]!.fields.forEach((field, index) => {
+function entryFields({ points }: TraceRecord, view: DataView, at: number): Uint8Array {
+  const fields = points[0]!.fields;
+  const bytes = new Uint8Array(8 * fields.length);
+  const out = new DataView(bytes.buffer);
+  fields.forEach((field, index) => {
     const isFrame = field.kind === 'register' && field.register === 10;
     const from = at + (isFrame ? START.FRAME : START.CONTEXT);
-    out.setBigUint64(to + 8 * index, view.getBigUint64(from, true), true);
+    out.setBigUint64(8 * index, view.getBigUint64(from, true), true);
   });
+  return bytes;
+}
+
+/**
+ * Records in the block that the run has written, and where the ring was then. In the others there is what other runs
+ * have left there, whose words are not this one's.
+ */
+function placedIn({ view, at }: RingRecord, layout: FlightLayout): (Part & { position: number })[] {
+  const word = (offset: number) => view.getBigUint64(at + offset, true);
+  const header = placedHeader(layout);
+  return layout.placed.flatMap(({ record, offset }) => {
+    if (word(offset) !== word(0)) return [];
+    const from = bytesOf(view, at + offset + header, record.size - RECORD_HEADER);
+    return [{ record, from, position: layout.endPosition === undefined ? 0 : positionOf(word(offset + 8)) }];
+  });
+}
+
+/** As the run has written them: those in the block are in order, and so are those outside of it. */
+function inOrder(placed: readonly (Part & { position: number })[], loose: readonly LooseRecord[]): Part[] {
+  const parts: Part[] = [];
+  let next = 0;
+  for (const { view, at, position, record } of loose) {
+    while (next < placed.length && placed[next]!.position <= position) parts.push(placed[next++]!);
+    parts.push({ record, from: bytesOf(view, at + FLIGHT.FIELDS, record.size - RECORD_HEADER) });
+  }
+  return [...parts, ...placed.slice(next)];
+}
+
+function bytesOf(view: DataView, at: number, length: number): Uint8Array {
+  return new Uint8Array(view.buffer, view.byteOffset + at, length);
 }

@@ -5,8 +5,9 @@ import type { LoadedProgram } from '../../kernel/protocol';
 import type { Btf } from '../../toolchain/btf/btf';
 import type { CannotRecord, PreparedProgram } from '../recorder/instrument/instrument';
 import { instrumentLive } from '../recorder/instrument/live';
-import type { LiveInstrumented, LiveWanted } from '../recorder/instrument/live';
-import type { Told } from '../recorder/instrument/flight-code';
+import type { Flight, LiveInstrumented, LiveWanted } from '../recorder/instrument/live';
+import { KEPT_REGION } from '../recorder/instrument/kept-code';
+import type { Told } from '../recorder/instrument/kept-code';
 import { RING } from '../recorder/instrument/ring';
 import { packetFields } from '../recorder/instrument/snapshot-code';
 import type { SnapshotDetail } from '../recorder/instrument/snapshot-code';
@@ -30,8 +31,7 @@ export interface Instrumentation {
   /** What is not shown, and why, in words. */
   notes: string[];
   snapshots?: { ring: Ring; instrumented: LiveInstrumented; breakpoints: ReadonlyMap<number, number> };
-  /** `withPacket`: the record of a run's beginning holds the packet's first bytes. */
-  flight?: { ring: Ring; instrumented: LiveInstrumented; withPacket: boolean };
+  flight?: { ring: Ring; flight: Flight };
   close(): Promise<void>;
 }
 
@@ -47,11 +47,11 @@ export interface WatchedProgram {
 
 /**
  * Bytes of the rings of all programs together: at a million hits a second, what comes between two looks of the reader
- * has room in the one; the other holds some 100,000 short runs. A larger one costs time on every run, since it leaves
- * the processor's caches.
+ * has room in the one; the other holds some 50,000 short runs. A larger one costs time on every run, since it leaves
+ * the processor's caches; runs that are looked for are kept outside of it.
  */
 const SNAPSHOT_CAPACITY = 16 * 1024 * 1024;
-const FLIGHT_CAPACITY = 32 * 1024 * 1024;
+const FLIGHT_CAPACITY = 16 * 1024 * 1024;
 const SMALL_CAPACITY = 1024 * 1024;
 
 /** From all that can be taken to what every kernel and program allows. */
@@ -79,22 +79,25 @@ export async function loadInstrumentation(
   const rings: Ring[] = [];
   const closeRings = () => Promise.all(rings.map((ring) => ring.close()));
   try {
-    const create = async (name: string, capacity: number) => {
+    const create = async (name: string, capacity: number, rest = 0) => {
       const share = capacity >> Math.ceil(Math.log2(watched.among));
-      const ring = await createRing(watched.kernel, name, Math.max(share, SMALL_CAPACITY));
+      const ring = await createRing(watched.kernel, name, Math.max(share, SMALL_CAPACITY), rest);
       rings.push(ring);
       return ring;
     };
     const snapshots = stops.length > 0 ? await create('bpfs_snapshots', SNAPSHOT_CAPACITY) : undefined;
-    const flight = wanted.flight ? await create('bpfs_runs', FLIGHT_CAPACITY) : undefined;
+    const told = wanted.flight?.told ?? 'none';
+    const rest = told === 'none' ? 0 : KEPT_REGION;
+    const flight = wanted.flight ? await create('bpfs_runs', FLIGHT_CAPACITY, rest) : undefined;
     const loaded = await loadFirst(watched, (detail) => ({
       ...(snapshots ? { snapshots: { ring: snapshots.layout, stops, detail } } : {}),
       ...(flight
         ? {
             flight: {
               ring: flight.layout,
-              told: wanted.flight?.told ?? 'none',
-              packet: detail.packet !== false,
+              told,
+              keptOffset: flight.restOffset,
+              copies: detail.packet === 'probe_read',
             },
           }
         : {}),
@@ -113,9 +116,7 @@ export async function loadInstrumentation(
       detail,
       notes: missing(watched.program.name, detail, hasPacket, refusals),
       ...(snapshots ? { snapshots: { ring: snapshots, instrumented, breakpoints } } : {}),
-      ...(flight
-        ? { flight: { ring: flight, instrumented, withPacket: detail.packet !== false && hasPacket } }
-        : {}),
+      ...(flight && instrumented.flight ? { flight: { ring: flight, flight: instrumented.flight } } : {}),
       async close() {
         await watched.kernel.request('programVariantClose', { program });
         await closeRings();
@@ -129,14 +130,14 @@ export async function loadInstrumentation(
   }
 }
 
-async function createRing(kernel: KernelClient, name: string, capacity: number): Promise<Ring> {
+async function createRing(kernel: KernelClient, name: string, capacity: number, rest: number): Promise<Ring> {
   try {
-    return await Ring.create(kernel, name, capacity);
+    return await Ring.create(kernel, name, capacity, rest);
   } catch (error) {
     // Linux 5.10 limits an array's value to 4 MiB (array_map_alloc_check), and memory may be short.
     const tooLarge = error instanceof KernelError && ['E2BIG', 'ENOMEM'].includes(error.errno ?? '');
     if (!tooLarge || capacity <= SMALL_CAPACITY) throw error;
-    return Ring.create(kernel, name, SMALL_CAPACITY);
+    return Ring.create(kernel, name, SMALL_CAPACITY, rest);
   }
 }
 

@@ -153,7 +153,7 @@ test('a recorded run is the one that the kernel ran, and a condition finds it', 
   expect(returned.slice(2, 4)).toEqual([1, 1]);
   const found = await foundBy(recorder, condition.value);
   // Looking ends with the one that is found.
-  expect(recorder.counts).toEqual({ runs: 5, checked: 4 });
+  expect(recorder.counts).toEqual({ runs: 5, checked: 4, lost: 0 });
   expect(found!.packet).toEqual({ bytes: large.subarray(0, 64), length: 77 });
   const opened = await recorder.open(found!);
   expect(opened.ending).toEqual({ kind: 'returned' });
@@ -182,7 +182,7 @@ test('a condition of which nothing is about the return value is tried on every r
     expect(await recorder.look(condition.value)).toBeUndefined();
     return recorder.counts;
   };
-  await expect.poll(counts).toEqual({ runs: 3, checked: 3 });
+  await expect.poll(counts).toEqual({ runs: 3, checked: 3, lost: 0 });
   await run(program, packet(18));
   const found = await foundBy(recorder, condition.value);
   expect(found && Number(found.returned)).toBe(2);
@@ -190,12 +190,13 @@ test('a condition of which nothing is about the return value is tried on every r
   await loaded.close();
 });
 
-describe('a program that is not under the GPL, and may not call every helper', () => {
-  const proprietary = (object: Uint8Array) => {
-    const text = Buffer.from(object).toString('latin1');
-    return new Uint8Array(Buffer.from(text.replaceAll('Dual MIT/GPL', 'Proprietary\0'), 'latin1'));
-  };
+/** The same object, not under the GPL. */
+const proprietary = (object: Uint8Array) => {
+  const text = Buffer.from(object).toString('latin1');
+  return new Uint8Array(Buffer.from(text.replaceAll('Dual MIT/GPL', 'Proprietary\0'), 'latin1'));
+};
 
+describe('a program that is not under the GPL, and may not call every helper', () => {
   test.each([
     ['xdp', SUMS],
     ['tc', SUMS.replace('SEC("xdp")', 'SEC("tc")').replace('struct xdp_md', 'struct __sk_buff')],
@@ -247,3 +248,178 @@ SEC("xdp") int prog(struct xdp_md *ctx)
   expect(program.instrumentation).toBeUndefined();
   await loaded.close();
 });
+
+async function recorderOf(
+  text: string,
+  condition: string,
+): Promise<{
+  loaded: LoadedObject;
+  program: AttachedProgram;
+  recorder: FlightRecorder;
+  wanted: StopCondition;
+}> {
+  const { loaded, program } = await open(text);
+  const parsed = await parseStopCondition(condition);
+  if (!parsed.ok) throw new Error(parsed.problem.message);
+  const told = parsed.value.inKernel('xdp') ?? 'all';
+  expect(await program.watch({ stops: [], flight: { told } })).toEqual({ notes: [] });
+  const recorder = new FlightRecorder(loaded, program, program.instrumentation!, new WallClock());
+  return { loaded, program, recorder, wanted: parsed.value };
+}
+
+const marked = (length: number) => packet(length).fill(9, 14);
+/** More than the ring holds, whatever the program records. */
+const MANY = 300_000;
+
+const STRAIGHT = `
+SEC("xdp") int prog(struct xdp_md *ctx)
+{
+	unsigned char *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	int length = end - data;
+
+	if (data + 15 > end)
+		return XDP_ABORTED;
+	return data[14] == 9 ? XDP_DROP : XDP_PASS;
+}`;
+
+test.each([
+  ['in its block', STRAIGHT],
+  ['in a loop and a function', SUMS],
+])('a run that is looked for outlasts all that the ring has room for: %s', async (_, text) => {
+  if (isTooOld()) return;
+  const { loaded, program, recorder, wanted } = await recorderOf(
+    text,
+    'returned == XDP_DROP && end - data == 77',
+  );
+  await run(program, marked(70));
+  await run(program, marked(77));
+  await run(program, packet(18), MANY);
+  const { ring } = program.instrumentation!.flight!;
+  const { position } = await ring.header();
+  expect(ring.oldest(position)).toBeGreaterThan(0);
+  const found = await foundBy(recorder, wanted);
+  expect(found!.packet!.length).toBe(77);
+  expect((await recorder.open(found!)).ending).toEqual({ kind: 'returned' });
+  expect(recorder.counts).toEqual({ runs: MANY + 2, checked: MANY + 2, lost: 0 });
+  await program.unload();
+  await loaded.close();
+});
+
+test('of more runs than there are places to keep them every one is tried or counted as lost', async () => {
+  if (isTooOld()) return;
+  const { loaded, program, recorder, wanted } = await recorderOf(
+    SUMS,
+    'returned == XDP_DROP && end - data == 77',
+  );
+  const { kept } = program.instrumentation!.flight!.flight;
+  await run(program, marked(70), kept!.places + 250);
+  const lookAll = async () => {
+    expect(await recorder.look(wanted)).toBeUndefined();
+    return recorder.counts;
+  };
+  const runs = kept!.places + 250;
+  await expect.poll(lookAll, { timeout: 20_000 }).toEqual({ runs, checked: kept!.places, lost: 250 });
+  // Places that were looked at are free again.
+  await run(program, marked(77));
+  expect((await foundBy(recorder, wanted))!.packet!.length).toBe(77);
+  expect(recorder.counts).toEqual({ runs: runs + 1, checked: kept!.places + 1, lost: 250 });
+  await program.unload();
+  await loaded.close();
+});
+
+test('of a program that may not copy memory, a run that is looked for is found in the ring as long as it is there', async () => {
+  if (isTooOld()) return;
+  const { loaded, program } = await open(STRAIGHT, proprietary);
+  const condition = await parseStopCondition('returned == XDP_DROP && length == 77');
+  if (!condition.ok) throw new Error(condition.problem.message);
+  await program.watch({ stops: [], flight: { told: condition.value.inKernel('xdp')! } });
+  const recorder = new FlightRecorder(loaded, program, program.instrumentation!, new WallClock());
+  await run(program, marked(77));
+  await run(program, packet(60), MANY);
+  expect(await recorder.look(condition.value)).toBeUndefined();
+  expect(recorder.counts).toEqual({ runs: MANY + 1, checked: MANY, lost: 1 });
+  await run(program, marked(77));
+  expect(await foundBy(recorder, condition.value)).toBeDefined();
+  await program.unload();
+  await loaded.close();
+});
+
+test('a run knows its time, or that it is that of an earlier one in the same tick', async () => {
+  if (isTooOld()) return;
+  const { loaded, program } = await open(STRAIGHT);
+  await program.watch({ stops: [], flight: { told: 'none' } });
+  const recorder = new FlightRecorder(loaded, program, program.instrumentation!, new WallClock());
+  await run(program, packet(60));
+  const [single] = await recorder.newest(1);
+  expect(single!.isOfTick).toBe(false);
+  await run(program, packet(60), 20_000);
+  const runs = (await recorder.newest(20_000)).reverse();
+  expect(runs.length).toBe(20_000);
+  expect(runs.filter(({ isOfTick }) => isOfTick).length).toBeGreaterThan(10_000);
+  const times = runs.map(({ time }) => time);
+  expect(times).toEqual([...times].sort((one, other) => Number(one - other)));
+  // The ticks of the slowest kernels are 10 ms apart; that of a run on a busy machine comes when it comes.
+  const asked = runs.filter(({ isOfTick }) => !isOfTick);
+  expect(asked.every(({ time }) => time > single!.time)).toBe(true);
+  await program.unload();
+  await loaded.close();
+});
+
+const COUNTED_LOOP = `
+	#pragma clang loop unroll(disable)
+	for (u32 i = 0; i < 8; i++) {
+		u32 key = i;
+		u64 *sum = bpf_map_lookup_elem(&sums, &key);
+
+		if (!sum)
+			break;
+		total += *sum;
+	}`;
+const OPEN_LOOP = `
+	for (u32 key = 0; key < 8; key++) {
+		u64 *sum = bpf_map_lookup_elem(&sums, &key);
+
+		if (!sum)
+			break;
+		total += *sum;
+		asm volatile goto("may_goto %l[enough]" :::: enough);
+	}
+enough:`;
+
+test.each([
+  ['whose rounds the verifier counts', COUNTED_LOOP, 0],
+  ['that the kernel may leave', OPEN_LOOP, 609],
+])(
+  'what a loop records stays in order with what comes before and behind it: one %s',
+  async (_, loop, since) => {
+    if (isTooOld()) return;
+    const { major, minor, release } = {
+      ...kernel.client.hello.kernel,
+      ...kernel.client.hello.kernel.version,
+    };
+    if (major * 100 + minor < since) {
+      console.log(`skipped: Linux ${release} has no such loops`);
+      return;
+    }
+    const { loaded, program } = await open(`
+struct { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 8); __type(key, u32); __type(value, u64); } sums SEC(".maps");
+SEC("xdp") int prog(struct xdp_md *ctx)
+{
+	u64 total = ctx->rx_queue_index;
+${loop}
+	total += ctx->ingress_ifindex;
+	return total > 100000 ? XDP_DROP : XDP_PASS;
+}`);
+    await program.watch({ stops: [], flight: { told: 'none' } });
+    const { layout } = program.instrumentation!.flight!.flight;
+    expect(layout.placed.length).toBeGreaterThan(0);
+    expect(layout.loose.length).toBeGreaterThan(0);
+    const recorder = new FlightRecorder(loaded, program, program.instrumentation!, new WallClock());
+    await run(program, packet(60), 3);
+    const runs = await recorder.newest(10);
+    expect(runs).toHaveLength(3);
+    for (const one of runs) expect((await recorder.open(one)).ending).toEqual({ kind: 'returned' });
+    await program.unload();
+    await loaded.close();
+  },
+);

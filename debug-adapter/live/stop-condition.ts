@@ -10,7 +10,7 @@ import { decode } from '../../toolchain/btf/value';
 import { succeed } from '../../toolchain/problem';
 import type { Outcome } from '../../toolchain/problem';
 import { namedReturnValue } from '../../toolchain/program/return-values';
-import type { ReturnCondition } from '../recorder/instrument/flight-code';
+import type { ReturnCondition } from '../recorder/instrument/kept-code';
 import type { OpenedRun } from '../recorder/open-run';
 
 export interface StopCondition {

@@ -173,11 +173,15 @@ function describe({ enabled, stopWhen, runs, stoppedAt }: FlightRecorderStateEve
     : vscode.l10n.t('{0} runs, until {1}', count, stopWhen);
 }
 
-function warnings({ notRecorded }: FlightRecorderStateEvent): string | undefined {
-  if (notRecorded.length === 0) return undefined;
-  return notRecorded
-    .map(({ program, reason }) => vscode.l10n.t('{0} is not recorded: {1}.', program, reason))
-    .join('\n');
+function warnings({ notRecorded, lost }: FlightRecorderStateEvent): string | undefined {
+  const lines = notRecorded.map(({ program, reason }) =>
+    vscode.l10n.t('{0} is not recorded: {1}.', program, reason),
+  );
+  if (lost > 0) {
+    const count = lost.toLocaleString(vscode.env.language);
+    lines.push(vscode.l10n.t('{0} runs were gone before the condition could be tried on them.', count));
+  }
+  return lines.length === 0 ? undefined : lines.join('\n');
 }
 
 function treeItem(row: Row): vscode.TreeItem {
@@ -185,7 +189,8 @@ function treeItem(row: Row): vscode.TreeItem {
   const item = new vscode.TreeItem(run.returned);
   const steps = run.steps?.toLocaleString(vscode.env.language);
   item.description = [
-    clockTime(run.time),
+    // Of many runs within a tick of the kernel only the first know more than the tick.
+    `${run.isTimeOfTick ? '≈ ' : ''}${clockTime(run.time)}`,
     vscode.l10n.t('CPU {0}', run.cpu),
     ...(steps === undefined ? [] : [vscode.l10n.t('{0} instructions', steps)]),
   ].join(' · ');

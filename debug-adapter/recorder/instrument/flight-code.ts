@@ -1,11 +1,17 @@
-/** Code of the flight recorder: where a run begins and ends, and how its records are told from those of other runs. */
+/** Code of the flight recorder: what begins and ends the record of a run, and what each place of the program adds. */
 import type { AddressLoad } from './address-loads';
-import { slotsOf } from '../../../toolchain/insn/insn';
+import { bit } from '../../../toolchain/insn/effects';
 import type { Insn } from '../../../toolchain/insn/insn';
-import { Alu, Class, Jump, R10, SOURCE_REGISTER } from '../../../toolchain/insn/opcodes';
+import { Alu, R10 } from '../../../toolchain/insn/opcodes';
 import { TRACE_HEADER, alu, ldx, stx } from './emit';
 import type { RecordWriter, TraceLayout } from './emit';
-import { RECORD_HEADER, freeAt } from './records';
+import { timeCode } from './flight-clock';
+import { FLIGHT, START, START_ID, START_PACKET_LENGTH, looseSize, placedHeader } from './flight-layout';
+import type { FlightLayout } from './flight-layout';
+import { keepCode, unless } from './kept-code';
+import type { KeptLayout, Told } from './kept-code';
+import { registersIn } from './points';
+import { freeAt } from './records';
 import type { RegisterFacts, TraceRecord } from './records';
 import {
   HELPER,
@@ -13,8 +19,11 @@ import {
   add64,
   call,
   copy,
+  jump,
+  lengthOf,
   mapValue,
   number32,
+  position,
   restore,
   save,
   set,
@@ -23,73 +32,80 @@ import {
   sum,
   take,
 } from './ring';
-import { PACKET, copyPacket } from './snapshot-code';
+import { copyPacketInline } from './snapshot-code';
 import type { PacketFields } from './snapshot-code';
-import { bit } from '../../../toolchain/insn/effects';
-import { registersIn } from './points';
 
-/** Words that it uses below a subprogram's stack: two that any recording spills to, the position, the run's start. */
-export const FLIGHT_SLOTS = 4;
-const POSITION_SLOT = 2;
-const START_SLOT = 3;
+/**
+ * Words below a subprogram's stack: two that any recording spills to; in the program's own frame the run's word and
+ * where its block is; and one for a record outside of the block that finds only two registers.
+ */
+export const FLIGHT_SLOTS = 5;
+const WORD_SLOT = 2;
+const BLOCK_SLOT = 3;
+const POSITION_SLOT = 4;
 
-/** Every record: number, and the low half of R10, which tells runs on several CPUs apart. Then fields. */
-export const FLIGHT = { ID: 8, FRAME: 12, FIELDS: 16 } as const;
-/** The first record of a run. */
-export const START = { FRAME: 16, CONTEXT: 24, TIME: 32, CPU: 40, PACKET: 48 } as const;
-/** Enough for the headers of most packets; copying costs time on every run. */
-export const START_PACKET_LENGTH = 64;
-/** Its last: what it returned, and the first word of its first record. */
-export const END = { RETURNED: 16, START: 24, SIZE: 32 } as const;
-/** Numbers of these records; the others follow. */
-export const START_ID = 1;
-export const END_ID = 2;
-export const FIRST_ID = 3;
-
-/** What a run has to have returned, as a number of 32 bits; tried in the kernel. */
-export interface ReturnCondition {
-  operator: '==' | '!=' | '<' | '<=' | '>' | '>=';
-  /** Comparisons with a negative number are signed. */
-  value: number;
-}
-
-/** How records of the program's own points are begun. */
+/** How records of the program's own points are begun: in the run's block, where they have a place in it. */
 export function flightWriter(
   ring: TraceLayout,
+  layout: FlightLayout,
   facts: RegisterFacts,
   depth: (insn: number) => number,
 ): RecordWriter {
+  const offsets = new Map(layout.placed.map(({ record, offset }) => [record, offset]));
   return {
-    firstField: () => TRACE_HEADER + FLIGHT.FIELDS,
+    firstField: (record) => {
+      const offset = offsets.get(record);
+      return TRACE_HEADER + (offset === undefined ? FLIGHT.FIELDS : offset + placedHeader(layout));
+    },
     reserve(record, spill) {
-      const { address, scratch, spilled, id } = record;
-      const first = record.points[0]!;
-      const third = registersIn(freeAt(first, facts) & ~bit(address) & ~bit(scratch))[0];
-      const slot = slotOffset(depth(first.insn), POSITION_SLOT);
-      const size = sizeOf(record);
-      const kept = third === undefined ? [save(scratch, slot)] : [copy(third, scratch)];
+      const { address, scratch, spilled } = record;
+      const offset = offsets.get(record);
+      const below = depth(record.points[0]!.insn);
       return [
         ...spilled.map((register) => spill.save(register, register === address ? 0 : 1)),
-        mapValue(address, ring.map),
-        set(scratch, size),
-        add64(address, RING.POSITION, scratch, true),
-        ...kept,
-        alu(Alu.AND, scratch, ring.capacity - 8),
-        sum(address, scratch),
-        ...(third === undefined ? [restore(scratch, slot)] : []),
-        number32(address, TRACE_HEADER + FLIGHT.ID, id),
-        store32(address, TRACE_HEADER + FLIGHT.FRAME, R10),
-        // Behind what it stands for: whoever finds it finds the record's number too. Fields are there when the run ends.
-        stx(address, third ?? scratch, TRACE_HEADER),
+        ...(offset === undefined
+          ? beginLoose(ring, record, facts, below)
+          : beginPlaced(ring, record, layout, TRACE_HEADER + offset, below)),
         ...spilled.filter((register) => register === scratch).map((register) => spill.restore(register, 1)),
       ];
     },
   };
 }
 
-/** Bytes of a record in the ring. */
-export function sizeOf({ size }: Pick<TraceRecord, 'size'>): number {
-  return size - RECORD_HEADER + FLIGHT.FIELDS;
+function beginPlaced(
+  ring: TraceLayout,
+  { address, scratch }: TraceRecord,
+  { endPosition }: FlightLayout,
+  offset: number,
+  depth: number,
+): Insn[] {
+  const order = [...position(ring, scratch), stx(address, scratch, offset + 8)];
+  return [
+    restore(address, slotOffset(depth, BLOCK_SLOT)),
+    // Says what of the run was recorded outside of the block before.
+    ...(endPosition === undefined ? [] : order),
+    restore(scratch, slotOffset(depth, WORD_SLOT)),
+    stx(address, scratch, offset),
+  ];
+}
+
+function beginLoose(ring: TraceLayout, record: TraceRecord, facts: RegisterFacts, depth: number): Insn[] {
+  const { address, scratch, id } = record;
+  const third = registersIn(freeAt(record.points[0]!, facts) & ~bit(address) & ~bit(scratch))[0];
+  const slot = slotOffset(depth, POSITION_SLOT);
+  return [
+    mapValue(address, ring.map),
+    set(scratch, looseSize(record)),
+    add64(address, RING.POSITION, scratch, true),
+    third === undefined ? save(scratch, slot) : copy(third, scratch),
+    alu(Alu.AND, scratch, ring.capacity - 8),
+    sum(address, scratch),
+    ...(third === undefined ? [restore(scratch, slot)] : []),
+    number32(address, TRACE_HEADER + FLIGHT.ID, id),
+    store32(address, TRACE_HEADER + FLIGHT.FRAME, R10),
+    // Behind what it stands for: whoever finds it finds the record's number too. Fields are there when the run ends.
+    stx(address, third ?? scratch, TRACE_HEADER),
+  ];
 }
 
 /** Writes the addresses once, to the header; an address is never 0. */
@@ -99,11 +115,10 @@ function tellAddresses({ map }: TraceLayout, loads: readonly AddressLoad[]): Ins
     { ...insn, dst: 2 },
     stx(1, 2, RING.ADDRESSES + 8 * index),
   ]);
-  const length = stores.reduce((sum, insn) => sum + slotsOf(insn), 0);
   return [
     mapValue(1, map),
     ldx(2, 1, RING.ADDRESSES, 8),
-    { code: Class.JMP | Jump.JNE, dst: 2, src: 0, off: length, imm: 0, high: 0 },
+    jump('!=', 2, 0, lengthOf(stores)),
     // The first is what tells that all are there.
     ...stores.slice(2),
     ...stores.slice(0, 2),
@@ -113,89 +128,58 @@ function tellAddresses({ map }: TraceLayout, loads: readonly AddressLoad[]): Ins
 /** At the program's entry, where R6 to R9 hold nothing. */
 export function startCode(
   ring: TraceLayout,
+  layout: FlightLayout,
   depth: number,
   packet: PacketFields | undefined,
   addresses: readonly AddressLoad[],
 ): Insn[] {
-  const size = packet ? START.PACKET + PACKET.BYTES + START_PACKET_LENGTH : START.PACKET;
-  const [context, time, position, address] = [6, 7, 8, 9] as const;
+  const [context, time, word, address] = [6, 7, 8, 9] as const;
   const keep = (register: number, offset: number) => stx(address, register, TRACE_HEADER + offset);
+  const place = { address, position: word, context };
   return [
     copy(context, 1),
     ...tellAddresses(ring, addresses),
-    call(HELPER.KTIME_GET_NS),
+    ...timeCode(ring),
     copy(time, 0),
     call(HELPER.GET_SMP_PROCESSOR_ID),
-    ...take(ring, size, address, 1, position),
-    save(position, slotOffset(depth, START_SLOT)),
+    ...take(ring, layout.size, address, 1, word),
+    save(word, slotOffset(depth, WORD_SLOT)),
+    save(address, slotOffset(depth, BLOCK_SLOT)),
     number32(address, TRACE_HEADER + FLIGHT.ID, START_ID),
     store32(address, TRACE_HEADER + FLIGHT.FRAME, R10),
-    keep(position, 0),
+    keep(word, 0),
     keep(R10, START.FRAME),
     keep(context, START.CONTEXT),
     keep(time, START.TIME),
     keep(0, START.CPU),
-    ...(packet ? copyPacket(packet, START.PACKET, START_PACKET_LENGTH, { address, position, context }) : []),
+    ...(packet && layout.packet !== undefined
+      ? copyPacketInline(packet, layout.packet, START_PACKET_LENGTH, place)
+      : []),
     copy(1, context),
   ];
 }
 
-/**
- * Which runs are told to whoever looks for one: none, all, or those that returned something. Every word that is counted
- * up by all CPUs costs time, so that there is but one for each run.
- */
-export type Told = 'none' | 'all' | ReturnCondition;
-
 /** Before the program's `exit`, where all registers but R0 are at nobody's service any more. */
-export function endCode(ring: TraceLayout, depth: number, told: Told): Insn[] {
-  const keep = (register: number, offset: number) => stx(1, register, TRACE_HEADER + offset);
-  const count = (offset: number, fetch: boolean) => [
-    mapValue(1, ring.map),
-    set(2, 1),
-    add64(1, offset, 2, fetch),
-  ];
-  const matched = [
-    ...count(RING.MATCHES, true),
-    alu(Alu.AND, 2, RING.MATCHED_COUNT - 1),
-    alu(Alu.LSH, 2, 3),
-    sum(1, 2),
-    stx(1, 3, RING.MATCHED),
-  ];
-  const length = matched.reduce((sum, insn) => sum + slotsOf(insn), 0);
+export function endCode(
+  ring: TraceLayout,
+  layout: FlightLayout,
+  depth: number,
+  told: Told,
+  kept: KeptLayout | undefined,
+): Insn[] {
+  const run = { block: 7, word: 8, end: 9 } as const;
+  const keep = (register: number, offset: number) => stx(run.block, register, TRACE_HEADER + offset);
+  const { endPosition } = layout;
+  const matched = kept ? keepCode(ring, layout, kept, run) : [];
   return [
-    ...take(ring, END.SIZE, 1, 2, 3),
-    number32(1, TRACE_HEADER + FLIGHT.ID, END_ID),
-    store32(1, TRACE_HEADER + FLIGHT.FRAME, R10),
-    keep(0, END.RETURNED),
-    restore(2, slotOffset(depth, START_SLOT)),
-    keep(2, END.START),
+    restore(run.block, slotOffset(depth, BLOCK_SLOT)),
+    restore(run.word, slotOffset(depth, WORD_SLOT)),
+    keep(0, START.RETURNED),
+    ...(endPosition === undefined ? [] : [...position(ring, run.end), keep(run.end, endPosition)]),
     // Last: with it the run is complete.
-    keep(3, 0),
-    ...(told === 'all' ? [] : count(RING.RUNS, false)),
-    ...(typeof told === 'object' ? [unless(told, length)] : []),
-    ...(told === 'none' ? [] : matched),
+    keep(run.word, START.END),
+    ...(layout.countsEnds ? [mapValue(1, ring.map), set(2, 1), add64(1, RING.RUNS, 2, false)] : []),
+    ...(typeof told === 'object' ? [unless(told, lengthOf(matched))] : []),
+    ...matched,
   ];
-}
-
-const OPPOSITE = {
-  '==': Jump.JNE,
-  '!=': Jump.JEQ,
-  '<': Jump.JGE,
-  '<=': Jump.JGT,
-  '>': Jump.JLE,
-  '>=': Jump.JLT,
-};
-const SIGNED_OPPOSITE = { ...OPPOSITE, '<': Jump.JSGE, '<=': Jump.JSGT, '>': Jump.JSLE, '>=': Jump.JSLT };
-
-/** Skips so many instructions unless R0, of 32 bits, meets the condition. */
-function unless({ operator, value }: ReturnCondition, length: number): Insn {
-  const jump = (value < 0 ? SIGNED_OPPOSITE : OPPOSITE)[operator];
-  return {
-    code: (Class.JMP32 | jump) & ~SOURCE_REGISTER,
-    dst: 0,
-    src: 0,
-    off: length,
-    imm: value | 0,
-    high: 0,
-  };
 }

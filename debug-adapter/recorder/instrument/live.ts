@@ -11,8 +11,11 @@ import type { Arrival, Inserted, TraceLayout } from './emit';
 import { analyseFlow } from './flow';
 import type { Flow } from './flow';
 import { analyseFrame } from './frame';
-import { FIRST_ID, FLIGHT_SLOTS, START_ID, endCode, flightWriter, startCode } from './flight-code';
-import type { Told } from './flight-code';
+import { FLIGHT_SLOTS, endCode, flightWriter, startCode } from './flight-code';
+import { FIRST_ID, START_ID, layOutFlight } from './flight-layout';
+import type { FlightLayout } from './flight-layout';
+import { layOutKept } from './kept-code';
+import type { KeptLayout, Told } from './kept-code';
 import { findObstacle, functionParameters, movedInfo } from './instrument';
 import type { CannotRecord, PreparedProgram } from './instrument';
 import { analyseInitialised, analyseLiveness } from './liveness';
@@ -27,7 +30,14 @@ export interface Stop extends SnapshotPoint, Pick<Arrival, 'passedFromAbove' | '
 
 export interface LiveWanted {
   snapshots?: { ring: TraceLayout; stops: readonly Stop[]; detail: SnapshotDetail };
-  flight?: { ring: TraceLayout; told: Told; packet: boolean };
+  flight?: {
+    ring: TraceLayout;
+    told: Told;
+    /** Where in the ring's map there is room for runs that are kept. */
+    keptOffset: number;
+    /** Whether it may call the helper that copies memory, which is for programs under the GPL. */
+    copies: boolean;
+  };
   /** Where the program's context says that the packet is. */
   packet?: PacketFields | undefined;
   parametersOf(functionType: number): number | undefined;
@@ -36,8 +46,15 @@ export interface LiveWanted {
 export interface LiveInstrumented {
   variant: PreparedProgram;
   snapshots: SnapshotLayout[];
-  /** Points of the flight recorder as replay wants them: the first is the program's entry. */
+  flight?: Flight;
+}
+
+/** What the flight recorder's ring holds. */
+export interface Flight {
+  /** Its points as replay wants them: the first is the program's entry. */
   records: TraceRecord[];
+  layout: FlightLayout;
+  kept: KeptLayout | undefined;
   /** The instruction behind the program's own last one; those of its functions follow. */
   mainEnd: number;
   /** Instructions whose results are in the ring's header, in its order, once a run was recorded. */
@@ -56,14 +73,14 @@ export function instrumentLive(
   const depth = (subprogram: number) => stackDepth[subprogram] ?? 512;
   const inserted: Inserted = { entry: new Map(), arrival: new Map(), before: new Map(), after: new Map() };
   const usage: { insn: number; slots: number }[] = [];
-  let records: TraceRecord[] = [];
+  let flight: Flight | undefined;
   if (wanted.flight) {
     const obstacle = findObstacle(insns);
     if (obstacle) return obstacle;
     const recorded = addFlight(program, flow, facts, depth, wanted, inserted);
     if ('reason' in recorded) return recorded;
-    records = recorded;
-    usage.push(...records.map(({ points }) => ({ insn: points[0]!.insn, slots: FLIGHT_SLOTS })));
+    flight = recorded;
+    usage.push(...flight.records.map(({ points }) => ({ insn: points[0]!.insn, slots: FLIGHT_SLOTS })));
   }
   const taken = wanted.flight ? FLIGHT_SLOTS : 0;
   const snapshots: SnapshotLayout[] = [];
@@ -111,13 +128,11 @@ export function instrumentLive(
   return {
     variant: { instructions: emitted.instructions, ...movedInfo(program, emitted.start) },
     snapshots,
-    records,
-    mainEnd: flow.subprograms[0]!.end,
-    addresses: wanted.flight ? addressLoads(insns).map(({ places }) => places) : [],
+    ...(flight ? { flight } : {}),
   };
 }
 
-/** Puts the flight recorder's code in place; what is recorded where. */
+/** Puts the flight recorder's code in place. */
 function addFlight(
   program: PreparedProgram,
   flow: Flow,
@@ -125,30 +140,39 @@ function addFlight(
   depth: (subprogram: number) => number,
   { flight, snapshots, packet, parametersOf }: LiveWanted,
   inserted: Inserted,
-): TraceRecord[] | CannotRecord {
-  const { ring, told, packet: withPacket } = flight!;
+): Flight | CannotRecord {
+  const { ring, told, keptOffset, copies } = flight!;
   const parameters = functionParameters(program.funcInfo, parametersOf);
   const points = choosePoints(flow, facts.liveness, analyseFrame(flow), 'lean', parameters, false);
-  // The record of a run's beginning holds what is recorded at the program's entry.
+  // The block holds what is recorded at the program's entry.
   const [entry, ...others] = points;
   const stops = new Set(snapshots?.stops.map(({ insn }) => insn));
   const grouped = groupPoints(flow, others, facts, (insn) => stops.has(insn));
   if (!Array.isArray(grouped))
     return { reason: 'every register is in use where a value has to be recorded', insn: grouped.insn };
   const records = grouped.map((record) => ({ ...record, id: record.id + FIRST_ID - 1 }));
-  const writer = flightWriter(ring, facts, (insn) => depth(flow.subprogramOf(insn).index));
+  const layout = layOutFlight(flow, records, packet !== undefined);
+  const kept = told === 'none' ? undefined : layOutKept(keptOffset, layout, copies);
+  const writer = flightWriter(ring, layout, facts, (insn) => depth(flow.subprogramOf(insn).index));
   const code = recordingCode(flow, records, facts, writer, depth);
   for (const [insn, each] of code.entry) inserted.entry.set(insn, each);
+  for (const [insn, each] of code.before) inserted.before.set(insn, each);
   for (const [insn, each] of code.after) inserted.after.set(insn, each);
   const addresses = addressLoads(flow.insns);
   if (addresses.length > RING.ADDRESSES_COUNT)
     return { reason: `it uses more than ${RING.ADDRESSES_COUNT} maps and kernel variables` };
-  inserted.entry.set(0, startCode(ring, depth(0), withPacket ? packet : undefined, addresses));
+  inserted.entry.set(0, startCode(ring, layout, depth(0), packet, addresses));
   const main = flow.subprograms[0]!;
   for (let insn = main.start; insn < main.end; insn++) {
     const at = flow.insns[insn];
-    if (at && isExit(at)) inserted.before.set(insn, endCode(ring, depth(0), told));
+    if (at && isExit(at)) inserted.before.set(insn, endCode(ring, layout, depth(0), told, kept));
   }
   const first = { id: START_ID, points: [entry!], size: RECORD_HEADER + 8 * entry!.fields.length };
-  return [{ ...first, address: 9, scratch: 1, spilled: [] }, ...records];
+  return {
+    records: [{ ...first, address: 9, scratch: 1, spilled: [] }, ...records],
+    layout,
+    kept,
+    mainEnd: main.end,
+    addresses: addresses.map(({ places }) => places),
+  };
 }

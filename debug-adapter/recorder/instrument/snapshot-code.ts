@@ -14,6 +14,9 @@ import {
   add64,
   call,
   copy,
+  goto,
+  jumpBetween,
+  lengthOf,
   mapValue,
   number32,
   restore,
@@ -216,30 +219,42 @@ function stackWords(insn: number, depth: number, frame: FrameFacts, { stack }: S
   return words.filter((word) => written.has(word));
 }
 
+/** Registers that hold a record's address and word and the program's context. */
+interface PacketRegisters {
+  address: number;
+  position: number;
+  context: number;
+}
+
+/** To R3 and R5: where the packet begins and ends. */
+function packetBounds({ data, end, size }: PacketFields, context: number): Insn[] {
+  const load = (to: number, off: number): Insn =>
+    size === 8
+      ? ldx(to, context, off, 8)
+      : { code: Class.LDX | Mode.MEM, dst: to, src: context, off, imm: 0, high: 0 };
+  return [load(3, data), load(5, end)];
+}
+
 /**
  * Copies the packet's first `length` bytes to a record's field at `offset`: more than there are when it is shorter, which its
  * end tells. `slots`: words of the stack that keep the two registers meanwhile, for calls lose them.
  */
 export function copyPacket(
-  { data, end, size, loadBytes }: PacketFields,
+  packet: PacketFields,
   offset: number,
   length: number,
-  { address, position, context }: { address: number; position: number; context: number },
+  { address, position, context }: PacketRegisters,
   slots?: { address: number; position: number },
 ): Insn[] {
   const at = TRACE_HEADER + offset;
-  const load = (to: number, off: number): Insn =>
-    size === 8
-      ? ldx(to, context, off, 8)
-      : { code: Class.LDX | Mode.MEM, dst: to, src: context, off, imm: 0, high: 0 };
+  const { loadBytes } = packet;
   const buffer = (register: number) => [
     ...(address === register ? [] : [copy(register, address)]),
     alu(Alu.ADD, register, at + PACKET.BYTES),
   ];
   return [
     ...(slots ? [save(address, slots.address), save(position, slots.position)] : []),
-    load(3, data),
-    load(5, end),
+    ...packetBounds(packet, context),
     stx(address, 3, at + PACKET.DATA),
     stx(address, 5, at + PACKET.END),
     ...(loadBytes === undefined
@@ -259,6 +274,38 @@ export function copyPacket(
         ]),
     ...(slots ? [restore(address, slots.address), restore(position, slots.position)] : []),
     stx(address, 0, at + PACKET.RESULT),
+  ];
+}
+
+/**
+ * The same, by loads of the packet where it is long enough, which takes a third of the time of a call. R0, R2, R3 and
+ * R5 have to be free, and the three registers have to outlive a call.
+ */
+export function copyPacketInline(
+  packet: PacketFields,
+  offset: number,
+  length: number,
+  registers: PacketRegisters,
+): Insn[] {
+  const { address, context } = registers;
+  const at = TRACE_HEADER + offset;
+  const words = Array.from({ length: length / 8 }, (_, index) => 8 * index);
+  const call = copyPacket(packet, offset, length, registers);
+  const inline = [
+    stx(address, 3, at + PACKET.DATA),
+    stx(address, 5, at + PACKET.END),
+    ...words.flatMap((from) => [ldx(0, 3, from, 8), stx(address, 0, at + PACKET.BYTES + from)]),
+    set(0, 0),
+    stx(address, 0, at + PACKET.RESULT),
+    goto(lengthOf(call)),
+  ];
+  return [
+    ...packetBounds(packet, context),
+    copy(2, 3),
+    alu(Alu.ADD, 2, length),
+    jumpBetween('>', 2, 5, lengthOf(inline)),
+    ...inline,
+    ...call,
   ];
 }
 
