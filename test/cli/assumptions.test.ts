@@ -66,8 +66,8 @@ describeAsRoot('an object that leaves things to its loader', () => {
     const said = report.diagnostics.map(({ code, severity, range }) => [code, severity, range.start.line]);
     expect(said).toEqual([
       ['bpf/section', 2, lineOf('SECTION')],
-      ['bpf/map-create', 3, lineOf('ENTRIES')],
-      ['bpf/map-create', 3, lineOf('STACKS')],
+      ['bpf/map-create', 4, lineOf('ENTRIES')],
+      ['bpf/map-create', 4, lineOf('STACKS')],
     ]);
     expect(report.diagnostics[0]?.message).toContain('SEC("classifier")');
     expect(report.diagnostics[2]?.message).toContain('max_entries and no value_size');

@@ -60,8 +60,8 @@ function sizesAssumed(map: BpfObject['maps'][number]): Assumption[] {
   return [
     {
       id: 'bpf/map-create',
-      // Its own loader may set another size, with which the programs act otherwise.
-      severity: Severity.Information,
+      // Nothing is wrong with it: most loaders set the size, and whoever runs the program here is told which one it got.
+      severity: Severity.Hint,
       message: `The map ${map.name} has no ${open.join(' and no ')}: the kernel creates it only when the loader sets ${open.length > 1 ? 'them' : 'it'} before the load`,
       help: `Call ${setters} between open and load, or write \`__uint(${open[0]}, …);\` into the definition.`,
       // What the definition says of it, where that is a zero, else the map.
