@@ -95,7 +95,10 @@ export async function flightRecorder(workshop: Workshop): Promise<Line> {
     const { near } = network;
     const spec = { hook: 'xdp' as const, interface: near.interface, netns: near.netns };
     const attachments = await attachAll(loaded, [{ entry: 'counts', spec }], new AbortController().signal);
-    const live = await LiveSession.open(loaded, attachments, silent, { threadOf: () => undefined, lost: () => {} });
+    const live = await LiveSession.open(loaded, attachments, silent, {
+      threadOf: () => undefined,
+      lost: () => {},
+    });
     const rates = { plain: [] as number[], recorded: [] as number[] };
     for (let round = 0; round <= ROUNDS; round++) {
       const both: [keyof typeof rates, boolean][] = [
