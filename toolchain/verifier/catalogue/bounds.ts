@@ -102,8 +102,9 @@ export function beyondStack({ match: [, off, size], here, onStack }: Facts): str
 
 /** `invalid variable-offset write to stack R1 var_off=(0x0; 0x3f) off=-32 size=1`: an index into what lies there. */
 export function beyondVariable({ match: [, off], here, onStack, stackBase }: Facts): string {
-  // Since 7.x the offset that the kernel prints is part of what it says of the variable one.
-  const variable = onStack(stackBase ?? Number(off));
+  // 5.10 does not print the offset, and since 7.x it is part of what the kernel says of the variable one.
+  const base = stackBase ?? (off === undefined ? undefined : Number(off));
+  const variable = base === undefined ? undefined : onStack(base);
   return variable
     ? `${here} may reach beyond ${variable.name}, which has ${bytes(variable.size)} of stack`
     : `${here} may reach beyond what the stack holds there`;

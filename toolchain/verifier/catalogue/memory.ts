@@ -214,8 +214,10 @@ export const memoryEntries: Entry[] = [
         pattern: /^invalid unbounded variable-offset/,
         say: ({ here }) => `Nothing on this path limits how far ${here} reaches into the stack`,
       },
-      { pattern: /^invalid variable-offset.* stack R\d+ var_off=\S+ \S+ off=(-?\d+)/, say: beyondVariable },
-      { pattern: /^invalid variable-offset.* stack / },
+      {
+        pattern: /^invalid variable-offset.* stack (?:R\d+ var_off=\S+ \S+ off=(-?\d+))?/,
+        say: beyondVariable,
+      },
       {
         pattern: /^invalid [a-z -]*stack (?:type )?R\d+ off=(-?\d+) (?:access_)?size=(\d+)/,
         say: beyondStack,
