@@ -1,11 +1,11 @@
 // `npm run bench`: builds what is missing and measures, see test/bench/main.ts for the lines and their bounds.
 //   npm run bench -- --veristat PATH   measures against veristat too
 //   npm run bench -- --bpfvv DIRECTORY  measures the reading of logs against a clone of bpfvv too
-//   npm run bench -- --only map,vm     some lines: verdict, explained, objects, keystroke, log, map, vm
+//   npm run bench -- --only map,vm     some lines; test/bench/main.ts has their names
 import { spawnSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { setup } from './setup.mjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
@@ -31,10 +31,11 @@ async function bench() {
     // Finds its own binary beside it.
     external: ['esbuild'],
     logLevel: 'error',
-    // The tests' helpers find dist/ from where their source lies.
+    // The tests' helpers find dist/ from where their source lies, and the parser its grammar.
     define: {
       __dirname: JSON.stringify(path.join(root, 'test/bench')),
       'import.meta.dirname': JSON.stringify(path.join(root, 'test/bench')),
+      'import.meta.url': JSON.stringify(pathToFileURL(path.join(root, 'test/bench/main.ts')).href),
     },
   });
   const { status } = spawnSync(process.execPath, [outfile, ...process.argv.slice(2)], {
