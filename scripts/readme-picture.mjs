@@ -110,7 +110,7 @@ async function photographRejection(page) {
   await page.locator('.squiggly-error').first().waitFor({ state: 'attached' });
 }
 
-/** A run at a breakpoint, with values beside the code, the packet by layer, and a map as it was then. */
+/** A run at a breakpoint, with values beside the code, and the packet by layer. */
 async function photographRun(page) {
   const lens = page.locator('.codelens-decoration').filter({ hasText: `accepted · ${release}` });
   const line = page.locator('.view-line').filter({ hasText: 'port == guarded' }).first();
@@ -133,8 +133,6 @@ async function photographRun(page) {
   for (const name of ['Watch', 'Call Stack', 'Breakpoints']) await fold(name);
   await open(/^Packet/);
   await open(/^ipv4/);
-  await open(/^Maps/);
-  await open(/^sources/);
   await page.mouse.move(700, 740);
 }
 
