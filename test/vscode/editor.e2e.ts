@@ -163,7 +163,8 @@ test('Run asks for the program, gives it a packet, and names what it returned', 
     return /XDP_/.test(shown) ? shown : undefined;
   }, 'the return value in the Debug Console');
   expect(text).toMatch(/XDP_DROP/);
-  expect(await bench.api((vscode) => vscode.debug.activeDebugSession?.type)).toBe('bpf');
+  // The console is filled before the session is the one in front.
+  await until(() => bench.api((vscode) => vscode.debug.activeDebugSession?.type === 'bpf'), 'the session');
   await bench.screenshot('run');
 });
 

@@ -21,7 +21,7 @@ export function packetBounds(facts: Facts): string {
   if (id !== '0') {
     const lacking = end - Number(proven);
     return Number(proven) === 0 || lacking <= 0
-      ? `${here} lies at an offset that is not constant, and no comparison with ${limit} on this path is of that pointer`
+      ? `${here} lies at an offset that is not constant, and no comparison with ${limit} on this path proves anything of it`
       : `${here} needs ${bytes(lacking)} more than the comparison with ${limit} on this path proves`;
   }
   if (first < 0) return `${here} begins ${bytes(-first)} before the ${what}`;
